@@ -1,0 +1,36 @@
+"""Worlds that several tests need; each test gets a copy of its own."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from workbench.config import Settings, load_settings
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a desk on real history that a person has just resumed; never traded in itself."""
+    from drive import make_desk
+
+    folder = tmp_path_factory.mktemp("prepared")
+    make_desk(folder)
+    return folder
+
+
+@pytest.fixture
+def new_desk(prepared: Path, tmp_path: Path) -> Callable[[str], Settings]:
+    """Makes copies of the prepared desk: the same journal, bars, model, venue and ARMED file."""
+
+    def copy(name: str = "desk") -> Settings:
+        folder = tmp_path / name
+        shutil.copytree(prepared, folder)
+        return load_settings(str(folder / "workbench.toml"))
+
+    return copy

@@ -1,0 +1,227 @@
+"""Every control acts, every control fails closed, and no control can be talked into permitting more."""
+
+import math
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.core.pretrade import (
+    AccountValues,
+    DenialCode,
+    Limits,
+    LimitValues,
+    MarketValues,
+    OrderValues,
+    judge_order,
+)
+from workbench.core.types import MISSING, NANO
+
+HOUR = 3_600 * NANO
+OPEN_NS = 1_357_137_000 * NANO
+CLOSE_NS = OPEN_NS + 6 * HOUR + HOUR // 2
+LIMITS = Limits()
+
+# one order that every control permits; each test spoils one thing
+ORDER = OrderValues(1, 100, 1, 100_250_000, 100_000_000, 300, 0, 0)
+MARKET = MarketValues(100_000_000, 0, 99_990_000, 100_010_000, 0, 1, 0, 0, 0, 0, 1e6)
+ACCOUNT = AccountValues(
+    cash_micro=10**11, equity_micro=10**11, session_start_equity_micro=10**11, buying_power_micro=10**11,
+    reserved_micro=0.0, used_micro=0.0, gross_micro=0.0, orders_last_minute=0,
+    now_ns=OPEN_NS + HOUR, session_open_ns=OPEN_NS, session_close_ns=CLOSE_NS,
+)  # fmt: skip
+MARKETABLE = {"order_type": 0, "limit_micro": 0}
+SALE = {"side": -1, "limit_micro": 99_750_000}
+
+
+def codes(bits):
+    return {code.name for code in DenialCode if bits & code}
+
+
+def judge(limits=LIMITS, **changes):
+    """Codes for the good order with some values changed, whichever of the three they belong to."""
+    parts = []
+    for part in (ORDER, MARKET, ACCOUNT):
+        parts.append(part._replace(**{k: changes.pop(k) for k in list(changes) if k in part._fields}))
+    values = limits.values()._replace(
+        **{k: changes.pop(k) for k in list(changes) if k in LimitValues._fields}
+    )
+    assert not changes
+    return codes(judge_order(*parts, values))
+
+
+def test_the_good_order_is_allowed():
+    assert judge() == set()
+    assert judge(**SALE, position_shares=100) == set()
+
+
+# code, the last value that is allowed (or None), a value that is denied
+PRICES = ("price_micro", "reference_micro", "limit_micro", "bid_micro", "ask_micro")
+ACTS = [
+    ("QUANTITY", {"shares": 20_000, "adv_shares": 1e9, **dict.fromkeys(PRICES, 1_000_000)},
+     {"shares": 20_001}),
+    ("NOTIONAL", {"shares": 1_995, "cash_micro": 10**13, "buying_power_micro": 10**13}, {"shares": 1_996}),
+    ("POSITION", {"position_shares": 400, "open_buy_shares": 200, "position_limit": 700}, {"shares": 101}),
+    ("POSITION_NOTIONAL", {"position_shares": 2_892}, {"position_shares": 2_893}),
+    ("GROSS", {"gross_micro": 989_975e6}, {"gross_micro": 989_976e6}),
+    ("PRICE_COLLAR", {"limit_micro": 103_000_000}, {"limit_micro": 103_010_000}),
+    ("PRICE_COLLAR", {"limit_micro": 97_000_000}, {"limit_micro": 96_990_000}),
+    ("PRICE_COLLAR", {"reference_micro": 103_000_000}, {"reference_micro": 103_010_000}),
+    ("PRICE_COLLAR", {"bid_micro": 97_100_000, "ask_micro": 97_110_000},
+     {"bid_micro": 97_000_000, "ask_micro": 97_010_000}),
+    ("PRICE_MISSING", {}, {"price_micro": 0}),
+    ("PRICE_MISSING", {}, {"reference_micro": 0}),
+    ("PRICE_STALE", {"bar_age_sessions": 0}, {"bar_age_sessions": 1}),
+    ("QUOTE_MISSING", {}, {"bid_micro": 0}),
+    ("QUOTE_MISSING", {"bid_micro": 100_000_000, "ask_micro": 100_000_000}, {"bid_micro": 100_000_001}),
+    ("QUOTE_STALE", {"quote_age_ns": 900 * NANO}, {"quote_age_ns": 900 * NANO + 1_000}),
+    ("DUPLICATE", {}, {"duplicate": 1}),
+    ("RATE", {"orders_last_minute": 59}, {"orders_last_minute": 60}),
+    ("SESSION_LOSS", {"session_start_equity_micro": 10**11 + 24_999_999_999},
+     {"session_start_equity_micro": 10**11 + 25_000_000_000}),
+    ("RESTRICTED", {}, {"restricted": 1}),
+    ("QUOTED_SPREAD", {"bid_micro": 99_750_000, "ask_micro": 100_248_000}, {"ask_micro": 100_260_000}),
+    ("EXPECTED_COST", {"expected_cost_micro": 4_000}, {"expected_cost_micro": 4_001}),
+    ("PARTICIPATION", {"adv_shares": 5_000.0}, {"adv_shares": 4_999.0}),
+    ("SHORT", {**SALE, "position_shares": 300, "open_sell_shares": 200}, {"open_sell_shares": 201}),
+    ("FROZEN", {}, {"frozen": 1}),
+    ("NOT_TRADABLE", {}, {"tradable": 0}),
+    ("COST_MISSING", {"expected_cost_micro": 1}, {"expected_cost_micro": 0}),
+    ("BUYING_POWER", {"buying_power_micro": 10_025_000_000}, {"buying_power_micro": 10_024_999_999}),
+    ("BUYING_POWER", {"cash_micro": 10_025_000_000}, {"cash_micro": 10_024_999_999}),
+    ("BUYING_POWER", {"used_micro": 89_975e6}, {"used_micro": 89_976e6}),
+    ("BUYING_POWER", {"reserved_micro": 89_975e6}, {"reserved_micro": 89_976e6}),
+    ("BUYING_POWER", {**MARKETABLE, "cash_micro": 10_500_000_000}, {"cash_micro": 10_499_999_999}),
+    ("ACCOUNT_MISSING", {}, {"equity_micro": 0}),
+    ("ACCOUNT_MISSING", {}, {"session_start_equity_micro": 0}),
+    ("ORDER_TYPE", {}, {"order_type": 4}),
+    ("ORDER_TYPE", {}, {"limit_micro": 100_255_000}),
+    ("ORDER_TYPE", {}, {"limit_micro": 0}),
+    ("ORDER_TYPE", MARKETABLE, {"limit_micro": 100_250_000}),
+    ("ORDER_TYPE", {}, {"side": 0}),
+    ("SESSION_HOURS", {"now_ns": CLOSE_NS - 1}, {"now_ns": CLOSE_NS}),
+    ("SESSION_HOURS", {"now_ns": OPEN_NS - 6 * HOUR}, {"now_ns": OPEN_NS - 6 * HOUR - 1}),
+    ("SESSION_HOURS", {**MARKETABLE, "now_ns": OPEN_NS}, {"now_ns": OPEN_NS - 1}),
+    ("SESSION_HOURS", {**MARKETABLE, "now_ns": CLOSE_NS - 1}, {"now_ns": CLOSE_NS}),
+    ("SESSION_HOURS", {**MARKETABLE, "order_type": 2, "now_ns": OPEN_NS - 120 * NANO - 1},
+     {"now_ns": OPEN_NS - 120 * NANO}),
+    ("SESSION_HOURS", {**MARKETABLE, "order_type": 2, "now_ns": OPEN_NS - 6 * HOUR},
+     {"now_ns": OPEN_NS - 6 * HOUR - 1}),
+    ("SESSION_HOURS", {**MARKETABLE, "order_type": 3, "now_ns": CLOSE_NS - 600 * NANO - 1},
+     {"now_ns": CLOSE_NS - 600 * NANO}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "base", "spoil"), ACTS)
+def test_a_control_acts_exactly_beyond_its_ceiling(code, base, spoil):
+    base = dict(base)
+    limits = replace(LIMITS, max_position_shares=base.pop("position_limit", 50_000))
+    assert judge(limits, **base) == set()
+    assert code in judge(limits, **{**base, **spoil})
+
+
+def test_every_code_has_a_case_above_and_a_sentence():
+    assert {code for code, _, _ in ACTS} == {code.name for code in DenialCode}
+    assert all(code.explain.endswith(".") for code in DenialCode)
+
+
+ABSURD = {
+    "side": [0, 2, MISSING], "shares": [0, -1, MISSING, 2**62], "order_type": [-1, 9, MISSING],
+    "limit_micro": [-1, MISSING, 2**62], "reference_micro": [0, -1, MISSING, 2**62],
+    "expected_cost_micro": [0, -1, MISSING, 2**62], "duplicate": [1, -1], "restricted": [1, -1],
+    "price_micro": [0, -1, MISSING, 2**62], "bar_age_sessions": [-1, MISSING, 2**62],
+    "bid_micro": [0, -1, MISSING, 2**62], "ask_micro": [0, -1, MISSING, 2**62],
+    "quote_age_ns": [-1, MISSING, 2**62], "tradable": [0, -1, 2], "frozen": [1, -1],
+    "position_shares": [MISSING, 2**62], "open_buy_shares": [-1, MISSING, 2**62],
+    "open_sell_shares": [-1, MISSING, 2**62], "adv_shares": [math.nan, math.inf, 0.0, -1.0],
+    "cash_micro": [MISSING, 2**62], "equity_micro": [0, -1, MISSING, 2**62],
+    "session_start_equity_micro": [0, -1, MISSING, 2**62], "buying_power_micro": [-1, MISSING, 2**62],
+    "reserved_micro": [math.nan], "used_micro": [math.nan], "gross_micro": [math.nan, -1.0],
+    "orders_last_minute": [-1, MISSING, 2**62], "now_ns": [0, MISSING, 2**62],
+    "session_open_ns": [0, -1, MISSING, 2**62], "session_close_ns": [0, -1, MISSING, 2**62],
+}  # fmt: skip
+
+
+def test_every_input_has_absurd_values():
+    assert set(ABSURD) == {*OrderValues._fields, *MarketValues._fields, *AccountValues._fields}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in ABSURD for value in ABSURD[name]])
+@pytest.mark.parametrize("base", [{}, MARKETABLE], ids=["limit", "market"])
+def test_a_missing_or_absurd_input_denies(name, value, base):
+    assert judge(**{**base, name: value})
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in ABSURD if n not in ("reserved_micro", "used_micro", "gross_micro")]
+)
+def test_a_missing_input_denies_a_reduction_too(name):
+    base = {**SALE, "position_shares": 100}
+    assert judge(**base) == set()
+    for value in ABSURD[name]:
+        assert judge(**{**base, name: value})
+
+
+@pytest.mark.parametrize("name", LimitValues._fields)
+def test_a_nan_limit_denies(name):
+    base = {**SALE, "position_shares": 50} if name == "allow_short" else {}
+    allowing = replace(LIMITS, allow_short=True)
+    assert judge(allowing, **base) == set()
+    assert judge(allowing, **{**base, name: math.nan})
+
+
+def test_a_reduction_is_not_stopped_by_exposure_or_loss():
+    base = {**SALE, "position_shares": 49_999, "gross_micro": 5e15, "session_start_equity_micro": 2 * 10**11}
+    assert judge(**base) == set()
+    assert {"POSITION_NOTIONAL", "GROSS", "SESSION_LOSS"} <= judge(**{**base, "side": 1})
+    # with the working sales this one could end short, so it reduces nothing
+    allowing = replace(LIMITS, allow_short=True)
+    lost = {**SALE, "session_start_equity_micro": 2 * 10**11, "position_shares": 300}
+    assert judge(allowing, **lost, open_sell_shares=200) == set()
+    assert judge(allowing, **lost, open_sell_shares=201) == {"SESSION_LOSS"}
+
+
+def test_a_sale_beyond_the_position_is_a_short_and_needs_permission():
+    assert judge(**SALE) == {"SHORT"}
+    allowing = replace(LIMITS, allow_short=True)
+    assert judge(allowing, **SALE) == set()
+    assert judge(replace(allowing, max_position_shares=99, max_order_shares=100), **SALE) == {"POSITION"}
+
+
+@given(
+    order=st.builds(OrderValues, *[st.integers(-2, 200_000_000)] * 8),
+    market=st.builds(MarketValues, *[st.integers(-2, 200_000_000)] * 10, st.floats()),
+    money=st.lists(st.integers(-1, 10**12), min_size=4, max_size=4),
+)
+def test_compiled_and_plain_verdicts_are_the_same(order, market, money):
+    account = ACCOUNT._replace(
+        cash_micro=money[0],
+        equity_micro=money[1],
+        session_start_equity_micro=money[2],
+        buying_power_micro=money[3],
+    )
+    values = LIMITS.values()
+    with np.errstate(all="ignore"):
+        plain = judge_order.py_func(order, market, account, values)
+    assert judge_order(order, market, account, values) == plain
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f.name for f in fields(Limits) if f.name not in ("restricted", "allow_short", "max_bar_age_sessions")],
+)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0, -1, 10**15, True])
+def test_a_limit_has_no_off_value(name, value):
+    with pytest.raises(ValueError, match=name):
+        Limits(**{name: value})
+
+
+def test_other_limits_are_checked_too():
+    with pytest.raises(ValueError, match="max_bar_age_sessions"):
+        Limits(max_bar_age_sessions=-1)
+    with pytest.raises(ValueError, match="restricted"):
+        Limits(restricted="AAPL")
+    with pytest.raises(ValueError, match="restricted"):
+        Limits(restricted=("",))

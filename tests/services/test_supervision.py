@@ -1,0 +1,173 @@
+"""Permission to trade: positive, latching, and given only by a registered person with a reason."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench.adapters.armed_file import ArmedFileOnDisk
+from workbench.adapters.journal import JournalDatabase
+from workbench.core.ports import Event
+from workbench.errors import Refused, StorageFailed, TradingHalted, UsageError
+from workbench.services.supervision import ACTIVE, HALTED, REDUCING, Supervision
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[JournalDatabase]:
+    made = JournalDatabase(
+        f"sqlite:///{tmp_path}/journal.sqlite",
+        anchor_path=tmp_path / "journal.anchor",
+        anchor_key=b"k" * 32,
+        config_hash="c" * 64,
+        wall_ns=time.time_ns,
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def armed(tmp_path: Path) -> Path:
+    return tmp_path / "ARMED"
+
+
+@pytest.fixture
+def desk(journal: JournalDatabase, armed: Path) -> Supervision:
+    made = Supervision(journal, ArmedFileOnDisk(armed), "demo")
+    made.add_person("ada", role="operator")
+    made.add_person("visitor", role="viewer")
+    return made
+
+
+def resume(desk: Supervision) -> Any:
+    return desk.resume(person="ada", reason="checked", code_hash="h")
+
+
+def test_a_new_desk_is_halted(desk: Supervision) -> None:
+    assert desk.permission().state == HALTED
+    with pytest.raises(TradingHalted, match="starts HALTED"):
+        desk.require()
+
+
+def test_a_person_with_a_reason_makes_it_active_and_the_code_is_part_of_the_word(desk: Supervision) -> None:
+    permission = resume(desk)
+    assert (permission.state, permission.epoch, permission.code_hash) == (ACTIVE, 1, "h")
+    assert desk.require() == permission
+
+
+@pytest.mark.parametrize(
+    ("person", "reason", "error"),
+    [("nobody", "checked", Refused), ("visitor", "checked", Refused), ("ada", "  ", UsageError)],
+)
+def test_nobody_else_and_nothing_unexplained_resumes(
+    desk: Supervision, armed: Path, person: str, reason: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        desk.resume(person=person, reason=reason, code_hash="h")
+    assert desk.permission().state == HALTED
+    assert not armed.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "",
+        "{",
+        '{"account": "demo"}',
+        '{"account": "demo", "epoch": "1"}',
+        '{"account": "demo", "epoch": true}',
+        '{"account": "demo", "epoch": 0}',
+        '{"account": "demo", "epoch": 2}',
+        '{"account": "other", "epoch": 1}',
+        "[]",
+    ],
+)
+def test_without_the_right_armed_file_an_active_row_is_halted(
+    desk: Supervision, armed: Path, content: str | None
+) -> None:
+    resume(desk)
+    armed.unlink()
+    if content is not None:
+        armed.write_text(content)
+    assert desk.permission().state == HALTED
+
+
+def test_the_armed_file_alone_permits_nothing(desk: Supervision, armed: Path) -> None:
+    armed.write_text(json.dumps({"account": "demo", "epoch": 0}))
+    assert desk.permission().state == HALTED
+
+
+def test_a_halt_latches_until_a_person_resumes(desk: Supervision, armed: Path) -> None:
+    resume(desk)
+    desk.halt("daily loss", cause="machine")
+    assert not armed.exists()
+    assert desk.permission().state == HALTED
+    assert desk.permission().reason == "daily loss"
+    assert resume(desk).epoch > 2
+
+
+def test_a_halt_holds_when_the_journal_cannot_be_written(
+    desk: Supervision, journal: JournalDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resume(desk)
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise StorageFailed("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "commit", full)
+        with pytest.raises(StorageFailed):
+            desk.halt("kill", cause="person", person="ada")
+    assert desk.permission().state == HALTED
+
+
+def test_a_crash_between_row_and_file_leaves_the_desk_halted(
+    desk: Supervision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resume(desk)
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ArmedFileOnDisk, "write", die)
+        with pytest.raises(KeyboardInterrupt):
+            resume(desk)
+    assert desk.permission().state == HALTED
+
+
+def test_reducing_lets_only_risk_reducing_orders_through(desk: Supervision) -> None:
+    with pytest.raises(TradingHalted):
+        desk.reduce(person="ada", reason="before the news")
+    resume(desk)
+    desk.reduce(person="ada", reason="before the news")
+    assert desk.require(risk_reducing=True).state == REDUCING
+    with pytest.raises(TradingHalted):
+        desk.require()
+
+
+def test_a_break_blocks_the_resume_until_a_reconciliation_is_clean(
+    desk: Supervision, journal: JournalDatabase
+) -> None:
+    def reconciliation(*breaks: dict[str, str]) -> None:
+        payload = {"account": "demo", "session": "", "at_ns": 1, "clean": not breaks, "breaks": list(breaks)}
+        journal.commit([Event("reconciliation.done", payload)])
+
+    found = {"kind": "cash", "symbol": "", "ours": "1", "theirs": "2", "evidence": "account"}
+    reconciliation(found)
+    with pytest.raises(Refused, match="1 break"):
+        resume(desk)
+    reconciliation()
+    assert resume(desk).state == ACTIVE
+
+
+def test_people_need_a_name_and_a_known_role(desk: Supervision) -> None:
+    with pytest.raises(UsageError):
+        desk.add_person(" ", role="operator")
+    with pytest.raises(UsageError, match="root"):
+        desk.add_person("eve", role="root")

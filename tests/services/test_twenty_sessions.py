@@ -1,0 +1,92 @@
+"""The main job without papermill: twenty real sessions, the same bytes whatever the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import drive
+import pytest
+
+from workbench.bootstrap.desk import Desk, open_journal
+from workbench.config import Settings
+
+SCRIPT = Path(drive.__file__)
+
+
+@pytest.fixture(scope="module")
+def traded(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, list[dict[str, Any]]]:
+    """A desk that traded all sessions in this process, and its closing rows."""
+    import shutil
+
+    from workbench.config import load_settings
+
+    folder = tmp_path_factory.mktemp("traded") / "desk"
+    shutil.copytree(prepared, folder)
+    settings = load_settings(str(folder / "workbench.toml"))
+    return settings, [drive.trade(settings, session) for session in drive.sessions_of(settings)]
+
+
+def elsewhere(settings: Settings, hash_seed: str) -> list[dict[str, Any]]:
+    """The closing rows when another process, with another hash seed, trades the same sessions."""
+    result = subprocess.run(
+        [sys.executable, str(SCRIPT), str(settings.folder / "workbench.toml"), drive.FIRST, drive.LAST],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_twenty_sessions_trade_and_the_books_equal_the_venue_after_each(
+    traded: tuple[Settings, list[dict[str, Any]]],
+) -> None:
+    _, rows = traded
+    assert len(rows) == 20
+    assert all(row["equal_to_venue"] for row in rows)
+    totals = {key: sum(row["report"][key] for row in rows) for key in ("orders", "denied", "fills")}
+    assert totals["orders"] > 10
+    assert totals["fills"] > 10
+    assert totals["denied"] > 0
+
+
+def test_every_reconciliation_was_clean_and_every_order_has_a_decision(
+    traded: tuple[Settings, list[dict[str, Any]]],
+) -> None:
+    journal = Desk(traded[0]).journal
+    assert all(row["clean"] for row in journal.rows("reconciliations"))
+    decisions = {row["decision_id"] for row in journal.rows("decisions")}
+    assert len(decisions) == 20
+    assert {row["decision_id"] for row in journal.rows("orders")} <= decisions
+    report = open_journal(traded[0], read_only=False).verify()
+    assert report.ok, report
+
+
+def test_another_process_hash_seed_and_symbol_order_give_the_same_digests(
+    traded: tuple[Settings, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    settings, rows = traded
+    toml = (settings.folder / "workbench.toml").read_text()
+    line = next(line for line in toml.splitlines() if line.startswith("universe"))
+    turned = line.replace(str(list(settings.universe)).replace("'", '"'), json.dumps(settings.universe[::-1]))
+    assert turned != line
+    other = drive.make_desk(tmp_path / "turned", toml.replace(line, turned))
+    assert other.config_hash == settings.config_hash
+    assert [row["digest"] for row in elsewhere(other, "12345")] == [row["digest"] for row in rows]
+
+
+def test_a_session_that_is_traded_twice_sends_nothing_twice(new_desk: Callable[[str], Settings]) -> None:
+    settings = new_desk("twice")
+    first = drive.trade(settings, "2013-02-04")
+    events = len(Desk(settings).journal.events(kinds=("order.changed", "order.intended", "fill.booked")))
+    second = drive.trade(settings, "2013-02-04")
+    assert second["digest"] == first["digest"]
+    again = len(Desk(settings).journal.events(kinds=("order.changed", "order.intended", "fill.booked")))
+    assert again == events > 0

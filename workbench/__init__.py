@@ -1,0 +1,50 @@
+"""Workbench: analyse, simulate and trade US equities under guards that fail closed.
+
+This is the door: the few names a notebook needs, each loaded when it is first used. Importing it does
+nothing else: no settings are read, no file is opened, no large library is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench import costs, tca
+    from workbench.bootstrap import open_workbench, start_job
+    from workbench.config import load_settings
+    from workbench.plots import notebook
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "__version__",
+    "costs",
+    "load_settings",
+    "notebook",
+    "open_workbench",
+    "start_job",
+    "tca",
+]
+
+_HOME_OF = {
+    "costs": "workbench.costs",
+    "load_settings": "workbench.config",
+    "notebook": "workbench.plots",
+    "open_workbench": "workbench.bootstrap",
+    "start_job": "workbench.bootstrap",
+    "tca": "workbench.tca",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"workbench has no public name {name!r}; it offers {', '.join(__all__)}")
+    module = importlib.import_module(_HOME_OF[name])
+    value = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""TOUCH one outside thing each: files, databases, venues, kernels, clocks, calendars."""

@@ -1,0 +1,162 @@
+"""The exchange's sessions, from the exchange-calendars library: the only source of trading hours."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from bisect import bisect_left, bisect_right
+from datetime import date
+
+from workbench.errors import DataError, UsageError
+
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class ExchangeCalendar:
+    """Sessions of one exchange; satisfies `core.ports.Calendar`.
+
+    The library is imported and asked once, when the object is made; afterwards every answer is a
+    look-up. Sessions are ISO dates, times are UTC nanoseconds, half days and daylight saving included.
+
+    Parameters
+    ----------
+    name : str, default "XNYS"
+        Exchange, as exchange-calendars spells it.
+    first : str, default "1999-01-01"
+        First date about which the calendar can be asked.
+    last : str or None, default None
+        Last such date; None = a year from today, which is how far the library looks ahead.
+
+    Raises
+    ------
+    UsageError
+        `first` or `last` is not a date.
+    """
+
+    def __init__(self, name: str = "XNYS", *, first: str = "1999-01-01", last: str | None = None) -> None:
+        from exchange_calendars import get_calendar  # 0.3 s: not before a calendar is needed
+
+        self.name = name
+        self.first = parse_date(first, argument="first")
+        with warnings.catch_warnings():  # the library (4.13) asks pandas 3.1 for arrays the old way
+            warnings.filterwarnings("ignore", "Series.values returning", DeprecationWarning)
+            library = get_calendar(name, start=first, end=last and parse_date(last, argument="last"))
+        # Without `last` the library's own end is a day; the sessions it returned are what is known.
+        self._sessions: tuple[str, ...] = tuple(library.sessions.strftime("%Y-%m-%d"))
+        self.last = last or self._sessions[-1]
+        hours = (column.dt.as_unit("ns").astype("int64") for column in (library.opens, library.closes))
+        pairs: list[tuple[int, int]] = list(zip(*(column.tolist() for column in hours), strict=True))
+        self._hours = dict(zip(self._sessions, pairs, strict=True))
+
+    def __repr__(self) -> str:
+        return f"ExchangeCalendar({self.name!r}, first={self.first!r}, last={self.last!r})"
+
+    def is_session(self, session: str) -> bool:
+        """Whether the exchange is open on that date.
+
+        Raises
+        ------
+        UsageError
+            Not a date of the form YYYY-MM-DD.
+        DataError
+            The date is outside the calendar, so nobody knows.
+        """
+        return self._within(session) in self._hours
+
+    def require_session(self, session: str, *, argument: str = "session") -> str:
+        """The date itself, when the exchange is open on it.
+
+        Parameters
+        ----------
+        session : str
+            ISO date.
+        argument : str, default "session"
+            What the caller's user knows the value as; named in the error.
+
+        Raises
+        ------
+        UsageError
+            Not a date, or the exchange is closed; names the previous and the next session.
+        DataError
+            The date is outside the calendar.
+        """
+        if self._within(session, argument) not in self._hours:
+            around = [
+                self._sessions[place]
+                for place in (bisect_left(self._sessions, session) - 1, bisect_left(self._sessions, session))
+                if 0 <= place < len(self._sessions)
+            ]
+            raise UsageError(
+                f"{argument}: {self.name} is closed on {session}",
+                next_step=f"use a session; the nearest are {' and '.join(around)}",
+                argument=argument,
+                session=session,
+            )
+        return session
+
+    def session_open_ns(self, session: str) -> int:
+        """Open of a session, UTC nanoseconds; raises as `require_session`."""
+        return self._hours_of(session)[0]
+
+    def session_close_ns(self, session: str) -> int:
+        """Close of a session (the early one on half days), UTC nanoseconds; raises as `require_session`."""
+        return self._hours_of(session)[1]
+
+    def previous_session(self, session: str) -> str:
+        """The last session strictly before that date; DataError when the calendar does not reach it."""
+        place = bisect_left(self._sessions, self._within(session)) - 1
+        if place < 0:
+            raise self._outside(session, "previous session")
+        return self._sessions[place]
+
+    def next_session(self, session: str) -> str:
+        """The first session strictly after that date; DataError when the calendar does not reach it."""
+        place = bisect_right(self._sessions, self._within(session))
+        if place == len(self._sessions):
+            raise self._outside(session, "next session")
+        return self._sessions[place]
+
+    def sessions_between(self, first: str, last: str) -> tuple[str, ...]:
+        """All sessions from `first` to `last`, both included; empty when `last` is before `first`."""
+        start = bisect_left(self._sessions, self._within(first, "first"))
+        return self._sessions[start : bisect_right(self._sessions, self._within(last, "last"))]
+
+    def _hours_of(self, session: str) -> tuple[int, int]:
+        hours = self._hours.get(session)
+        return self._hours[self.require_session(session)] if hours is None else hours
+
+    def _within(self, session: str, argument: str = "session") -> str:
+        if session in self._hours:
+            return session
+        if not self.first <= parse_date(session, argument=argument) <= self.last:
+            raise self._outside(session, "answer")
+        return session
+
+    def _outside(self, session: str, what: str) -> DataError:
+        return DataError(
+            f"calendar {self.name} has no {what} for {session}: it covers {self.first} to {self.last}",
+            next_step="use a date inside that range, or update exchange-calendars when it is too old",
+            session=session,
+        )
+
+
+def parse_date(text: str, *, argument: str) -> str:
+    """The text itself, when it is a date of the form YYYY-MM-DD.
+
+    Raises
+    ------
+    UsageError
+        Anything else; names the argument.
+    """
+    try:
+        if not _ISO_DATE.fullmatch(text):  # fromisoformat also takes 20130301 and 2013-W09-5
+            raise ValueError(text)
+        date.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"{argument}: {text!r} is not a date",
+            next_step="write it as YYYY-MM-DD, for example 2013-02-28",
+            argument=argument,
+            value=text,
+        ) from None
+    return text

@@ -1,0 +1,69 @@
+"""The identity of the code that may trade: package sources and the code of a production notebook."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from workbench.core.canonical import sha256_of
+from workbench.errors import ConfigError
+
+PACKAGE: Final = Path(__file__).resolve().parents[1]
+
+
+def code_hash(notebook: Path, *, package: Path = PACKAGE) -> str:
+    """Hex sha256 of every Python source of the package and of the notebook's code cells.
+
+    Parameters
+    ----------
+    notebook : Path
+        Outputs, execution counts, prose and editor metadata do not count; the order, source and tags
+        of the code cells and the kernel's name do.
+    package : Path, default the running package
+        Folder whose `*.py` files count, by relative name and content.
+
+    Raises
+    ------
+    ConfigError
+        A file cannot be read, or the notebook is not one.
+    """
+    return sha256_of({"package": _sources(package), "notebook": _code_cells(notebook)})
+
+
+def _sources(package: Path) -> dict[str, str]:
+    files = sorted(package.rglob("*.py"))
+    if not files:
+        raise ConfigError(f"{package} holds no Python sources", next_step="install the package again")
+    try:
+        return {
+            file.relative_to(package).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in files
+        }
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename} cannot be read: {error.strerror}", next_step="install the package again"
+        ) from error
+
+
+def _code_cells(notebook: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(notebook.read_bytes())
+        cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+        return {
+            "kernel": content["metadata"].get("kernelspec", {}).get("name", ""),
+            "cells": [
+                {"source": "".join(cell["source"]), "tags": sorted(cell["metadata"].get("tags", []))}
+                for cell in cells
+            ],
+        }
+    except OSError as error:
+        raise ConfigError(
+            f"notebook {notebook} cannot be read: {error.strerror}",
+            next_step="check the path in papermill-jobs/jobs.toml",
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{notebook} is not a notebook: {error}", next_step="restore the file from version control"
+        ) from error

@@ -1,0 +1,6 @@
+"""The journal on a database: append-only hash-chained events and projections in the same transaction."""
+
+from workbench.adapters.journal.database import JournalDatabase
+from workbench.adapters.journal.verify import VerifyReport
+
+__all__ = ["JournalDatabase", "VerifyReport"]

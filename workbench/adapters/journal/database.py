@@ -1,0 +1,329 @@
+"""The journal on a database; SQLite by default."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import sqlalchemy as sa
+
+from workbench.adapters.journal.chain import START, Anchor, Mark, event_hash
+from workbench.adapters.journal.engine import database_file
+from workbench.adapters.journal.kinds import check_event
+from workbench.adapters.journal.projections import fold
+from workbench.adapters.journal.rowstore import RowWriter
+from workbench.adapters.journal.schema import PROJECTION_TABLES, PROJECTIONS, metadata
+from workbench.adapters.journal.schema import events as events_table
+from workbench.adapters.journal.transactions import Transactions, Unit
+from workbench.adapters.journal.verify import (
+    VerifyReport,
+    check_marks,
+    compare_with_rebuild,
+    head_of,
+    read_events,
+    refold,
+)
+from workbench.core.canonical import canonical_json
+from workbench.core.ports import Event, Lease, RecordedEvent
+from workbench.errors import ConfigError, JournalConflict, JournalCorrupt, LeaseLost, UsageError
+
+_NANO = 1_000_000_000
+
+
+class JournalDatabase:
+    """Append-only, hash-chained events with projections, durable when `commit` returns.
+
+    Parameters
+    ----------
+    url : str
+        "sqlite:///PATH". The file is created when it does not exist.
+    anchor_path : Path
+        File outside the database that proves how far the chain has come.
+    anchor_key : bytes or None
+        Secret of the anchor's signature. None or empty is enough for reading.
+    config_hash : str
+        Hash of the effective configuration; recorded in every event.
+    wall_ns : callable
+        Wall-clock time, UTC nanoseconds: stamps events and judges leases.
+    read_only : bool, default False
+        Open the file without the right to write; every write is Refused.
+
+    Raises
+    ------
+    JournalCorrupt
+        The tail was altered, cut or re-hashed, or the anchor is missing.
+    Refused
+        The journal was written by another version of its schema.
+    StorageFailed
+        The file cannot be opened or written.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        anchor_path: Path,
+        anchor_key: bytes | None,
+        config_hash: str,
+        wall_ns: Callable[[], int],
+        read_only: bool = False,
+    ) -> None:
+        if "\n" in config_hash:
+            raise ConfigError("config_hash holds a line feed", next_step="give the hex hash")
+        if not read_only and not anchor_key:
+            raise ConfigError(
+                "the journal's anchor key is missing",
+                next_step="set the anchor key secret; only reading works without it",
+            )
+        self.path = database_file(url)
+        self.read_only = read_only
+        self._config_hash = config_hash
+        self._wall_ns = wall_ns
+        self._authenticated = bool(anchor_key)
+        self._anchor = Anchor(Path(anchor_path), anchor_key or b"")
+        self._transactions = Transactions(self.path, self._anchor, read_only=read_only)
+
+    # --- writing ------------------------------------------------------------------------------------
+
+    def commit(self, events: Sequence[Event], *, lease: Lease | None = None) -> tuple[RecordedEvent, ...]:
+        """Append all events and update all projections in one durable transaction.
+
+        See `workbench.core.ports.Journal.commit`. Payloads are checked before the database is touched.
+
+        Raises
+        ------
+        LeaseLost, JournalConflict, IllegalTransition, StorageFailed
+            Nothing was written.
+        UsageError, TypeError, OverflowError
+            An event that no journal could hold; nothing was written.
+        """
+        checked = [(event.kind, check_event(event.kind, event.payload)) for event in events]
+        if not checked:
+            return ()
+        with self._transactions.writing() as unit:
+            if lease is not None:
+                self._fence(unit.rows, lease, checked)
+            return self._append(unit, checked)
+
+    def acquire_lease(self, account: str, holder: str, *, ttl_ns: int, proof_of_death: str = "") -> Lease:
+        """Take the lease of an account with a larger token than any before; see the port.
+
+        Raises
+        ------
+        LeaseLost
+            Another holder has it, names the holder and the seconds that remain.
+        """
+        _require_ttl(ttl_ns)
+        with self._transactions.writing() as unit:
+            before = unit.rows.get("leases", account)
+            now = self._wall_ns()
+            if before and not before["released"] and before["until_wall_ns"] > now:
+                if before["holder"] not in (holder, proof_of_death):
+                    remaining_s = (before["until_wall_ns"] - now) / _NANO
+                    raise LeaseLost(
+                        f"the lease of {account} is held by {before['holder']} for another "
+                        f"{remaining_s:.1f} s",
+                        next_step="wait until it expires or end that run; one process trades an account",
+                        account=account, holder=before["holder"], remaining_s=remaining_s,
+                    )  # fmt: skip
+            lease = Lease(account, holder, (before["token"] if before else 0) + 1, now + ttl_ns)
+            self._append(unit, [("lease.acquired", _payload_of(lease))])
+        return lease
+
+    def renew_lease(self, lease: Lease, *, ttl_ns: int) -> Lease:
+        """Prove that the lease is still ours and prolong it.
+
+        While more than half of `ttl_ns` remains nothing is recorded and the same lease is returned, so
+        a caller may ask as often as it likes and the chain grows by two events per `ttl_ns` at most.
+
+        Raises
+        ------
+        LeaseLost
+            Another token was issued, or the lease was released.
+        """
+        _require_ttl(ttl_ns)
+        with self._transactions.writing() as unit:
+            self._fence(unit.rows, lease, [])
+            now = self._wall_ns()
+            if lease.until_wall_ns - now > ttl_ns // 2:
+                return lease
+            renewed = replace(lease, until_wall_ns=now + ttl_ns)
+            self._append(unit, [("lease.renewed", _payload_of(renewed))])
+        return renewed
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give the lease back; a lease that is no longer ours raises LeaseLost."""
+        with self._transactions.writing() as unit:
+            self._fence(unit.rows, lease, [])
+            self._append(unit, [("lease.released", _payload_of(lease))])
+
+    def record_config(self, config: Mapping[str, Any]) -> None:
+        """Record the effective configuration (no secrets) under `config_hash`, once."""
+        with self._transactions.writing() as unit:
+            if unit.rows.get("configs", self._config_hash) is None:
+                payload = {"config_hash": self._config_hash, "config": canonical_json(config)}
+                self._append(unit, [("config.recorded", payload)])
+
+    def rebuild_projections(self) -> int:
+        """Drop all projections and fold the whole chain again, in one transaction; the number of events.
+
+        Raises
+        ------
+        JournalCorrupt
+            The chain is broken; the projections stay as they were.
+        """
+        with self._transactions.writing() as unit:
+            connection = unit.connection
+            check_marks(connection, self._anchor.marks())
+            metadata.drop_all(connection, tables=PROJECTION_TABLES)
+            metadata.create_all(connection, tables=PROJECTION_TABLES)
+            return refold(connection, read_events(connection, START), self._transactions.statements)
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def events(self, *, kinds: Iterable[str] = (), after_seq: int = 0) -> tuple[RecordedEvent, ...]:
+        """Recorded events in order, all kinds when `kinds` is empty."""
+        table = events_table
+        query = sa.select(
+            table.c.seq, table.c.at_ns, table.c.kind, table.c.payload, table.c.config_hash, table.c.hash
+        )
+        query = query.where(table.c.seq > after_seq).order_by(table.c.seq)
+        wanted = [kinds] if isinstance(kinds, str) else list(kinds)
+        if wanted:
+            query = query.where(table.c.kind.in_(wanted))
+        with self._transactions.reading() as connection:
+            return tuple(
+                RecordedEvent(seq, at_ns, kind, json.loads(payload), config_hash, digest)
+                for seq, at_ns, kind, payload, config_hash, digest in connection.execute(query)
+            )
+
+    def rows(self, projection: str, **equals: Any) -> list[dict[str, Any]]:
+        """Rows whose columns equal the given values, oldest first; nested columns as lists and dicts.
+
+        Raises
+        ------
+        UsageError
+            No such projection or column.
+        """
+        known = PROJECTIONS.get(projection)
+        if known is None:
+            raise UsageError(
+                f"there is no projection {projection!r}", next_step=f"use one of {', '.join(PROJECTIONS)}"
+            )
+        columns = known.table.c
+        for name in equals:
+            if name not in columns:
+                raise UsageError(
+                    f"projection {projection} has no column {name!r}",
+                    next_step=f"use one of {', '.join(columns.keys())}",
+                )
+        query = sa.select(known.table).where(*(columns[name] == value for name, value in equals.items()))
+        query = query.order_by(columns.added_seq, *(columns[name] for name in known.key))
+        with self._transactions.reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def head(self) -> tuple[int, str]:
+        """Number and hash of the last event; (0, 64 zeros) when there is none."""
+        with self._transactions.reading() as connection:
+            mark = head_of(connection)
+        return mark.seq, mark.hash
+
+    def verify(self) -> VerifyReport:
+        """Walk the whole journal: chain, anchor, projections. What is wrong is a value, not an error."""
+        count = 0
+        try:
+            marks = self._marks_before_reading()
+            with self._transactions.reading() as connection:
+                for event in read_events(connection, START):
+                    count = event.seq
+                if isinstance(marks, JournalCorrupt):
+                    if count:
+                        raise marks
+                else:
+                    check_marks(connection, marks)
+                compare_with_rebuild(connection)
+        except JournalCorrupt as error:
+            seq = error.facts.get("seq")
+            reason = f"event {seq} {error.facts['reason']}" if isinstance(seq, int) else error.message
+            first_bad_seq = seq if isinstance(seq, int) else None
+            proved = count if first_bad_seq is None else min(count, max(0, first_bad_seq - 1))
+            return VerifyReport(False, proved, first_bad_seq, reason, self._authenticated)
+        return VerifyReport(True, count, None, "", self._authenticated)
+
+    def _marks_before_reading(self) -> list[Mark] | JournalCorrupt:
+        """The anchored marks, read before the database: a commit in between may only be ahead of them."""
+        try:
+            return self._anchor.marks()
+        except JournalCorrupt as error:
+            return error  # an altered row, which names a place, is the better answer: judged later
+
+    def close(self) -> None:
+        """Close the file and make the anchor durable; a second call does nothing."""
+        self._transactions.close()
+
+    def __enter__(self) -> JournalDatabase:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- inside a write transaction -----------------------------------------------------------------
+
+    def _append(self, unit: Unit, checked: Sequence[tuple[str, dict[str, Any]]]) -> tuple[RecordedEvent, ...]:
+        """Chain the events, store them in one call and fold them; the unit's head moves on."""
+        at_ns = self._wall_ns()
+        config_hash = self._config_hash
+        seq, previous = unit.head.seq, unit.head.hash
+        stored: list[dict[str, Any]] = []
+        recorded: list[RecordedEvent] = []
+        for kind, payload in checked:
+            seq += 1
+            text = canonical_json(payload)
+            digest = event_hash(seq, at_ns, kind, text, config_hash, previous)
+            stored.append(
+                {"seq": seq, "at_ns": at_ns, "kind": kind, "payload": text, "config_hash": config_hash,
+                 "prev_hash": previous, "hash": digest}
+            )  # fmt: skip
+            recorded.append(RecordedEvent(seq, at_ns, kind, payload, config_hash, digest))
+            previous = digest
+        self._transactions.statements.insert(events_table).run_many(unit.connection, stored)
+        for event in recorded:
+            fold(unit.rows, event)
+        unit.head = Mark(seq, previous)
+        return tuple(recorded)
+
+    def _fence(self, rows: RowWriter, lease: Lease, checked: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Refuse the transaction unless the lease is the account's present one and covers the events.
+
+        An expired lease that nobody else has taken still writes: what the venue answered must be kept.
+        """
+        held = rows.get("leases", lease.account)
+        if held is None or held["released"] or (held["token"], held["holder"]) != (lease.token, lease.holder):
+            holder = "nobody" if held is None or held["released"] else held["holder"]
+            raise LeaseLost(
+                f"token {lease.token} of {lease.holder} no longer holds the lease of {lease.account}; "
+                f"{holder} does; nothing was written",
+                next_step="stop this process; the present holder, or the next run, goes on",
+                account=lease.account, holder=holder,
+            )  # fmt: skip
+        for kind, payload in checked:
+            if payload.get("account", lease.account) != lease.account:
+                raise JournalConflict(
+                    f"{kind} of account {payload['account']} under the lease of {lease.account}",
+                    next_step="commit under that account's own lease; nothing was written",
+                )
+
+
+def _payload_of(lease: Lease) -> dict[str, Any]:
+    return asdict(lease)
+
+
+def _require_ttl(ttl_ns: int) -> None:
+    if ttl_ns <= 0:
+        raise UsageError(f"a lease of {ttl_ns} ns", next_step="give a positive ttl_ns")

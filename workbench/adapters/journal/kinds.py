@@ -1,0 +1,136 @@
+"""Which events exist and which fields each must carry: the written form of the journal's vocabulary."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.errors import UsageError
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "text": str, "int": int, "bool": bool, "list": list, "dict": dict,
+}  # fmt: skip
+_INT64 = 2**63
+
+_ORDER = (
+    "client_order_id:text account:text strategy:text session:text scheduled_ns:int symbol:text leg:text "
+    "side:text quantity_nano:int order_type:text limit_micro:int reference_micro:int "
+    "expected_cost_micro:int parent_id:text decision_id:text"
+)
+_LEASE = "account:text holder:text token:int until_wall_ns:int"
+
+#: Fields of each kind; a question mark marks one that may be None or absent.
+_DECLARED: dict[str, str] = {
+    "config.recorded": "config_hash:text config:text",
+    "person.added": "person:text role:text passphrase_hash:text",
+    "state.changed": "account:text state:text epoch:int reason:text cause:text person:text code_hash:text",
+    "lease.acquired": _LEASE,
+    "lease.renewed": _LEASE,
+    "lease.released": _LEASE,
+    "ticket.issued": "ticket_hash:text run_id:text code_hash:text expires_wall_ns:int",
+    "ticket.used": "ticket_hash:text run_id:text",
+    "run.started": "run_id:text job:text session:text attempt:int parameters_hash:text code_hash:text",
+    "run.finished": "run_id:text status:text exit_code:int reason:text notebook:text",
+    "decision.made": "decision_id:text account:text strategy:text session:text scheduled_ns:int "
+    "snapshot_hash:text model_id:text cost_model_id:text bars_fingerprint:text rows:list",
+    "order.intended": _ORDER + " verdict:text",
+    "order.denied": _ORDER + " verdict:text? codes:list",
+    "order.changed": "client_order_id:text state:text at_ns:int venue_order_id:text? filled_nano:int? "
+    "reason:text?",
+    "fill.booked": "execution_id:text client_order_id:text account:text session:text symbol:text "
+    "side:text quantity_nano:int price_micro:int fee_micro:int filled_at_ns:int postings:list",
+    "ledger.posted": "account:text session:text entry_id:text postings:list memo:text",
+    "reconciliation.done": "account:text session:text at_ns:int clean:bool breaks:list",
+    "session.closed": "account:text strategy:text session:text digest:text equity_micro:int "
+    "cash_micro:int positions:dict report:dict",
+    "model.registered": "model_id:text manifest:text",
+    "model.staged": "model_id:text stage:text person:text reason:text",
+    "cost_model.registered": "cost_model_id:text manifest:text",
+    "cost_model.approved": "cost_model_id:text person:text reason:text",
+    "alert.raised": "account:text code:text text:text at_ns:int",
+}
+
+
+def _parse(declared: str) -> dict[str, tuple[str, bool]]:
+    fields = {}
+    for word in declared.split():
+        name, _, kind = word.partition(":")
+        fields[name] = (kind.rstrip("?"), kind.endswith("?"))
+    return fields
+
+
+FIELDS = {kind: _parse(declared) for kind, declared in _DECLARED.items()}
+POSTING_FIELDS = _parse("ledger_account:text amount_micro:int quantity_nano:int memo:text")
+
+
+def plain(value: Any, path: str) -> Any:
+    """A copy of `value` made of None, bool, int, str, list and dict alone.
+
+    Raises
+    ------
+    TypeError
+        Anything else, a float above all: records hold integers on declared grids. Names the path.
+    OverflowError
+        An integer that does not fit in 64 bits.
+    """
+    if value is None or value is True or value is False:
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):
+        if not -_INT64 <= value < _INT64:
+            raise OverflowError(f"{path} is {value}, which does not fit in 64 bits")
+        return int(value)
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"{path} has the key {key!r}; keys of records are text")
+        return {str(key): plain(part, f"{path}.{key}") for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part, f"{path}[{position}]") for position, part in enumerate(value)]
+    hint = "; round it to its grid and give an integer" if isinstance(value, float) else ""
+    raise TypeError(f"{path} is a {type(value).__name__}, which records do not hold{hint}")
+
+
+def check_event(kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload as plain values, once the kind is known and every field is as declared.
+
+    Raises
+    ------
+    UsageError
+        An unknown kind, or a field that is missing, unknown or of another type.
+    TypeError, OverflowError
+        As `plain`.
+    """
+    fields = FIELDS.get(kind)
+    if fields is None:
+        near = difflib.get_close_matches(kind, FIELDS, n=1)
+        raise UsageError(
+            f"there is no event kind {kind!r}" + (f"; the nearest is {near[0]!r}" if near else ""),
+            next_step="use a kind that the journal declares",
+            kind=kind,
+        )
+    values = {name: plain(part, f"{kind}.{name}") for name, part in payload.items()}
+    check_fields(values, fields, kind)
+    return values
+
+
+def check_fields(values: Mapping[str, Any], fields: dict[str, tuple[str, bool]], where: str) -> None:
+    """Refuse a record whose fields are not exactly the declared ones."""
+    for name, (kind, optional) in fields.items():
+        value = values.get(name)
+        if value is None:
+            if not optional:
+                raise _unusable(f"{where} lacks the field {name!r}", where, name)
+        elif not isinstance(value, _TYPES[kind]) or (kind == "int" and isinstance(value, bool)):
+            raise _unusable(f"{where}.{name} is {type(value).__name__}, expected {kind}", where, name)
+    if len(values) > len(fields) or not values.keys() <= fields.keys():
+        name = sorted(values.keys() - fields.keys())[0]
+        near = difflib.get_close_matches(name, fields, n=1)
+        hint = f"; the nearest is {near[0]!r}" if near else ""
+        raise _unusable(f"{where} has no field {name!r}{hint}", where, name)
+
+
+def _unusable(message: str, where: str, name: str) -> UsageError:
+    return UsageError(message, next_step="correct the caller; nothing was written", where=where, field=name)

@@ -1,0 +1,210 @@
+"""Tables of the journal: the events, which are the truth, and the projections, which can be refolded.
+
+Every projection row carries `added_seq` (the event that made it) and `seq` (the event that changed it
+last), so each number leads back to the record behind it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from workbench.core.canonical import canonical_json
+from workbench.core.orders import TERMINAL
+
+#: Rises when the meaning of the stored rows changes; older code refuses a journal with a larger one.
+SCHEMA_VERSION = 1
+
+metadata = sa.MetaData()
+#: SQLite makes only a column declared INTEGER the key of the file itself.
+_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+class CanonicalJson(sa.types.TypeDecorator[Any]):
+    """Nested values as canonical text in the database and as lists and dicts outside of it."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        """The canonical text of `value`."""
+        return None if value is None else canonical_json(value)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
+        """The value of the stored text."""
+        return None if value is None else json.loads(value)
+
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("seq", _KEY, primary_key=True, autoincrement=False),
+    sa.Column("at_ns", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),
+    sa.Column("config_hash", sa.Text, nullable=False),
+    sa.Column("prev_hash", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A table that is a fold of events, and the groups of columns that must be unique in it.
+
+    Attributes
+    ----------
+    key : tuple of str
+        Primary key.
+    unique : tuple of (name, columns, while_open)
+        Every uniqueness rule beside the key; `while_open` rules bind only orders that are not terminal.
+    references : tuple of (column, table)
+        Columns whose value must be the key of a row of that table.
+    """
+
+    name: str
+    table: sa.Table
+    key: tuple[str, ...]
+    unique: tuple[tuple[tuple[str, ...], bool], ...]
+    references: tuple[tuple[str, str], ...]
+
+
+PROJECTIONS: dict[str, Projection] = {}
+_TERMINAL = ", ".join(sorted(f"'{state}'" for state in TERMINAL))
+#: The condition of the rule "one order per account and symbol that is not terminal".
+OPEN_ORDER = f"state NOT IN ({_TERMINAL})"
+_TYPES: dict[str, sa.types.TypeEngine[Any]] = {
+    "text": sa.Text(), "int": sa.BigInteger(), "bool": sa.Boolean(), "json": CanonicalJson(),
+}  # fmt: skip
+
+
+def _projection(
+    name: str,
+    columns: str,
+    *,
+    key: str,
+    unique: tuple[str, ...] = (),
+    one_open: str = "",
+    index: tuple[str, ...] = (),
+    references: tuple[tuple[str, str], ...] = (),
+) -> None:
+    """Declare a projection; `columns` is "name:type name:type?", a question mark allows NULL."""
+    parts: list[sa.schema.SchemaItem] = []
+    targets = dict(references)
+    keys = tuple(key.split())
+    for word in columns.split():
+        column, _, kind = word.partition(":")
+        links = [sa.ForeignKey(f"{targets[column]}.{column}")] if column in targets else []
+        parts.append(
+            sa.Column(
+                column, _TYPES[kind.rstrip("?")], *links,
+                nullable=kind.endswith("?"), primary_key=column in keys, autoincrement=False,
+            )
+        )  # fmt: skip
+    if keys == ("added_seq",):
+        parts.append(sa.Column("added_seq", _KEY, primary_key=True, autoincrement=False))
+    else:
+        parts.append(sa.Column("added_seq", sa.BigInteger, nullable=False))
+    parts.append(sa.Column("seq", sa.BigInteger, nullable=False))
+    rules = [(tuple(rule.split()), False) for rule in unique]
+    for rule, _while_open in rules:
+        parts.append(sa.UniqueConstraint(*rule))
+    table = sa.Table(name, metadata, *parts)
+    if one_open:
+        rules.append((tuple(one_open.split()), True))
+        where = sa.text(OPEN_ORDER)
+        wanted = [table.c[column] for column in one_open.split()]
+        sa.Index(f"one_open_{name}", *wanted, unique=True, sqlite_where=where, postgresql_where=where)
+    for position, words in enumerate(index):
+        sa.Index(f"by_{name}_{position}", *(table.c[column] for column in words.split()))
+    PROJECTIONS[name] = Projection(name, table, keys, tuple(rules), references)
+
+
+_projection("configs", "config_hash:text config:text", key="config_hash")
+_projection("people", "person:text role:text passphrase_hash:text", key="person")
+_projection(
+    "state",
+    "account:text state:text epoch:int reason:text cause:text person:text code_hash:text at_ns:int",
+    key="account",
+)
+_projection("leases", "account:text holder:text token:int until_wall_ns:int released:bool", key="account")
+_projection(
+    "tickets",
+    "ticket_hash:text run_id:text code_hash:text expires_wall_ns:int used:bool",
+    key="ticket_hash",
+)
+_projection(
+    "runs",
+    "run_id:text job:text session:text attempt:int parameters_hash:text code_hash:text status:text "
+    "exit_code:int? reason:text notebook:text started_at_ns:int finished_at_ns:int?",
+    key="run_id",
+    index=("job session",),
+)
+_projection(
+    "decisions",
+    "decision_id:text account:text strategy:text session:text scheduled_ns:int snapshot_hash:text "
+    "model_id:text cost_model_id:text bars_fingerprint:text rows:json",
+    key="decision_id",
+    unique=("account strategy scheduled_ns",),
+    index=("account session",),
+)
+_projection(
+    "orders",
+    "client_order_id:text account:text strategy:text session:text scheduled_ns:int symbol:text leg:text "
+    "side:text quantity_nano:int order_type:text limit_micro:int reference_micro:int "
+    "expected_cost_micro:int parent_id:text decision_id:text state:text venue_order_id:text "
+    "filled_nano:int sent_at_ns:int reason:text",
+    key="client_order_id",
+    one_open="account symbol",
+    index=("account session",),
+)
+_projection(
+    "fills",
+    "execution_id:text client_order_id:text account:text session:text symbol:text side:text "
+    "quantity_nano:int price_micro:int fee_micro:int filled_at_ns:int",
+    key="execution_id",
+    index=("account session", "client_order_id"),
+    references=(("client_order_id", "orders"),),
+)
+_projection(
+    "postings",
+    "entry_id:text n:int account:text session:text ledger_account:text amount_micro:int "
+    "quantity_nano:int memo:text",
+    key="entry_id n",
+    index=("account session",),
+)
+_projection(
+    "reconciliations",
+    "account:text session:text at_ns:int clean:bool breaks:json",
+    key="added_seq",
+    index=("account session",),
+)
+_projection(
+    "sessions",
+    "account:text session:text strategy:text digest:text equity_micro:int cash_micro:int "
+    "positions:json report:json",
+    key="account session",
+)
+_projection(
+    "models",
+    "model_id:text manifest:text stage:text person:text reason:text",
+    key="model_id",
+)
+_projection(
+    "cost_models",
+    "cost_model_id:text manifest:text approved_by:text approved_seq:int? reason:text",
+    key="cost_model_id",
+)
+_projection("alerts", "account:text code:text text:text at_ns:int", key="added_seq", index=("account",))
+
+#: The tables that a rebuild drops and refolds; events and meta are never among them.
+PROJECTION_TABLES = [projection.table for projection in PROJECTIONS.values()]

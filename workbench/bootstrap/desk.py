@@ -1,0 +1,224 @@
+"""One desk on disk: where its files are, and the read-only handle that notebooks and pages open."""
+
+from __future__ import annotations
+
+import html
+import os
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from workbench.adapters.bars import ParquetBarStore
+from workbench.adapters.calendar import ExchangeCalendar
+from workbench.adapters.journal import JournalDatabase
+from workbench.adapters.registry import FileRegistry
+from workbench.config import Settings
+from workbench.core.ports import RecordedEvent
+from workbench.errors import ConfigError, StorageFailed
+from workbench.views import Views
+
+
+@dataclass(frozen=True)
+class DeskPaths:
+    """Names of everything a desk keeps in its folder."""
+
+    root: Path
+
+    @property
+    def journal(self) -> Path:
+        """The journal's SQLite file."""
+        return self.root / "journal.sqlite"
+
+    @property
+    def anchor(self) -> Path:
+        """The journal's anchor, outside the database."""
+        return self.root / "journal.anchor"
+
+    @property
+    def anchor_key(self) -> Path:
+        """The key of the anchor's HMAC, mode 0600, when no secret is configured."""
+        return self.root / "anchor.key"
+
+    @property
+    def bars(self) -> Path:
+        """Folder of the bars store."""
+        return self.root / "bars"
+
+    @property
+    def registry(self) -> Path:
+        """Folder of models and cost models."""
+        return self.root / "registry"
+
+    @property
+    def runs(self) -> Path:
+        """Folder of executed notebooks and their inputs."""
+        return self.root / "runs"
+
+    @property
+    def armed(self) -> Path:
+        """The ARMED file."""
+        return self.root / "ARMED"
+
+    @property
+    def venue(self) -> Path:
+        """Commands of the embedded venue: the other side's memory, never read as ours."""
+        return self.root / "venue.sqlite"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one process that may send."""
+        return self.root / "trading.lock"
+
+
+class NoHistory:
+    """What a desk without a journal has recorded: nothing."""
+
+    def rows(self, projection: str, **equals: Any) -> list[dict[str, Any]]:
+        """No rows of any projection."""
+        return []
+
+    def events(self, *, kinds: Iterable[str] = (), after_seq: int = 0) -> tuple[RecordedEvent, ...]:
+        """No events."""
+        return ()
+
+
+class Desk:
+    """Read-only handle of a desk; it holds no venue keys and can send nothing.
+
+    Attributes
+    ----------
+    settings : Settings
+    paths : DeskPaths
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.paths = DeskPaths(settings.desk_path)
+
+    @property
+    def initialised(self) -> bool:
+        """Whether the desk has a journal yet."""
+        return self.paths.journal.exists()
+
+    @cached_property
+    def calendar(self) -> ExchangeCalendar:
+        """The exchange's sessions."""
+        return ExchangeCalendar()
+
+    @cached_property
+    def bars(self) -> ParquetBarStore:
+        """The bars store."""
+        return ParquetBarStore(self.paths.bars, calendar=self.calendar)
+
+    @cached_property
+    def journal(self) -> JournalDatabase:
+        """The journal, read-only."""
+        return open_journal(self.settings, read_only=True)
+
+    @cached_property
+    def registry(self) -> FileRegistry:
+        """Models and cost models with their manifests."""
+        return FileRegistry(self.paths.registry)
+
+    @cached_property
+    def views(self) -> Views:
+        """The journal as tables for people; empty tables before the desk has a journal."""
+        journal: JournalDatabase | NoHistory = self.journal if self.initialised else NoHistory()
+        return Views(journal, self.settings.account, bars=self.bars, calendar=self.calendar)
+
+    def __repr__(self) -> str:
+        return f"<desk {self.settings.account} ({self.settings.mode}) at {self.paths.root}>"
+
+    def _repr_html_(self) -> str:
+        return html.escape(repr(self))
+
+
+def open_workbench(settings: Settings) -> Desk:
+    """The read-only handle of the desk that the settings describe.
+
+    Parameters
+    ----------
+    settings : Settings
+        From `workbench.load_settings`.
+
+    Returns
+    -------
+    Desk
+        With `bars`, `journal`, `registry`, `views`, each opened when first used.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> desk = wb.open_workbench(wb.load_settings("workbench.toml"))  # doctest: +SKIP
+    >>> desk.views.sessions()  # doctest: +SKIP
+    """
+    return Desk(settings)
+
+
+def open_journal(settings: Settings, *, read_only: bool, with_key: bool = False) -> JournalDatabase:
+    """The desk's journal; a read-only handle needs the anchor's key only to check its signature.
+
+    Raises
+    ------
+    ConfigError
+        The desk has no journal yet.
+    JournalCorrupt
+        The journal's end does not agree with its anchor.
+    """
+    paths = DeskPaths(settings.desk_path)
+    if not paths.journal.exists():
+        raise ConfigError(
+            f"there is no desk at {paths.root}",
+            next_step="workbench init, or workbench demo for one with history",
+            path=str(paths.root),
+        )
+    key = _anchor_key(settings, paths) if with_key or not read_only else None
+    return _journal(settings, paths, key, read_only=read_only)
+
+
+def create_journal(settings: Settings) -> JournalDatabase:
+    """A new journal in a new desk folder; an existing one is opened."""
+    paths = DeskPaths(settings.desk_path)
+    try:
+        paths.root.mkdir(parents=True, exist_ok=True)
+        if not paths.anchor_key.exists() and not paths.journal.exists():
+            descriptor = os.open(paths.anchor_key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(32))
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise StorageFailed(
+            f"cannot create the desk at {paths.root}: {error.strerror}",
+            next_step="choose another desk.path, or mend the folder",
+            path=str(paths.root),
+        ) from error
+    return _journal(settings, paths, _anchor_key(settings, paths), read_only=False)
+
+
+def _journal(settings: Settings, paths: DeskPaths, key: bytes | None, *, read_only: bool) -> JournalDatabase:
+    return JournalDatabase(
+        f"sqlite:///{paths.journal}",
+        anchor_path=paths.anchor,
+        anchor_key=key,
+        config_hash=settings.config_hash,
+        wall_ns=time.time_ns,
+        read_only=read_only,
+    )
+
+
+def _anchor_key(settings: Settings, paths: DeskPaths) -> bytes:
+    if settings.secrets.anchor_key is not None:
+        return settings.secrets.anchor_key.reveal().encode()
+    try:
+        return paths.anchor_key.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"the anchor key {paths.anchor_key} cannot be read: {error.strerror}",
+            next_step="restore it from a backup, or set WORKBENCH_SECRETS__ANCHOR_KEY",
+            path=str(paths.anchor_key),
+        ) from error

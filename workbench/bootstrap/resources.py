@@ -1,0 +1,34 @@
+"""Where the files that travel with the package are: the sample data and the production notebooks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workbench.adapters.code_hash import code_hash
+from workbench.errors import ConfigError
+
+PRODUCTION_NOTEBOOK = "trading_loop.ipynb"
+#: In a wheel they lie inside the package, in a checkout beside it.
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def sample_folder() -> Path:
+    """Folder of the committed sample data."""
+    return _find("data/sample")
+
+
+def jobs_folder() -> Path:
+    """Folder of the production notebooks and `jobs.toml`."""
+    return _find("papermill-jobs")
+
+
+def present_code_hash() -> str:
+    """Hash of the installed package and of the production notebook: what a resume accepts."""
+    return code_hash(jobs_folder() / PRODUCTION_NOTEBOOK)
+
+
+def _find(name: str) -> Path:
+    for root in (_PACKAGE / "share", _PACKAGE.parent):
+        if (root / name).is_dir():
+            return root / name
+    raise ConfigError(f"this installation has no {name}", next_step="install the package again")

@@ -1,0 +1,62 @@
+"""What a supervisor asks first: may it trade, what has it done, does it agree with the venue."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from workbench.adapters.armed_file import ArmedFileOnDisk
+from workbench.bootstrap.desk import Desk
+from workbench.config import Settings
+from workbench.core.digest import desk_digest
+from workbench.services.supervision import Supervision
+
+
+def desk_status(settings: Settings) -> dict[str, Any]:
+    """State and totals of the desk.
+
+    Returns
+    -------
+    dict
+        account, mode, state, reason, epoch, sessions_run, last_session, decisions (decision times),
+        orders (number sent or intended), orders_by_state, denials, fills, digest (of the whole history),
+        digests (by session), breaks (of the last reconciliation), unresolved (ids of orders whose fate
+        is unknown), equity_usd, cash_usd, positions (shares), model_id, cost_model_id, config_hash.
+    """
+    desk = Desk(settings)
+    journal, account = desk.journal, settings.account
+    permission = Supervision(journal, ArmedFileOnDisk(desk.paths.armed), account).permission()
+    sessions = journal.rows("sessions", account=account)
+    orders = journal.rows("orders", account=account)
+    states = Counter(str(row["state"]) for row in orders)
+    reconciliations = journal.rows("reconciliations", account=account)
+    last = sessions[-1] if sessions else None
+    digests = {str(row["session"]): str(row["digest"]) for row in sessions}
+    models = [row["model_id"] for row in journal.rows("models") if row["stage"]]
+    cost_models = [row["cost_model_id"] for row in journal.rows("cost_models")]
+    return {
+        "account": account,
+        "mode": settings.mode.value,
+        "state": permission.state,
+        "reason": permission.reason,
+        "epoch": permission.epoch,
+        "sessions_run": len(sessions),
+        "last_session": last["session"] if last else None,
+        "decisions": len(journal.rows("decisions", account=account)),
+        "orders": len(orders) - states["DENIED"],
+        "orders_by_state": dict(sorted(states.items())),
+        "denials": states["DENIED"],
+        "fills": len(journal.rows("fills", account=account)),
+        "digest": desk_digest(digests.items()),
+        "digests": digests,
+        "breaks": list(reconciliations[-1]["breaks"]) if reconciliations else [],
+        "unresolved": [
+            row["client_order_id"] for row in orders if row["state"] in ("SENT", "UNKNOWN", "QUARANTINED")
+        ],
+        "equity_usd": last["equity_micro"] / 1e6 if last else None,
+        "cash_usd": last["cash_micro"] / 1e6 if last else None,
+        "positions": {s: q / 1e9 for s, q in last["positions"].items()} if last else {},
+        "model_id": models[-1] if models else None,
+        "cost_model_id": cost_models[-1] if cost_models else None,
+        "config_hash": settings.config_hash,
+    }

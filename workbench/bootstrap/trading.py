@@ -1,0 +1,338 @@
+"""Compose a trading session: settings, journal, venue, model and services become one `TradingSession`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.adapters.armed_file import ArmedFileOnDisk
+from workbench.adapters.calendar import ExchangeCalendar
+from workbench.adapters.clock import SimulatedClock
+from workbench.adapters.journal import JournalDatabase
+from workbench.adapters.kernel_guard import KernelGuard, dead_holder, guard_kernel, process_holder
+from workbench.adapters.run_parameters import TradingLoopParameters, read_parameters
+from workbench.adapters.simulated_broker import SimulatedBroker
+from workbench.bootstrap.desk import Desk, open_journal
+from workbench.bootstrap.resources import present_code_hash
+from workbench.config import SessionTime, Settings, load_settings
+from workbench.core.features import FEATURES, features_hash
+from workbench.core.types import NANO, Mode
+from workbench.errors import ConfigError, WorkbenchError
+from workbench.plots import equity_picture
+from workbench.services.authority import Authority
+from workbench.services.decision import Strategy
+from workbench.services.jobs import redeem_ticket
+from workbench.services.oms import Oms
+from workbench.services.promotion import current_cost_model
+from workbench.services.reconciler import Reconciler
+from workbench.services.session import SessionTimes, TradingSession
+from workbench.services.supervision import HALTED, Supervision
+from workbench.services.training import load_model
+
+HOUR_NS = 3600 * NANO
+POLL_EVERY_NS = HOUR_NS // 2
+
+
+@dataclass
+class Account:
+    """The parts that every process needs which may write for the account."""
+
+    desk: Desk
+    journal: JournalDatabase
+    calendar: ExchangeCalendar
+    clock: SimulatedClock
+    broker: SimulatedBroker
+    supervision: Supervision
+
+    def authority(
+        self, *, code_hash: str, stop_reason: Callable[[], str] = str, ticket_redeemed: bool = False
+    ) -> Authority:
+        """The lease of this account for this process, not yet acquired."""
+        return Authority(
+            journal=self.journal,
+            clock=self.clock,
+            account=self.desk.settings.account,
+            holder=process_holder(),
+            ttl_s=self.desk.settings.lease.ttl_s,
+            code_hash=code_hash,
+            stop_reason=stop_reason,
+            ticket_redeemed=ticket_redeemed,
+        )
+
+    def order_path(self, authority: Authority) -> tuple[Oms, Reconciler]:
+        """OMS and reconciler that can look up and compare but, having no gate, never send."""
+        account = self.desk.settings.account
+
+        def halt(reason: str) -> None:
+            self.supervision.halt(reason, cause="recovery")
+
+        def closed_gate(order: object) -> tuple[str, ...]:
+            raise ConfigError("this process recovers and reconciles; it does not send")
+
+        oms = Oms(
+            journal=self.journal,
+            broker=self.broker,
+            clock=self.clock,
+            account=account,
+            lease=authority.lease,
+            gate=closed_gate,
+            halt=halt,
+        )
+        reconciler = Reconciler(
+            journal=self.journal,
+            broker=self.broker,
+            clock=self.clock,
+            account=account,
+            oms=oms,
+            lease=authority.lease,
+            halt=halt,
+        )
+        return oms, reconciler
+
+    def take(self, authority: Authority) -> None:
+        """Hold the lease; a former holder that never gave it back halts the account first of all.
+
+        The halt is recorded before anything else can fail, so that no later refusal hides it.
+        """
+        if authority.acquire(is_dead=dead_holder) and self.supervision.permission().state != HALTED:
+            self.supervision.halt("recovery: the former run ended without a clean end", cause="recovery")
+
+    def close(self) -> None:
+        """Close files and databases."""
+        self.broker.close()
+        self.journal.close()
+
+
+def open_account(settings: Settings, *, start_ns: int = 0) -> Account:
+    """Everything that may write for the account, with the clock at `start_ns` or the venue's last time.
+
+    Raises
+    ------
+    ConfigError
+        The desk does not exist, or the mode has no venue in this version.
+    """
+    if settings.mode is not Mode.REPLAY:
+        raise ConfigError(
+            f"mode {settings.mode.value!r} needs a venue that this version does not have",
+            next_step='set mode = "replay": real history against the embedded venue',
+        )
+    desk = Desk(settings)
+    journal = open_journal(settings, read_only=False)
+    clock = SimulatedClock(start_ns)
+    broker = SimulatedBroker(
+        desk.paths.venue,
+        account=settings.account,
+        cash_micro=settings.venue.starting_cash_usd * 1_000_000,
+        clock=clock,
+        calendar=desk.calendar,
+        market=desk.bars.raw_session,
+        symbols=settings.universe,
+        fills=settings.fills,
+        fees=settings.fees,
+    )
+    clock.sleep_until(broker.last_ns)
+    if not clock.now_ns():
+        broker.close()
+        raise ConfigError(
+            f"account {settings.account} was never opened",
+            next_step='workbench adopt --as-of SESSION --person NAME --reason "..."',
+        )
+    supervision = Supervision(journal, ArmedFileOnDisk(desk.paths.armed), settings.account)
+    return Account(desk, journal, desk.calendar, clock, broker, supervision)
+
+
+def session_times(settings: Settings, calendar: ExchangeCalendar, session: str) -> SessionTimes:
+    """The declared times of one session."""
+    calendar.require_session(session)
+    open_ns, close_ns = calendar.session_open_ns(session), calendar.session_close_ns(session)
+    decisions = sorted(
+        SessionTime.parse(text).at_ns(open_ns, close_ns) for text in settings.session.decision_times
+    )
+    return SessionTimes(
+        session=session,
+        open_ns=open_ns,
+        close_ns=close_ns,
+        next_open_ns=calendar.session_open_ns(calendar.next_session(session)),
+        decision_ns=tuple(decisions),
+        end_ns=SessionTime.parse(settings.session.reconcile_until).at_ns(open_ns, close_ns),
+        poll_every_ns=POLL_EVERY_NS,
+    )
+
+
+def load_strategy(account: Account, *, session: str, now_ns: int) -> Strategy:
+    """Model and cost model that are accepted for this mode, re-hashed and compatible, or an error."""
+    settings, registry = account.desk.settings, account.desk.registry
+    model_id, model = load_model(
+        registry,
+        account.journal,
+        mode=settings.mode.value,
+        features_hash=features_hash(FEATURES),
+        config_hash=settings.config_hash,
+        universe=settings.universe,
+        horizon_sessions=settings.policy.horizon_sessions,
+        as_of_session=session,
+    )
+    cost_model = current_cost_model(account.journal, registry, now_ns)
+    return Strategy(
+        account=settings.account,
+        name=settings.strategy,
+        universe=settings.universe,
+        features=FEATURES,
+        policy=settings.policy,
+        limits=settings.limits,
+        cost_model=cost_model,
+        cost_model_id=cost_model.model_id,
+        model=model,
+        model_id=model_id,
+    )
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG that a notebook shows."""
+
+    png: bytes
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+
+@dataclass(repr=False)
+class Job:
+    """A production run inside its kernel: what the notebook talks to.
+
+    Attributes
+    ----------
+    trading : TradingSession
+        The session's steps, in the order in which the notebook calls them.
+    desk : Desk
+        Tables of what has been recorded.
+    run_id : str
+    """
+
+    run_id: str
+    desk: Desk
+    trading: TradingSession
+    account: Account
+    authority: Authority
+    guard: KernelGuard | None
+
+    @property
+    def session(self) -> str:
+        """The exchange session of this run, ISO date."""
+        return self.trading.times.session
+
+    def equity_picture(self) -> Picture:
+        """Equity after each session as a small static picture."""
+        return Picture(equity_picture(self.desk.views.equity()))
+
+    def __repr__(self) -> str:
+        return f"<run {self.run_id} of account {self.desk.settings.account} ({self.desk.settings.mode})>"
+
+    def finish(self) -> None:
+        """Give everything back and leave the proof that the run is done; the notebook's last word."""
+        self.authority.release()
+        self.account.close()
+        if self.guard is not None:
+            self.guard.write_outcome("done")
+            self.guard.release()
+
+
+def start_trading(
+    settings: Settings,
+    session: str,
+    *,
+    run_id: str,
+    code_hash: str,
+    environ: MutableMapping[str, str],
+    guard: KernelGuard | None = None,
+) -> Job:
+    """Everything a session needs, with the ticket redeemed and the lease held.
+
+    Parameters
+    ----------
+    run_id, code_hash : str
+        Of the run whose ticket is in `environ`.
+    environ : mutable mapping
+        The ticket is taken out of it.
+    guard : KernelGuard or None
+        Ties the process to its runner; None when the caller is itself the runner.
+    """
+    calendar_start = Desk(settings).calendar
+    times = session_times(settings, calendar_start, session)
+    account = open_account(settings, start_ns=times.open_ns - HOUR_NS)
+    account.journal.record_config(json.loads(settings.to_json()))
+    redeem_ticket(
+        account.journal, environ, run_id=run_id, code_hash=code_hash, wall_ns=account.clock.wall_ns()
+    )
+
+    def stop_reason() -> str:
+        return "" if guard is None or guard.parent_alive() else "the runner of this kernel is silent"
+
+    authority = account.authority(code_hash=code_hash, stop_reason=stop_reason, ticket_redeemed=True)
+    account.take(authority)
+    try:
+        strategy = load_strategy(account, session=session, now_ns=times.decision_ns[0])
+    except WorkbenchError:
+        authority.release()
+        raise
+    trading = TradingSession(
+        times=times,
+        strategy=strategy,
+        journal=account.journal,
+        broker=account.broker,
+        clock=account.clock,
+        calendar=account.calendar,
+        bars=account.desk.bars,
+        supervision=account.supervision,
+        authority=authority,
+        stage_budget_ms=settings.session.stage_budget_ms,
+    )
+    return Job(run_id, account.desk, trading, account, authority, guard)
+
+
+def start_job(params_file: str) -> Job:
+    """Begin a production run inside the kernel that the runner started; the notebook's first word.
+
+    Validates the parameters strictly against the run's record, ties the kernel to its runner, takes the
+    account's lock and lease, redeems the one-use ticket and loads the accepted models.
+
+    Parameters
+    ----------
+    params_file : str
+        Path of the run's `parameters.json`; set by the runner.
+
+    Raises
+    ------
+    Refused
+        The kernel was not started by the runner, or any guard says no.
+    """
+    path = Path(params_file)
+    if not params_file or not path.is_file():
+        raise ConfigError(
+            f"no parameters at {params_file!r}: this notebook is run by the runner, not by hand",
+            next_step="workbench jobs run trading_loop --session DATE",
+        )
+    guard = guard_kernel(path.parent)
+    parameters = read_parameters(path, expected_hash=_recorded_hash)
+    settings = load_settings(parameters.config_path, overrides=parameters.overrides)
+    paths = Desk(settings).paths
+    guard.hold_lock(paths.lock)
+    return start_trading(
+        settings,
+        parameters.session,
+        run_id=parameters.run_id,
+        code_hash=present_code_hash(),
+        environ=os.environ,
+        guard=guard,
+    )
+
+
+def _recorded_hash(parameters: TradingLoopParameters) -> str:
+    """The hash of the parameters that the journal holds for the run."""
+    settings = load_settings(parameters.config_path, overrides=parameters.overrides)
+    rows = open_journal(settings, read_only=True).rows("runs", run_id=parameters.run_id)
+    return str(rows[0]["parameters_hash"]) if rows else ""

@@ -1,0 +1,82 @@
+"""What every command shares: its options, how it prints, and how an error becomes an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from workbench.errors import WorkbenchError
+
+#: A pipe has no width of its own; wide enough that no column is cut.
+_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="Settings file of the desk.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Person = Annotated[str, typer.Option("--person", "-p", help="Registered person who takes this decision.")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in words that make sense in a year.")]
+DEFAULT_CONFIG = Path("workbench.toml")
+
+
+def console(*, errors: bool = False) -> Console:
+    """A console for text; made when used, so that redirected streams are respected."""
+    return Console(stderr=errors, width=_WIDTH, highlight=False, soft_wrap=True)
+
+
+def emit(payload: Mapping[str, Any], as_json: bool, text: Callable[[Console], None]) -> None:
+    """Print the payload as one JSON object, or let `text` print it for people."""
+    if as_json:
+        print(json.dumps(payload, default=str))
+    else:
+        text(console())
+
+
+def rows_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A plain table: words to the left, numbers to the right."""
+    listed = [[_cell(value) for value in row] for row in rows]
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for at, name in enumerate(columns):
+        numeric = bool(listed) and all(_is_number(row[at]) for row in listed)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in listed:
+        table.add_row(*row)
+    return table
+
+
+def _cell(value: object) -> str:
+    if value is None or value != value:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return str(value)
+
+
+def _is_number(text: str) -> bool:
+    return text == "-" or text.replace(",", "").replace(".", "", 1).lstrip("+-").isdigit()
+
+
+def fail(error: WorkbenchError, as_json: bool) -> NoReturn:
+    """Print the error with its next step and leave with its exit code."""
+    if as_json:
+        facts = {name: value for name, value in error.facts.items() if name not in ("message", "next_step")}
+        body = {
+            "error": type(error).__name__,
+            "message": error.message,
+            "next_step": error.next_step,
+            "exit_code": error.exit_code,
+            "facts": facts,
+        }
+        print(json.dumps(body, default=str))
+    else:
+        out = console(errors=True)
+        out.print(f"{type(error).__name__}: {error.message}", style="bold red", markup=False)
+        if error.next_step:
+            out.print(f"  next: {error.next_step}", markup=False)
+    sys.exit(error.exit_code)

@@ -1,0 +1,118 @@
+"""Commands of the person who supervises: init, status, adopt, resume, reduce, halt, reconcile, verify."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from workbench.bootstrap import admin
+from workbench.bootstrap.status import desk_status
+from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, emit, rows_table
+from workbench.config import load_settings
+from workbench.errors import JournalCorrupt, Refused
+
+journal_app = typer.Typer(no_args_is_help=True, help="Look after the journal.")
+AsOf = Annotated[str, typer.Option("--as-of", help="The embedded account opens at this session's close.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command tree."""
+    for command in (init, status, adopt, resume, reduce, halt, reconcile):
+        app.command(command.__name__)(command)
+
+
+def init(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Write a commented settings file (an existing one is kept) and create the desk; it starts HALTED."""
+    settings = admin.init(config)
+    payload = {"config": str(config), "desk": str(settings.desk_path), "config_hash": settings.config_hash}
+    emit(
+        payload, as_json, lambda out: out.print(f"desk {settings.desk_path}, settings {config}", markup=False)
+    )
+
+
+def status(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """State, sessions run, decisions, orders, fills, digests and breaks of the desk."""
+    found = desk_status(load_settings(str(config)))
+    emit(found, as_json, lambda out: _print_status(out, found))
+
+
+def _print_status(out: Console, found: dict[str, Any]) -> None:
+    out.print(f"{found['account']} ({found['mode']}): [bold]{found['state']}[/bold], {found['reason']}")
+    rows = [(name.replace("_", " "), _flat(value)) for name, value in found.items() if name not in _HEAD]
+    out.print(rows_table("", ["", ""], rows))
+
+
+_HEAD = ("account", "mode", "state", "reason")
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items() if not isinstance(item, dict)) or "-"
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value) or "none"
+    return f"{value:,.2f}" if isinstance(value, float) else str(value)
+
+
+def adopt(
+    person: Person, reason: Reason, as_of: AsOf, config: Config = DEFAULT_CONFIG, as_json: AsJson = False
+) -> None:
+    """Open the ledger with the cash that the venue reports."""
+    cash = admin.adopt(load_settings(str(config)), as_of_session=as_of, person=person, reason=reason)
+    payload = {"cash_micro": cash, "person": person}
+    emit(payload, as_json, lambda out: out.print(f"the ledger opens with {cash / 1e6:,.2f} USD"))
+
+
+def resume(person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Look up what is unresolved, reconcile, and when that is clean make the account ACTIVE."""
+    permission = admin.resume(load_settings(str(config)), person=person, reason=reason)
+    payload = dataclasses.asdict(permission)
+    text = f"{permission.state}, epoch {permission.epoch}, code {permission.code_hash[:12]}, by {person}"
+    emit(payload, as_json, lambda out: out.print(text))
+
+
+def reduce(person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Allow risk-reducing orders only."""
+    admin.reduce(load_settings(str(config)), person=person, reason=reason)
+    emit({"state": "REDUCING", "person": person}, as_json, lambda out: out.print(f"REDUCING, by {person}"))
+
+
+def halt(person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Stop sending at once, with or without a running loop; latches until a person resumes."""
+    admin.halt(load_settings(str(config)), person=person, reason=reason)
+    emit(
+        {"state": "HALTED", "person": person},
+        as_json,
+        lambda out: out.print(f"HALTED, by {person}: {reason}"),
+    )
+
+
+def reconcile(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Compare orders, fills, positions and cash with the venue; exit code 3 on any break, sends nothing."""
+    breaks = admin.reconcile(load_settings(str(config)))
+    listed = [dataclasses.asdict(found) for found in breaks]
+    columns = ["kind", "symbol", "ours", "theirs", "evidence"]
+
+    def text(out: Console) -> None:
+        title = f"{len(listed)} break(s)" if listed else "clean: orders, fills, positions and cash agree"
+        out.print(rows_table(title, columns, [[row[name] for name in columns] for row in listed]))
+
+    emit({"clean": not breaks, "breaks": listed}, as_json, text)
+    if breaks:
+        raise typer.Exit(Refused.exit_code)
+
+
+@journal_app.command("verify")
+def verify(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Prove the whole hash chain, its anchor and the projections; names the first altered row."""
+    report = admin.verify_journal(load_settings(str(config)))
+    if not report.ok:
+        raise JournalCorrupt(
+            f"journal event {report.first_bad_seq}: {report.reason}",
+            next_step="restore the journal from a backup; nothing may trade on this one",
+            **dataclasses.asdict(report),
+        )
+    text = f"{report.events:,} events: chain, anchor and projections agree"
+    emit(dataclasses.asdict(report), as_json, lambda out: out.print(text))

@@ -1,0 +1,187 @@
+"""`workbench jobs` and `workbench demo`: production notebooks, run once, with a record of every attempt."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from workbench.bootstrap import demo as demonstration
+from workbench.bootstrap import open_workbench
+from workbench.bootstrap.jobs import job_service
+from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, console, emit, rows_table
+from workbench.config import Settings, load_settings
+from workbench.core.jobs import RunResult
+
+app = typer.Typer(no_args_is_help=True, help="Run production notebooks and see how runs ended.")
+Session = Annotated[str, typer.Option("--session", "-s", help="Exchange session, YYYY-MM-DD.")]
+
+
+@app.command("list")
+def show(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Declared jobs with their purpose."""
+    with job_service(load_settings(str(config))) as service:
+        rows = [(job.name, job.purpose, f"{job.timeout_s:.0f} s") for job in service.declared()]
+    payload = {"jobs": [dict(zip(("job", "purpose", "timeout"), row, strict=True)) for row in rows]}
+    emit(payload, as_json, lambda out: out.print(rows_table("jobs", ["job", "purpose", "time limit"], rows)))
+
+
+@app.command("run")
+def run(job: str, session: Session, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Run one job for one session; a session that is done already is never traded again."""
+    settings = load_settings(str(config))
+    with job_service(settings) as service, _bar(shown=not as_json) as bar:
+        task = bar.add_task(f"{job} {session}", total=None)
+        result = service.run(
+            job, session, progress=lambda done, cells: bar.update(task, completed=done, total=cells)
+        )
+    emit(dataclasses.asdict(result), as_json, lambda out: _print_result(out, settings, session, result))
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)
+
+
+@app.command("history")
+def history(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Every attempt of every job: when, how it ended, where the executed notebook is."""
+    with job_service(load_settings(str(config))) as service:
+        runs = service.history()
+    columns = ["run_id", "status", "exit_code", "reason", "notebook"]
+    rows = [[row[name] for name in columns] for row in runs]
+    listed = [dict(zip(columns, row, strict=True)) for row in rows]
+    emit({"runs": listed}, as_json, lambda out: out.print(rows_table("runs", columns, rows)))
+
+
+def demo(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Make a desk on real history and trade 20 sessions through the production notebook."""
+    out = console(errors=as_json)
+    for step in demonstration.prepare(config):
+        out.print(f"[green]ok[/green] {step.name}: {step.found}")
+    settings = load_settings(str(config))
+    chosen = demonstration.sessions(settings)
+    results: list[RunResult] = []
+    with job_service(settings) as service, _bar(shown=True) as bar:
+        task = bar.add_task("trading_loop", total=len(chosen))
+        for session in chosen:
+            bar.update(task, description=f"trading_loop {session}")
+            results.append(service.run(demonstration.JOB, session))
+            if results[-1].exit_code:
+                break
+            bar.advance(task)
+    frame = open_workbench(settings).views.sessions()
+    payload = {
+        "runs": [dataclasses.asdict(result) for result in results],
+        "sessions": frame.to_dict("records"),
+    }
+    emit(payload, as_json, lambda screen: _print_demo(screen, settings, config, results))
+    if results[-1].exit_code:
+        raise typer.Exit(results[-1].exit_code)
+
+
+def _print_result(out: Console, settings: Settings, session: str, result: RunResult) -> None:
+    colour = "green" if result.exit_code == 0 else "red"
+    out.print(f"[{colour}]{result.status}[/{colour}] {result.run_id} in {result.seconds:.1f} s")
+    if result.message:
+        out.print(
+            f"  {result.error}: {result.message}" if result.error else f"  {result.message}", markup=False
+        )
+    if result.next_step:
+        out.print(f"  next: {result.next_step}", markup=False)
+    if result.notebook:
+        out.print(f"  notebook: {result.notebook}", markup=False)
+    if result.exit_code == 0:
+        _print_session(out, settings, session)
+
+
+def _print_session(out: Console, settings: Settings, session: str) -> None:
+    """Decisions with reasons, then what became of the orders."""
+    views = open_workbench(settings).views
+    decisions = views.decisions(session)
+    columns = ["symbol", "reason", "forecast_bps", "cost_floor_bps", "weight", "change_shares"]
+    out.print(rows_table(f"decisions {session}", columns, decisions[columns].itertuples(index=False)))
+    orders = views.orders(session)
+    columns = [
+        "symbol",
+        "side",
+        "quantity_shares",
+        "order_type",
+        "limit_usd",
+        "state",
+        "filled_shares",
+        "reason",
+    ]
+    if len(orders):
+        out.print(rows_table("orders", columns, orders[columns].itertuples(index=False)))
+    denials = views.denials(session)
+    columns = ["symbol", "side", "quantity_shares", "codes"]
+    if len(denials):
+        out.print(rows_table("denials", columns, denials[columns].itertuples(index=False)))
+
+
+def _print_demo(out: Console, settings: Settings, config: Path, results: list[RunResult]) -> None:
+    views = open_workbench(settings).views
+    if results[-1].exit_code:
+        out.print(f"{results[-1].run_id} {results[-1].status}: {results[-1].message}", markup=False)
+        out.print(f"  next: {results[-1].next_step}", markup=False)
+    decisions = views.decisions()
+    reasons = [(session, _reasons_of(group)) for session, group in decisions.groupby("session")]
+    out.print(rows_table("what was decided, and why", ["session", "decisions with reasons"], reasons))
+    denials = views.denials()
+    if len(denials):
+        columns = ["session", "symbol", "side", "quantity_shares", "codes"]
+        out.print(
+            rows_table("what our own controls denied", columns, denials[columns].itertuples(index=False))
+        )
+    frame = views.sessions()
+    columns = [
+        "session",
+        "orders",
+        "denials",
+        "fills",
+        "traded_usd",
+        "fees_usd",
+        "shortfall_bps",
+        "equity_usd",
+    ]
+    rows = [
+        (
+            *(getattr(row, name) for name in columns),
+            "clean" if row.clean else f"{row.breaks} break(s)",
+            row.digest[:8],
+        )
+        for row in frame.itertuples(index=False)
+    ]
+    out.print(rows_table("what happened", [*columns, "reconciliation", "digest"], rows))
+    out.print("executed notebooks, one a session:")
+    for result in results:
+        out.print(f"  {result.notebook}", markup=False, no_wrap=True)
+    suffix = "" if config == Path("workbench.toml") else f" --config {config}"
+    out.print("worth typing next:")
+    for command in (
+        f"workbench status{suffix}",
+        f"workbench journal verify{suffix}",
+        "jupyter lab notebooks/01_sample_data_and_desk.ipynb",
+    ):
+        out.print(f"  .venv/bin/{command}", markup=False)
+
+
+def _reasons_of(decisions: Any) -> str:
+    """One line for a session's decisions: orders by symbol, the rest by reason."""
+    acted = decisions[decisions["change_shares"] != 0]
+    words = [f"{row.symbol} {row.change_shares:+,} {row.reason}" for row in acted.itertuples()]
+    for reason, group in decisions[decisions["change_shares"] == 0].groupby("reason"):
+        words.append(f"{' '.join(group['symbol'])} {reason}")
+    return "; ".join(words)
+
+
+@contextmanager
+def _bar(*, shown: bool) -> Iterator[Progress]:
+    """Progress on stderr, so that what is printed can be piped."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(errors=True), transient=True, disable=not shown) as bar:
+        yield bar

@@ -1,0 +1,107 @@
+"""Load the settings of a desk: file, then environment, then overrides, all errors at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workbench.config.rules import check_together, check_values
+from workbench.config.sections import Secrets
+from workbench.config.settings import Settings, build, leaves
+from workbench.config.sources import (
+    OVERRIDE,
+    Problem,
+    from_environment,
+    from_mapping,
+    merge,
+    read_secrets,
+    read_toml,
+    variable,
+)
+from workbench.errors import ConfigError
+
+
+def load_settings(
+    path: str | os.PathLike[str] | None = "workbench.toml",
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """The typed, frozen settings of a desk, with the source of each value.
+
+    Parameters
+    ----------
+    path : str, path or None, default "workbench.toml"
+        The configuration file. None = no file: defaults, environment and overrides only, and
+        relative paths start from the working folder.
+    overrides : mapping, optional
+        Values for this call by dotted key or nested; they must agree with the file and the
+        environment, except ``desk.path``, and ``mode``, which may only be lowered to "replay".
+    environ : mapping of str to str, optional
+        Environment variables; the process's own when not given.
+
+    Returns
+    -------
+    Settings
+        With `config_hash`, `table`, `desk_path` and one attribute for each section.
+
+    Raises
+    ------
+    ConfigError
+        Anything is wrong; `problems` lists every error with key, source, value and next step.
+
+    Examples
+    --------
+    >>> load_settings(None, overrides={"account": "demo", "strategy": "trend", "universe": ["IBM"],
+    ...                                "seed": 7}, environ={}).mode.value
+    'replay'
+    """
+    environ = os.environ if environ is None else environ
+    problems: list[Problem] = []
+    found = []
+    folder = Path.cwd()
+    if path is not None:
+        folder = Path(path).absolute().parent
+        found += from_mapping(read_toml(Path(path)), os.fspath(path), problems)
+    found += from_environment(environ, problems)
+    found += from_mapping(overrides or {}, OVERRIDE, problems)
+    chosen = merge(found, problems)
+    secrets, secret_sources = read_secrets(environ, problems)
+
+    refused = {problem.key for problem in problems}
+    sources = {key: item.source for key, item in chosen.items()}
+    values: dict[str, Any] = {}
+    for key, leaf in leaves().items():
+        if key in chosen:
+            values[key] = chosen[key].value
+        elif key in refused:
+            continue  # named already
+        elif leaf.required:
+            advice = f"set {key} in the file, or {variable(key)}"
+            problems.append(Problem(key, "nowhere", "", "has no value and no default", advice))
+        else:
+            values[key] = leaf.default
+    values, wrong = check_values(values, sources, frozenset(chosen))
+    problems += wrong
+    problems += check_together(values, sources, frozenset(secrets))
+    if problems:
+        raise _config_error(problems, path)
+    return Settings(
+        **build(values),
+        secrets=Secrets(**secrets),
+        sources={**sources, **secret_sources},
+        folder=folder,
+    )
+
+
+def _config_error(problems: list[Problem], path: str | os.PathLike[str] | None) -> ConfigError:
+    count = f"{len(problems)} errors" if len(problems) > 1 else "1 error"
+    where = f" of {os.fspath(path)}" if path is not None else ""
+    lines = "".join(f"\n  - {problem}" for problem in problems)
+    return ConfigError(
+        f"{count} in the configuration{where}:{lines}",
+        next_step="correct what is listed, then run `workbench config check`",
+        problems=tuple(problems),
+    )

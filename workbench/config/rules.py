@@ -1,0 +1,247 @@
+"""What one value, and several values together, must satisfy beyond their types."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from typing import Any
+from urllib.parse import urlsplit
+
+from workbench.config.secret import shown
+from workbench.config.sections import SessionTime
+from workbench.config.settings import leaves, sections
+from workbench.config.sources import Problem
+from workbench.core.types import Mode
+
+LIVE_HOST = "api.alpaca.markets"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+Values = Mapping[str, Any]
+#: For each key the source of its value, as messages name it.
+Sources = Mapping[str, str]
+
+
+# --- one value -------------------------------------------------------------------------------------
+
+
+def _positive(value: float) -> str:
+    return "" if math.isfinite(value) and value > 0 else "must be greater than 0; no value means off"
+
+
+def _seed(value: int) -> str:
+    return "" if 0 <= value < 2**63 else "must be from 0 to 2**63 - 1"
+
+
+def _name(value: str) -> str:
+    plain = value.isprintable() and value == value.strip() and value and "/" not in value
+    return "" if plain else "must be a name: printable, not empty, without a slash or outer spaces"
+
+
+def _path(value: str) -> str:
+    return "" if value.strip() and "\x00" not in value else "must name a folder"
+
+
+def _symbols(value: tuple[str, ...]) -> str:
+    odd = [symbol for symbol in value if not symbol or not symbol.isprintable() or " " in symbol]
+    if odd:
+        return f"{odd[0]!r} is not a symbol"
+    twice = sorted({symbol for symbol in value if value.count(symbol) > 1})
+    return f"names {', '.join(twice)} more than once" if twice else ""
+
+
+def _universe(value: tuple[str, ...]) -> str:
+    return _symbols(value) if value else "is empty: a desk needs at least one symbol to trade"
+
+
+def _times(value: tuple[str, ...]) -> str:
+    if not value:
+        return "is empty: a session needs at least one decision time"
+    try:
+        parsed = [SessionTime.parse(text) for text in value]
+    except ValueError as error:
+        return str(error)
+    return "names a decision time more than once" if len(set(parsed)) < len(parsed) else ""
+
+
+def _reconcile_until(value: str) -> str:
+    try:
+        until = SessionTime.parse(value)
+    except ValueError as error:
+        return str(error)
+    return (
+        ""
+        if until.from_close and until.offset_minutes >= 0
+        else 'must be "close" or later, such as "close+5m"'
+    )
+
+
+def _iso_date(value: str) -> str:
+    try:
+        same = date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        same = False
+    return "" if same else "is not a date; write it as 2005-01-03"
+
+
+def _url(value: str) -> str:
+    """Only https leaves the machine; plain http is for a venue on the loopback address."""
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+    except ValueError:
+        return "is not a URL"
+    if (parts.scheme == "https" and host) or (parts.scheme == "http" and host in _LOOPBACK):
+        return ""
+    return "must start with https:// (http:// only for the loopback address)"
+
+
+_SINGLE: Mapping[str, Callable[[Any], str]] = {
+    "account": _name,
+    "strategy": _name,
+    "universe": _universe,
+    "seed": _seed,
+    "desk.path": _path,
+    "session.decision_times": _times,
+    "session.reconcile_until": _reconcile_until,
+    "session.stage_budget_ms": _positive,
+    "venue.starting_cash_usd": _positive,
+    "venue.url": _url,
+    "model.horizon_sessions": _positive,
+    "model.ridge_alpha": _positive,
+    "model.train_first_session": _iso_date,
+    "lease.ttl_s": _positive,
+    "supervision.runner_heartbeat_s": _positive,
+    "limits.restricted": _symbols,
+}
+
+
+def check_values(
+    values: Values, sources: Sources, set_keys: frozenset[str]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Values in canonical order, without those that break a rule of their own, and the problems.
+
+    `set_keys` are the keys that a source sets: only these are blamed for a section that refuses its values.
+    """
+    good = dict(values)
+    problems: list[Problem] = []
+    for key, rule in _SINGLE.items():
+        if key in good and (reason := rule(good[key])):
+            problems.append(_problem(key, good.pop(key), sources, reason))
+    for key, reason in _refused_by_section(good, set_keys):
+        problems.append(_problem(key, good.pop(key), sources, reason))
+    for key in ("universe", "limits.restricted"):
+        if key in good:
+            good[key] = tuple(sorted(good[key]))
+    if "session.decision_times" in good:
+        good["session.decision_times"] = tuple(
+            str(moment)
+            for moment in sorted(SessionTime.parse(text) for text in good["session.decision_times"])
+        )
+    if "session.reconcile_until" in good:
+        good["session.reconcile_until"] = str(SessionTime.parse(good["session.reconcile_until"]))
+    return good, problems
+
+
+def _refused_by_section(values: Values, set_keys: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Keys that a kernel's own dataclass refuses, with its reason; each key is tried by itself."""
+    for name, kind in sections().items():
+        keys = [
+            key for key in leaves() if key.rpartition(".")[0] == name and key in set_keys and key in values
+        ]
+        together = _refusal(kind, {key: values[key] for key in keys})
+        if not together:
+            continue
+        alone = [(key, reason) for key in keys if (reason := _refusal(kind, {key: values[key]}))]
+        yield from alone or [(keys[0], together)]
+
+
+def _refusal(kind: Any, values: Values) -> str:
+    try:
+        kind(**{key.rpartition(".")[2]: value for key, value in values.items()})
+    except ValueError as error:
+        named = "|".join(re.escape(key) for key in values) or "$"
+        return re.sub(
+            rf"^(?:{named})(?: = \S+)?:? ", "", str(error)
+        )  # the problem names key and value itself
+    return ""
+
+
+# --- several values --------------------------------------------------------------------------------
+
+#: Pairs of keys and the relation that must hold from the first to the second.
+_RELATIONS: tuple[tuple[str, str, str], ...] = (
+    ("limits.max_order_shares", "<=", "limits.max_position_shares"),
+    ("limits.max_order_notional_usd", "<=", "limits.max_position_notional_usd"),
+    ("limits.max_position_notional_usd", "<=", "limits.max_gross_notional_usd"),
+    ("policy.max_weight", "<=", "policy.max_gross_weight"),
+    ("policy.limit_offset_bps", "<=", "limits.price_collar_bps"),
+    ("policy.allow_short", "<=", "limits.allow_short"),
+    ("model.horizon_sessions", "==", "policy.horizon_sessions"),
+    ("supervision.runner_heartbeat_s", "<", "lease.ttl_s"),
+)
+_HOLDS: Mapping[str, Callable[[Any, Any], bool]] = {"<=": operator.le, "<": operator.lt, "==": operator.eq}
+_WORDS = {"<=": "must not be above", "<": "must be below", "==": "must equal"}
+
+
+def check_together(values: Values, sources: Sources, secrets: frozenset[str]) -> list[Problem]:
+    """Problems of values that contradict each other; a rule whose keys were refused already is skipped."""
+    problems: list[Problem] = []
+    for first, relation, second in _RELATIONS:
+        if first in values and second in values and not _HOLDS[relation](values[first], values[second]):
+            other = f"{second} = {shown(values[second])} (from {sources.get(second, 'default')})"
+            reason = f"{_WORDS[relation]} {other}"
+            problems.append(_problem(first, values[first], sources, reason, f"change {first} or {second}"))
+    problems += _times_together(values, sources)
+    if isinstance(mode := values.get("mode"), Mode):
+        problems += _mode_together(mode, values, sources, secrets)
+    return problems
+
+
+def _times_together(values: Values, sources: Sources) -> Iterator[Problem]:
+    keys = ("session.decision_times", "session.reconcile_until")
+    if all(key in values for key in keys):
+        times, until = (values[key] for key in keys)
+        if max(SessionTime.parse(text) for text in times) >= SessionTime.parse(until):
+            reason = f"a decision must come before session.reconcile_until = {until!r}"
+            yield _problem(keys[0], times, sources, reason, "decide earlier or reconcile longer")
+
+
+def _mode_together(
+    mode: Mode, values: Values, sources: Sources, secrets: frozenset[str]
+) -> Iterator[Problem]:
+    """What a mode that talks to a venue needs. Replay needs nothing: it uses the embedded venue."""
+    if mode is Mode.REPLAY:
+        return
+    url = values.get("venue.url")
+    if url is not None:
+        live_url = urlsplit(url).hostname == LIVE_HOST
+        if not url:
+            yield _problem("venue.url", url, sources, f"mode {mode} needs a venue", "set venue.url")
+        elif mode is Mode.LIVE and not live_url:
+            advice = f"set it to https://{LIVE_HOST}, or the mode to paper"
+            yield _problem("venue.url", url, sources, "mode live needs the live address", advice)
+        elif mode is not Mode.LIVE and live_url:
+            reason = f"mode {mode} must not use the live address"
+            yield _problem("venue.url", url, sources, reason, "set the paper address, or the mode to live")
+    for name in ("venue_key", "venue_secret"):
+        if name not in secrets:
+            advice = f"set WORKBENCH_SECRETS__{name.upper()}, or a file {name} in WORKBENCH_SECRETS_DIR"
+            yield Problem(f"secrets.{name}", "nowhere", "", f"mode {mode} needs it", advice)
+    if mode is Mode.LIVE:
+        if values.get("venue.account_id") == "":
+            advice = "set venue.account_id to the venue's id of the account"
+            yield _problem("venue.account_id", "", sources, "mode live needs the account's id", advice)
+        if values.get("approvals.required") is False:
+            advice = "set approvals.required to true"
+            yield _problem("approvals.required", False, sources, "mode live needs approvals on", advice)
+
+
+def _problem(key: str, value: Any, sources: Sources, reason: str, next_step: str = "") -> Problem:
+    return Problem(
+        key, sources.get(key, "default"), shown(value, key=key), reason, next_step or f"correct {key}"
+    )

@@ -1,0 +1,186 @@
+"""The sections of ``workbench.toml`` that do not belong to a kernel, and the grammar of session times."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from workbench.config.secret import Secret
+from workbench.core.types import NANO
+
+_SESSION_TIME = re.compile(r"(open|close)(?:([+-])(\d{1,3})m)?")
+
+
+@dataclass(frozen=True, order=True)
+class SessionTime:
+    """A moment of an exchange session, relative to its open or close.
+
+    Attributes
+    ----------
+    from_close : bool
+        Whether the anchor is the close; otherwise it is the open.
+    offset_minutes : int
+        Minutes after the anchor; negative before it.
+    """
+
+    from_close: bool
+    offset_minutes: int
+
+    @classmethod
+    def parse(cls, text: str) -> SessionTime:
+        """The moment that "open", "open-15m" or "close+5m" names; ValueError for anything else."""
+        match = _SESSION_TIME.fullmatch(text)
+        if match is None:
+            raise ValueError(f'{text!r} is no session time; write it like "open", "open-15m", "close+5m"')
+        anchor, sign, minutes = match.groups()
+        offset = int(minutes or 0) * (-1 if sign == "-" else 1)
+        return cls(anchor == "close", offset)
+
+    def __str__(self) -> str:
+        anchor = "close" if self.from_close else "open"
+        return f"{anchor}{self.offset_minutes:+d}m" if self.offset_minutes else anchor
+
+    def at_ns(self, open_ns: int, close_ns: int) -> int:
+        """The moment in UTC nanoseconds for a session with that open and close."""
+        return (close_ns if self.from_close else open_ns) + self.offset_minutes * 60 * NANO
+
+
+@dataclass(frozen=True)
+class DeskSettings:
+    """Where the desk keeps its journal, bars, runs and the ARMED file.
+
+    Attributes
+    ----------
+    path : str
+        Folder of the desk, relative to the folder of this file. Not part of the config hash.
+    """
+
+    path: str = "data/desk"
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where market data comes from.
+
+    Attributes
+    ----------
+    sample : bool
+        Take bars from the committed sample of real daily history.
+    """
+
+    sample: bool = True
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """When the desk decides and how long it may take.
+
+    Attributes
+    ----------
+    decision_times : tuple of str
+        Scheduled decisions of each session: "open" or "close", plus or minus minutes.
+    reconcile_until : str
+        The session ends with reconciliation until this moment.
+    stage_budget_ms : int
+        Time budget of each stage of a session, milliseconds; a breach is an alert, never a shortcut.
+    """
+
+    decision_times: tuple[str, ...] = ("open-15m",)
+    reconcile_until: str = "close+5m"
+    stage_budget_ms: int = 5_000
+
+
+@dataclass(frozen=True)
+class VenueSettings:
+    """The account at the venue.
+
+    Attributes
+    ----------
+    starting_cash_usd : int
+        Cash of a new account of the embedded venue, USD.
+    url : str
+        Address of the venue's trading interface; "" = the embedded venue (replay only).
+    account_id : str
+        The venue's own id of the account; live refuses to run without it.
+    """
+
+    starting_cash_usd: int = 1_000_000
+    url: str = ""
+    account_id: str = ""
+
+
+@dataclass(frozen=True)
+class ApprovalsSettings:
+    """Which orders wait for a person.
+
+    Attributes
+    ----------
+    required : bool
+        Every order waits for a registered approver; live refuses to run without it.
+    """
+
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """How the forecast model is trained.
+
+    Attributes
+    ----------
+    horizon_sessions : int
+        Sessions over which the forecast return is earned; equal to policy.horizon_sessions.
+    ridge_alpha : float
+        Strength of the ridge penalty on standardised features.
+    train_first_session : str
+        First exchange session of the training window, ISO date.
+    """
+
+    horizon_sessions: int = 5
+    ridge_alpha: float = 100.0
+    train_first_session: str = "2005-01-03"
+
+
+@dataclass(frozen=True)
+class LeaseSettings:
+    """The right to send orders for the account.
+
+    Attributes
+    ----------
+    ttl_s : float
+        Seconds until an unrenewed lease expires.
+    """
+
+    ttl_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class SupervisionSettings:
+    """How the trading kernel and its runner watch each other.
+
+    Attributes
+    ----------
+    runner_heartbeat_s : float
+        Sending stops when the runner's heartbeat is older than this, seconds.
+    """
+
+    runner_heartbeat_s: float = 2.0
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Secrets, from the environment or the secrets folder only.
+
+    Attributes
+    ----------
+    venue_key : Secret
+        Key id of the venue's account.
+    venue_secret : Secret
+        Secret that belongs to the key id.
+    anchor_key : Secret
+        Key of the journal's anchor; when absent the desk keeps its own in a file of mode 0600.
+    """
+
+    venue_key: Secret | None = None
+    venue_secret: Secret | None = None
+    anchor_key: Secret | None = None

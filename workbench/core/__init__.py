@@ -1,0 +1,1 @@
+"""THINKS: pure functions of their arguments. No clock, disk, network, logging or unseeded draw."""

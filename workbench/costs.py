@@ -1,0 +1,16 @@
+"""Cost models: fees to the cent, and expected spread and impact that expire.
+
+Examples
+--------
+>>> import workbench.costs
+>>> model = workbench.costs.prior(
+...     workbench.costs.PriorCost(), workbench.costs.FeeSchedule(), as_of_ns=1_767_225_600_000_000_000
+... )
+>>> facts = {"adv": 4e6, "volatility_bps": 150.0, "half_spread_bps": 1.5, "price": 200.0}
+>>> model.expected_bps("AAPL", "sell", 100, **facts).upper
+3.6
+"""
+
+from workbench.core.costs import CostEstimate, CostModel, FeeSchedule, PriorCost, prior
+
+__all__ = ["CostEstimate", "CostModel", "FeeSchedule", "PriorCost", "prior"]

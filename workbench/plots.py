@@ -1,0 +1,131 @@
+"""Pictures of the frames of `workbench.views`: interactive for notebooks and apps, static for records.
+
+Plotting libraries are loaded when the first picture is drawn, never on import.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+_BLUE, _GREY, _RED = "#1f5fa8", "#8a8f98", "#b3382c"
+
+
+def notebook() -> None:
+    """Make plots and tables render in this notebook without any network; call it in the first cell.
+
+    The order matters: Panel has to put its scripts into the notebook *before* hvplot is imported,
+    otherwise hvplot asks for them from a content network and every output stays blank offline. Outside of
+    a notebook this only prepares the libraries. Calling it again does nothing new.
+    """
+    import panel as pn
+
+    pn.extension("tabulator", inline=True)
+    import hvplot.pandas  # noqa: F401  registers DataFrame.hvplot; only after the extension
+
+
+def equity(frame: pd.DataFrame) -> Any:
+    """Equity and invested value over the sessions, as a HoloViews overlay.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        `Views.equity`.
+    """
+    hv = _holoviews()
+    dated = _dated(frame)
+    hover = ["equity_usd", "drawdown_bps"]
+    curve = hv.Curve(dated, "session", ["equity_usd", "drawdown_bps"], label="equity")
+    invested = hv.Curve(dated, "session", "invested_usd", label="invested")
+    dots = hv.Scatter(dated, "session", hover, label="equity")
+    overlay = (
+        invested.opts(color=_GREY) * curve.opts(color=_BLUE) * dots.opts(color=_BLUE, size=5, tools=["hover"])
+    )
+    return overlay.opts(
+        width=760, height=320, title="Equity", xlabel="session", ylabel="USD", legend_position="top_left"
+    )
+
+
+def decision_weights(frame: pd.DataFrame) -> Any:
+    """Target weight of every symbol over the decisions, as a HoloViews heat map.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        `Views.decisions`.
+    """
+    hv = _holoviews()
+    cells = frame.assign(at=frame["scheduled_at"].dt.strftime("%Y-%m-%d %H:%M"))
+    values = ["weight", "reason", "forecast_bps", "change_shares"]
+    extreme = float(cells["weight"].abs().max()) if len(cells) and cells["weight"].notna().any() else 1.0
+    return hv.HeatMap(cells, ["at", "symbol"], values).opts(
+        width=760, height=60 + 40 * max(1, cells["symbol"].nunique()), cmap="RdBu", symmetric=True,
+        clim=(-extreme, extreme), colorbar=True, tools=["hover"], xrotation=60, xlabel="decision (UTC)",
+        ylabel="", title="Target weights",
+    )  # fmt: skip
+
+
+def equity_figure(frame: pd.DataFrame) -> Figure:
+    """A small static picture of equity, for executed notebooks that are kept as records.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        `Views.equity`; may be empty.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 2.4), dpi=80, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title("Equity, USD", fontsize=9, loc="left")
+    axes.tick_params(labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+    if not len(frame):
+        axes.text(0.5, 0.5, "no closed session yet", ha="center", va="center", transform=axes.transAxes)
+        axes.set_axis_off()
+        return figure
+    positions = range(len(frame))
+    axes.plot(positions, frame["equity_usd"], color=_BLUE, marker="o", markersize=3, linewidth=1.2)
+    peak = frame["equity_usd"].cummax()
+    axes.fill_between(positions, frame["equity_usd"], peak, color=_RED, alpha=0.15, linewidth=0)
+    step = max(1, len(frame) // 8)
+    axes.set_xticks(list(positions)[::step], list(frame["session"])[::step], rotation=30, ha="right")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    return figure
+
+
+def equity_picture(frame: pd.DataFrame) -> bytes:
+    """`equity_figure` as PNG bytes; equal frames give equal bytes.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        `Views.equity`; may be empty.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = io.BytesIO()
+    FigureCanvasAgg(equity_figure(frame)).print_png(  # type: ignore[no-untyped-call]
+        buffer, metadata={"Software": None}
+    )
+    return buffer.getvalue()
+
+
+def _dated(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its sessions as dates, so that the axis is a time axis."""
+    import pandas as pd
+
+    return frame.assign(session=pd.to_datetime(frame["session"], format="%Y-%m-%d"))
+
+
+def _holoviews() -> Any:
+    """HoloViews with the Bokeh backend loaded, offline."""
+    import holoviews as hv
+
+    if not hv.Store.loaded_backends():
+        hv.extension("bokeh", inline=True, logo=False)
+    return hv

@@ -1,0 +1,396 @@
+"""The order path: write ahead, send once, believe only the venue, recover by the same id.
+
+Every step that could matter after a crash is in the journal before it happens: SENT is committed before
+the request leaves, and an answer that proves nothing leaves the order UNKNOWN until the venue says more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from workbench.core.ledger import Ledger, Posting, posting_from_payload, posting_payload, postings_of_fill
+from workbench.core.orders import (
+    TERMINAL,
+    UNRESOLVED,
+    WORKING,
+    Fill,
+    Order,
+    OrderEvent,
+    OrderIntent,
+    OrderState,
+    apply,
+)
+from workbench.core.ports import Broker, Clock, Event, Journal, Lease, SubmitOutcome, SubmitResult, VenueOrder
+from workbench.core.types import OrderType, Side
+from workbench.errors import IllegalTransition
+
+#: How often an order may be looked up directly after an unclear answer before it stays UNKNOWN.
+LOOKUP_TRIES = 3
+
+
+class Oms:
+    """Orders of one account: their states, their fills and the ledger that follows from them.
+
+    Parameters
+    ----------
+    journal, broker, clock
+        Ports; the journal is the sole restart path.
+    account : str
+    lease : callable () -> Lease
+        The lease in force; the journal refuses every write of this object under any other token.
+    gate : callable (Order) -> tuple of str
+        Last look before a request leaves. Raises TradingHalted when there is no permission; returns
+        denial codes when the pre-trade controls now say no (they can only deny).
+    halt : callable (str) -> None
+        Halts the account, with the reason.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        broker: Broker,
+        clock: Clock,
+        account: str,
+        lease: Callable[[], Lease],
+        gate: Callable[[Order], tuple[str, ...]],
+        halt: Callable[[str], None],
+    ) -> None:
+        self._journal = journal
+        self._broker = broker
+        self._clock = clock
+        self._account = account
+        self._lease = lease
+        self._gate = gate
+        self._halt = halt
+        self.orders: dict[str, Order] = {}
+        self.ledger = Ledger()
+        self._executions: set[str] = set()
+        self._load()
+
+    # --- what the journal knows ------------------------------------------------------------------
+
+    def _load(self) -> None:
+        rows = self._journal.rows("orders", account=self._account)
+        self.orders = {row["client_order_id"]: order_from_row(row) for row in rows}
+        postings = [
+            posting_from_payload(row) for row in self._journal.rows("postings", account=self._account)
+        ]
+        self.ledger = Ledger.from_postings(postings)
+        self._executions = {row["execution_id"] for row in self._journal.rows("fills", account=self._account)}
+
+    def working(self) -> tuple[Order, ...]:
+        """Orders that the venue may hold or may yet receive, by symbol."""
+        found = [order for order in self.orders.values() if order.state in WORKING]
+        return tuple(sorted(found, key=lambda order: (order.intent.symbol, order.intent.client_order_id)))
+
+    def unresolved(self) -> tuple[Order, ...]:
+        """Orders about which only the venue can say what happened; their symbols are frozen."""
+        return tuple(order for order in self.working() if order.state in UNRESOLVED)
+
+    def of_decision(self, scheduled_ns: int) -> tuple[Order, ...]:
+        """Orders of one decision in sending order: sells first, then by symbol."""
+        found = [order for order in self.orders.values() if order.intent.scheduled_ns == scheduled_ns]
+        return tuple(
+            sorted(found, key=lambda order: (order.intent.side, order.intent.symbol, order.intent.leg))
+        )
+
+    def record_opening(self, entry_id: str, session: str, postings: Iterable[Posting], memo: str) -> None:
+        """Book the opening entry of the ledger, approved by a person beforehand."""
+        entry = tuple(postings)
+        payload = {
+            "account": self._account,
+            "session": session,
+            "entry_id": entry_id,
+            "postings": [posting_payload(posting) for posting in entry],
+            "memo": memo,
+        }
+        self._journal.commit([Event("ledger.posted", payload)], lease=self._lease())
+        self.ledger = self.ledger.apply(entry)
+
+    def adopt_intents(self, intents: Iterable[OrderIntent], denied: dict[str, tuple[str, ...]]) -> None:
+        """Take over intents that the caller has just journalled in the decision's transaction."""
+        for intent in intents:
+            codes = denied.get(intent.client_order_id, ())
+            state = OrderState.DENIED if codes else OrderState.INTENDED
+            self.orders[intent.client_order_id] = Order(intent, state, reason=",".join(codes))
+
+    # --- sending ---------------------------------------------------------------------------------
+
+    def send(self, client_order_id: str) -> Order:
+        """Send one intended (or resolved as not received) order; returns what it has become.
+
+        Raises
+        ------
+        TradingHalted
+            Permission is absent; the order stays as it was and nothing left.
+        LeaseLost
+            Another process took the account; nothing left.
+        """
+        order = self.orders[client_order_id]
+        codes = self._gate(order)
+        if codes:
+            if order.state in UNRESOLVED:  # it may be there already: only the venue can end it
+                return order
+            return self._record(order, OrderState.DENIED, reason=",".join(codes))
+        order = self._record(order, OrderState.SENT)
+        try:
+            result = self._broker.submit(order.intent)
+        except Exception as error:  # boundary: whatever the adapter raised proves nothing about the venue
+            result = SubmitResult(SubmitOutcome.UNKNOWN, reason=f"{type(error).__name__} while sending")
+        return self._settle(order, result)
+
+    def _settle(self, order: Order, result: SubmitResult) -> Order:
+        if result.outcome is SubmitOutcome.ACCEPTED and result.order is not None:
+            return self._adopt(order, result.order)
+        if result.outcome is SubmitOutcome.REFUSED:
+            if "must be unique" in result.reason:  # our own id is already there: an earlier request landed
+                return self._resolve(order)
+            return self._record(order, OrderState.REJECTED, reason=result.reason)
+        if result.outcome is SubmitOutcome.NOT_ACCEPTED:
+            return self._record(order, OrderState.NOT_ACCEPTED, reason=result.reason)
+        order = self._record(order, OrderState.UNKNOWN, reason=result.reason or "no proof of the outcome")
+        return self._resolve(order)
+
+    def recover(self) -> tuple[Order, ...]:
+        """Ask the venue about every order whose fate is not known; returns those still unresolved."""
+        for order in self.unresolved():
+            self._resolve(order)
+        return self.unresolved()
+
+    def _resolve(self, order: Order) -> Order:
+        reason = "no answer"
+        for _ in range(LOOKUP_TRIES):
+            answer = self._broker.lookup(order.intent.client_order_id)
+            if answer.found and answer.order is not None:
+                return self._adopt(order, answer.order)
+            if answer.answered:
+                reason = "the venue has no such id, which is no proof of absence"
+                break
+            reason = answer.reason or reason
+        if order.state is OrderState.UNKNOWN and order.reason == reason:
+            return order
+        return self._record(order, OrderState.UNKNOWN, reason=reason)
+
+    def _adopt(self, order: Order, theirs: VenueOrder) -> Order:
+        ours = order.intent
+        mine = (ours.symbol, ours.side, ours.quantity_nano)
+        if mine != (theirs.symbol, theirs.side, theirs.quantity_nano):
+            self._halt(f"order {ours.client_order_id} at the venue is {theirs}, ours is {mine}")
+            return self._record(
+                order, OrderState.QUARANTINED, reason="the venue holds another order by this id"
+            )
+        if theirs.state is OrderState.QUARANTINED:
+            return self._record(order, OrderState.QUARANTINED, venue_order_id=theirs.venue_order_id)
+        if theirs.state is OrderState.REJECTED:
+            reason = theirs.reason
+            return self._record(
+                order, OrderState.REJECTED, venue_order_id=theirs.venue_order_id, reason=reason
+            )
+        # What has been filled enters through the executions, never through a status.
+        return self._record(order, OrderState.ACCEPTED, venue_order_id=theirs.venue_order_id)
+
+    def cancel(self, client_order_id: str, *, reason: str) -> Order:
+        """Ask the venue to cancel; only a later poll shows whether it did."""
+        order = self._record(self.orders[client_order_id], OrderState.PENDING_CANCEL, reason=reason)
+        self._broker.cancel(client_order_id)
+        return order
+
+    # --- hearing ---------------------------------------------------------------------------------
+
+    def poll(self, *, since_ns: int) -> int:
+        """Book new executions, then take over the venue's order states; returns the number of changes."""
+        changes = 0
+        for fill in sorted(self._broker.fills(since_ns=since_ns), key=_fill_order):
+            if fill.execution_id in self._executions or fill.client_order_id not in self.orders:
+                continue  # booked already, or a foreign one, which reconciliation names
+            self._book(fill)
+            changes += 1
+        for theirs in self._broker.orders(since_ns=since_ns):
+            ours = self.orders.get(theirs.client_order_id)
+            if ours is not None and self._follow(ours, theirs):
+                changes += 1
+        return changes
+
+    def _book(self, fill: Fill) -> None:
+        order = self.orders[fill.client_order_id]
+        if (fill.symbol, fill.side) != (order.intent.symbol, order.intent.side):
+            # Not an execution of this order whatever its id says: it stays unbooked, a break with evidence.
+            self._halt(f"execution {fill.execution_id} is {fill.side.word} {fill.symbol}, its order is not")
+            return
+        trouble = _fill_trouble(order, fill)
+        postings = postings_of_fill(self.ledger, fill)
+        events = [Event("fill.booked", self._fill_payload(order, fill, postings))]
+        filled_nano = order.filled_nano + fill.quantity_nano
+        if not trouble:
+            done = filled_nano == order.intent.quantity_nano
+            state = OrderState.FILLED if done else OrderState.PARTIALLY_FILLED
+            order, change = self._change(order, state, at_ns=fill.filled_at_ns, filled_nano=filled_nano)
+            events.append(change)
+        self._journal.commit(events, lease=self._lease())
+        self.orders[fill.client_order_id] = order
+        self._executions.add(fill.execution_id)
+        self.ledger = self.ledger.apply(postings)
+        if trouble:  # it happened, so it is booked; that it could happen stops everything
+            self._halt(trouble)
+
+    def _follow(self, order: Order, theirs: VenueOrder) -> bool:
+        """Take over the venue's state where it says more than the executions have said."""
+        if order.state in TERMINAL or theirs.state is order.state:
+            return False
+        if theirs.filled_nano != order.filled_nano:
+            return False  # executions are still under way: the next poll, or a break, will tell
+        if theirs.state in (OrderState.PARTIALLY_FILLED, OrderState.FILLED):
+            return False
+        if theirs.state is OrderState.ACCEPTED and order.state is not OrderState.SENT:
+            return False
+        try:
+            self._record(order, theirs.state, venue_order_id=theirs.venue_order_id, reason=theirs.reason)
+        except IllegalTransition as error:
+            self._halt(str(error))
+            self._record(order, OrderState.QUARANTINED, reason=error.message)
+        return True
+
+    # --- the end of a session --------------------------------------------------------------------
+
+    def sweep(self, *, session: str, next_open_ns: int) -> tuple[Order, ...]:
+        """End what can no longer be sent.
+
+        An order that never left expires at the end of its session. One that may have left expires only
+        after the next open, when the venue still denies that it has it.
+        """
+        now_ns = self._clock.now_ns()
+        ended = []
+        for order in tuple(self.orders.values()):
+            if order.intent.session > session:
+                continue
+            unsent = order.state in (
+                OrderState.INTENDED,
+                OrderState.AWAITING_APPROVAL,
+                OrderState.NOT_ACCEPTED,
+            )
+            if order.state is OrderState.UNKNOWN and now_ns >= next_open_ns:
+                order = self._resolve(order)
+                answer = self._broker.lookup(order.intent.client_order_id)
+                unsent = order.state is OrderState.UNKNOWN and answer.answered and not answer.found
+            if unsent:
+                reason = "its session ended before it was sent"
+                ended.append(self._record(order, OrderState.EXPIRED_UNSENT, reason=reason))
+        return tuple(ended)
+
+    # --- one place where an order changes --------------------------------------------------------
+
+    def _record(
+        self, order: Order, state: OrderState, *, venue_order_id: str = "", reason: str = ""
+    ) -> Order:
+        changed, event = self._change(
+            order, state, at_ns=self._clock.now_ns(), venue_order_id=venue_order_id, reason=reason
+        )
+        if changed != order:
+            self._journal.commit([event], lease=self._lease())
+            self.orders[changed.intent.client_order_id] = changed
+        return changed
+
+    @staticmethod
+    def _change(
+        order: Order,
+        state: OrderState,
+        *,
+        at_ns: int,
+        venue_order_id: str = "",
+        filled_nano: int | None = None,
+        reason: str = "",
+    ) -> tuple[Order, Event]:
+        identity = order.intent.client_order_id
+        changed = apply(order, OrderEvent(identity, state, at_ns, venue_order_id, filled_nano, reason))
+        payload = {
+            "client_order_id": identity,
+            "state": str(changed.state),
+            "at_ns": at_ns,
+            "venue_order_id": changed.venue_order_id,
+            "filled_nano": changed.filled_nano,
+            "reason": changed.reason,
+        }
+        return changed, Event("order.changed", payload)
+
+    def _fill_payload(self, order: Order, fill: Fill, postings: tuple[Posting, ...]) -> dict[str, Any]:
+        return {
+            "execution_id": fill.execution_id,
+            "client_order_id": fill.client_order_id,
+            "account": self._account,
+            "session": order.intent.session,
+            "symbol": fill.symbol,
+            "side": fill.side.word,
+            "quantity_nano": fill.quantity_nano,
+            "price_micro": fill.price_micro,
+            "fee_micro": fill.fee_micro,
+            "filled_at_ns": fill.filled_at_ns,
+            "postings": [posting_payload(posting) for posting in postings],
+        }
+
+
+def _fill_order(fill: Fill) -> tuple[int, str, str]:
+    return (fill.filled_at_ns, fill.symbol, fill.execution_id)
+
+
+def _fill_trouble(order: Order, fill: Fill) -> str:
+    """Why this execution may not have happened, or "" when it is as it should be."""
+    name = f"execution {fill.execution_id} of order {fill.client_order_id} ({fill.symbol})"
+    if order.state in TERMINAL:
+        return f"{name} came after {order.state}"
+    if order.filled_nano + fill.quantity_nano > order.intent.quantity_nano:
+        return f"{name} exceeds the order"
+    limit_micro = order.intent.limit_micro
+    if limit_micro and fill.side * (fill.price_micro - limit_micro) > 0:
+        return f"{name} at {fill.price_micro} is beyond its limit {limit_micro}"
+    return ""
+
+
+def intent_payload(intent: OrderIntent, decision_id: str) -> dict[str, Any]:
+    """The fields of an intent as the journal keeps them."""
+    return {
+        "client_order_id": intent.client_order_id,
+        "account": intent.account,
+        "strategy": intent.strategy,
+        "session": intent.session,
+        "scheduled_ns": intent.scheduled_ns,
+        "symbol": intent.symbol,
+        "leg": intent.leg,
+        "side": intent.side.word,
+        "quantity_nano": intent.quantity_nano,
+        "order_type": intent.order_type.word,
+        "limit_micro": intent.limit_micro,
+        "reference_micro": intent.reference_micro,
+        "expected_cost_micro": intent.expected_cost_micro,
+        "parent_id": intent.parent_id,
+        "decision_id": decision_id,
+    }
+
+
+def order_from_row(row: dict[str, Any]) -> Order:
+    """The order that a row of the journal's `orders` projection describes."""
+    intent = OrderIntent(
+        client_order_id=row["client_order_id"],
+        account=row["account"],
+        strategy=row["strategy"],
+        session=row["session"],
+        scheduled_ns=row["scheduled_ns"],
+        symbol=row["symbol"],
+        leg=row["leg"],
+        side=Side[str(row["side"]).upper()],
+        quantity_nano=row["quantity_nano"],
+        order_type=OrderType.parse(row["order_type"]),
+        limit_micro=row["limit_micro"],
+        reference_micro=row["reference_micro"],
+        expected_cost_micro=row["expected_cost_micro"],
+        parent_id=row["parent_id"],
+    )
+    return Order(
+        intent,
+        OrderState(row["state"]),
+        venue_order_id=row["venue_order_id"] or "",
+        filled_nano=row["filled_nano"],
+        sent_at_ns=row["sent_at_ns"] or 0,
+        reason=row["reason"] or "",
+    )

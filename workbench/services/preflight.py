@@ -1,0 +1,116 @@
+"""The preflight table: what must hold before a session trades, what was found, what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench.core.ledger import Ledger
+from workbench.core.ports import BarStore, Broker, Calendar, Clock
+from workbench.core.types import NANO
+from workbench.errors import DataError, OutcomeUnknown
+from workbench.services.supervision import HALTED, Permission
+
+if TYPE_CHECKING:
+    from workbench.services.decision import Strategy
+    from workbench.services.session import SessionTimes
+
+#: Largest difference between our clock and the venue's before nothing is sent.
+MAX_CLOCK_SKEW_NS = 2 * NANO
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the preflight table; `next_step` is empty when `ok`."""
+
+    name: str
+    ok: bool
+    found: str
+    next_step: str = ""
+
+
+def preflight_checks(
+    *,
+    times: SessionTimes,
+    strategy: Strategy,
+    bars: BarStore,
+    broker: Broker,
+    calendar: Calendar,
+    clock: Clock,
+    permission: Permission,
+    code_hash: str,
+    ledger: Ledger,
+) -> tuple[Check, ...]:
+    """Every check, in the order in which a supervisor would ask; none hides another."""
+    now_ns = clock.now_ns()
+    return (
+        Check(
+            "permission to trade",
+            permission.state != HALTED,
+            f"{permission.state}: {permission.reason}",
+            'workbench resume --person NAME --reason "..."',
+        ),
+        Check(
+            "accepted code",
+            permission.code_hash == code_hash,
+            f"running {code_hash[:12]}, accepted {permission.code_hash[:12] or 'none'}",
+            "review the change, then resume accepts the present code",
+        ),
+        Check(
+            "session still open to decisions",
+            now_ns <= times.end_ns,
+            times.session,
+            "run the next session instead: a session that is over is never traded",
+        ),
+        _freshness(times, strategy, bars, calendar),
+        Check(
+            "cost model",
+            strategy.cost_model.status(now_ns) == "ok",
+            f"{strategy.cost_model.source} {strategy.cost_model_id[:12]} is {strategy.cost_model.status(now_ns)}",
+            "workbench calibrate --prior --person NAME",
+        ),
+        Check("model", bool(strategy.model_id), f"id {strategy.model_id[:12]}", "workbench train"),
+        Check(
+            "ledger opened",
+            bool(ledger.cash_micro) or bool(ledger.positions_nano),
+            f"cash {ledger.cash_micro / 1e6:,.2f} USD",
+            'workbench adopt --person NAME --reason "..."',
+        ),
+        _account(broker),
+        Check(
+            "clocks agree",
+            abs(broker.now_ns() - now_ns) <= MAX_CLOCK_SKEW_NS,
+            f"{(broker.now_ns() - now_ns) / 1e9:+.3f} s at the venue",
+            "set the machine's clock; nothing is sent while they differ by more than 2 s",
+        ),
+    )
+
+
+def failed(checks: tuple[Check, ...]) -> str:
+    """The failing checks as one sentence each, "" when there are none."""
+    return "; ".join(f"{check.name}: {check.found} ({check.next_step})" for check in checks if not check.ok)
+
+
+def _freshness(times: SessionTimes, strategy: Strategy, bars: BarStore, calendar: Calendar) -> Check:
+    first_ns = times.decision_ns[0]
+    expected = calendar.previous_session(times.session)
+    step = "workbench data ingest, then workbench data status"
+    try:
+        panel = bars.read(strategy.universe, as_of_ns=first_ns, rows=1)
+    except DataError as error:
+        return Check("data fresh", False, error.message, error.next_step or step)
+    fresh = bool(len(panel.ts_ns)) and int(panel.ts_ns[-1]) == calendar.session_close_ns(expected)
+    missing = [s for at, s in enumerate(panel.symbols) if not (fresh and panel.tradable[-1, at])]
+    found = f"bars up to {expected}" if not missing else f"no bar of {expected} for {', '.join(missing)}"
+    # A single missing symbol is judged symbol by symbol later; without any bar there is no session.
+    return Check("data fresh", len(missing) < len(panel.symbols), found, step)
+
+
+def _account(broker: Broker) -> Check:
+    step = "look at the venue's account page; nothing is sent while it is blocked"
+    try:
+        account = broker.account()
+    except OutcomeUnknown as error:
+        return Check("venue account open", False, error.message, step)
+    found = f"{account.account}, buying power {account.buying_power_micro / 1e6:,.2f} USD"
+    return Check("venue account open", not account.blocked, found, step)

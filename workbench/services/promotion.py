@@ -1,0 +1,252 @@
+"""Acceptance of models and cost models by named people, on evidence that is recomputed each time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from workbench.core.canonical import canonical_json
+from workbench.core.costs import CostModel
+from workbench.core.manifest import ModelManifest, acceptable
+from workbench.core.ports import Event, Journal, Registry
+from workbench.errors import ApprovalRequired, ManifestMismatch, Refused
+
+MODEL = "model"
+COST_MODEL = "cost_model"
+#: What a model is when it is registered: anybody's proposal, used by nothing.
+CANDIDATE = "candidate"
+#: Stages that a person can accept a model for in this version.
+STAGES = ("replay",)
+#: Modes and the stages whose models they take; a stage includes the modes before it.
+ACCEPTED_STAGES = {
+    "replay": frozenset({"replay", "shadow", "paper", "live"}),
+    "shadow": frozenset({"shadow", "paper", "live"}),
+    "paper": frozenset({"paper", "live"}),
+    "live": frozenset({"live"}),
+}
+ROLES = frozenset({"operator", "approver"})
+
+
+def stage_model(
+    journal: Journal,
+    registry: Registry,
+    model_id: str,
+    *,
+    stage: str,
+    person: str,
+    reason: str,
+    features_hash: str,
+    config_hash: str,
+    universe: Sequence[str],
+    horizon_sessions: int,
+) -> ModelManifest:
+    """Accept a registered model for a stage, when a person says so *and* the evidence holds.
+
+    The file's hash, the manifest and its fit with the desk are recomputed from the bytes. There is no
+    way to accept a model that fails.
+
+    Parameters
+    ----------
+    stage : {"replay"}
+    person, reason : str
+        A registered operator or approver, and why.
+    features_hash, config_hash, universe, horizon_sessions
+        What the desk uses now; the model must have been made for it.
+
+    Returns
+    -------
+    ModelManifest
+        Of the accepted model, which is now the one that `accepted_model` gives.
+
+    Raises
+    ------
+    ApprovalRequired
+        The person is not registered in a role that may accept, or gives no reason.
+    Refused
+        No such model or stage, or the evidence speaks against it; `reasons` holds all of it.
+    ManifestMismatch
+        A byte of the model or of its manifest was changed.
+    """
+    if stage not in STAGES:
+        raise Refused(
+            f"a model cannot be accepted for {stage!r}",
+            next_step=f"use one of: {', '.join(STAGES)}",
+            stage=stage,
+        )
+    _require_person(journal, person, reason)
+    rows = journal.rows("models", model_id=model_id)
+    if not rows:
+        known = [row["model_id"] for row in journal.rows("models")]
+        raise Refused(
+            f"no model {model_id!r}; registered: {', '.join(known) or 'none'}",
+            next_step="name one of them in full" if known else "train a candidate: `workbench train`",
+            model_id=model_id,
+            candidates=tuple(known),
+        )
+    content, manifest = read_model(registry, model_id)
+    reasons = acceptable(
+        manifest,
+        features_hash=features_hash,
+        config_hash=config_hash,
+        universe=universe,
+        horizon_sessions=horizon_sessions,
+        content_sha256=hashlib.sha256(content).hexdigest(),
+    )
+    if _plain(rows[0]["manifest"]) != manifest.to_dict():
+        reasons = (*reasons, "the journal holds another manifest for this model")
+    if reasons:
+        raise Refused(
+            f"model {model_id[:12]} cannot be accepted for {stage}: {'; '.join(reasons)}",
+            next_step="train a candidate for this desk: `workbench train`",
+            model_id=model_id,
+            reasons=reasons,
+        )
+    payload = {"model_id": model_id, "stage": stage, "person": person, "reason": reason}
+    journal.commit([Event("model.staged", payload)])
+    return manifest
+
+
+def accepted_model(journal: Journal, mode: str) -> str:
+    """Id of the model that was accepted last for a mode, or for a later one.
+
+    Raises
+    ------
+    ManifestMismatch
+        No model is accepted for the mode.
+    """
+    stages: dict[str, str] = {}
+    for event in journal.events(kinds=("model.staged",)):
+        stages.pop(event.payload["model_id"], None)  # accepted again: newest again
+        stages[event.payload["model_id"]] = event.payload["stage"]
+    accepted = [model_id for model_id, stage in stages.items() if stage in ACCEPTED_STAGES.get(mode, ())]
+    if not accepted:
+        raise ManifestMismatch(
+            f"no model is accepted for mode {str(mode)!r}",
+            next_step="see `workbench candidates`, then "
+            "`workbench promote MODEL --stage replay --person NAME --reason WHY`",
+            mode=str(mode),
+        )
+    return accepted[-1]
+
+
+def register_model(journal: Journal, registry: Registry, content: bytes, manifest: ModelManifest) -> str:
+    """Id of the model, now stored and known as a candidate; the same model again changes nothing.
+
+    Raises
+    ------
+    ManifestMismatch
+        The manifest speaks of another file.
+    StorageFailed
+        The registry or the journal could not keep it.
+    """
+    if hashlib.sha256(content).hexdigest() != manifest.content_sha256:
+        raise ManifestMismatch("the manifest's content_sha256 is not that of the model file")
+    model_id = registry.put(MODEL, content, manifest.to_dict())
+    if not journal.rows("models", model_id=model_id):
+        payload = {"model_id": model_id, "manifest": canonical_json(manifest.to_dict())}
+        journal.commit([Event("model.registered", payload)])
+    return model_id
+
+
+def read_model(registry: Registry, model_id: str) -> tuple[bytes, ModelManifest]:
+    """File and manifest of a model, with all hashes recomputed and the manifest's claims checked.
+
+    Raises
+    ------
+    ManifestMismatch
+        A byte was changed, the manifest cannot be true, or there is no such model.
+    """
+    content, plain = registry.get(MODEL, model_id)
+    return content, ModelManifest.from_dict(plain)
+
+
+def approve_cost_model(
+    journal: Journal, registry: Registry, model: CostModel, *, person: str, reason: str
+) -> str:
+    """Id of the cost model, now stored and approved by that person; it is the current one from now on.
+
+    Raises
+    ------
+    ApprovalRequired
+        The person is not registered in a role that may approve, or gives no reason.
+    Refused
+        The model's parameters are not plausible.
+    StorageFailed
+        The registry or the journal could not keep it.
+    """
+    _require_person(journal, person, reason)
+    status = model.status(model.as_of_ns)
+    if status != "ok":
+        raise Refused(
+            f"cost model {model.model_id[:12]} is {status} on its own date",
+            next_step="correct the section [costs] of workbench.toml",
+            cost_model_id=model.model_id,
+        )
+    manifest, cost_model_id = model.to_manifest(), model.model_id
+    content = canonical_json(manifest).encode()
+    artifact_id = registry.put(COST_MODEL, content, {"cost_model_id": cost_model_id})
+    events = []
+    if not journal.rows("cost_models", cost_model_id=cost_model_id):
+        record = canonical_json({"artifact_id": artifact_id, "cost_model": manifest})
+        events.append(Event("cost_model.registered", {"cost_model_id": cost_model_id, "manifest": record}))
+    approval = {"cost_model_id": cost_model_id, "person": person, "reason": reason}
+    journal.commit([*events, Event("cost_model.approved", approval)])
+    return cost_model_id
+
+
+def current_cost_model(journal: Journal, registry: Registry, now_ns: int) -> CostModel:
+    """The cost model that was approved last, read back from its file and valid at `now_ns`.
+
+    Parameters
+    ----------
+    now_ns : int
+        Trading time, UTC nanoseconds.
+
+    Raises
+    ------
+    ManifestMismatch
+        None was approved, its file was altered, or it is not valid at that time.
+    """
+    approvals = journal.events(kinds=("cost_model.approved",))
+    if not approvals:
+        raise _no_cost_model("no cost model is approved")
+    cost_model_id = approvals[-1].payload["cost_model_id"]
+    rows = journal.rows("cost_models", cost_model_id=cost_model_id)
+    if not rows:
+        raise _no_cost_model(f"cost model {cost_model_id[:12]} was approved but never registered")
+    content, _ = registry.get(COST_MODEL, _plain(rows[0]["manifest"])["artifact_id"])
+    model = CostModel.from_manifest(json.loads(content))
+    if model.model_id != cost_model_id:
+        raise _no_cost_model(f"cost model {cost_model_id[:12]} is not the one that was approved")
+    status = model.status(now_ns)
+    if status != "ok":
+        raise _no_cost_model(f"cost model {cost_model_id[:12]} is {status}")
+    return model
+
+
+def _require_person(journal: Journal, person: str, reason: str) -> None:
+    roles = {row["person"]: row["role"] for row in journal.rows("people")}
+    able = sorted(name for name, role in roles.items() if role in ROLES)
+    if person not in able:
+        word = f"{person!r} is a {roles[person]}" if person in roles else f"{person!r} is not registered"
+        raise ApprovalRequired(
+            f"{word}; who may accept: {', '.join(able) or 'nobody yet'}",
+            next_step="register an operator or approver: `workbench people add NAME --role operator`",
+            person=person,
+        )
+    if not reason.strip():
+        raise ApprovalRequired(
+            "an acceptance needs a reason", next_step="give it with --reason", person=person
+        )
+
+
+def _plain(manifest: Any) -> Any:
+    return json.loads(manifest) if isinstance(manifest, str) else manifest
+
+
+def _no_cost_model(what: str) -> ManifestMismatch:
+    return ManifestMismatch(
+        what, next_step="approve a current one: `workbench calibrate --person NAME --reason WHY`"
+    )

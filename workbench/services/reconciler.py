@@ -1,0 +1,108 @@
+"""Compare what the journal says with what the venue says; record every break and halt on any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from workbench.core.orders import Fill
+from workbench.core.ports import Broker, Clock, Event, Journal, Lease
+from workbench.core.reconcile import Break, find_breaks
+from workbench.core.types import Side
+from workbench.errors import OutcomeUnknown
+from workbench.services.oms import Oms
+
+
+class Reconciler:
+    """Runs at every start and after every session; invents nothing and mends nothing.
+
+    Parameters
+    ----------
+    halt : callable (str) -> None
+        Called with a summary when there is any break.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        broker: Broker,
+        clock: Clock,
+        account: str,
+        oms: Oms,
+        lease: Callable[[], Lease],
+        halt: Callable[[str], None],
+    ) -> None:
+        self._journal = journal
+        self._broker = broker
+        self._clock = clock
+        self._account = account
+        self._oms = oms
+        self._lease = lease
+        self._halt = halt
+
+    def reconcile(self, *, session: str, since_ns: int = 0) -> tuple[Break, ...]:
+        """Poll, compare everything, journal the result; halts the account when there is a break.
+
+        Parameters
+        ----------
+        since_ns : int
+            Orders and executions from this time on are compared; positions and cash always whole.
+        """
+        self._oms.poll(since_ns=since_ns)
+        try:
+            theirs = self._broker.account()
+        except OutcomeUnknown as error:
+            breaks: tuple[Break, ...] = (Break("account_blocked", "", "an answer", error.message, "account"),)
+        else:
+            breaks = find_breaks(
+                orders=tuple(o for o in self._oms.orders.values() if o.intent.scheduled_ns >= since_ns),
+                fills=tuple(f for f in self._booked() if f.filled_at_ns >= since_ns),
+                ledger=self._oms.ledger,
+                venue_orders=self._broker.orders(since_ns=since_ns),
+                venue_fills=self._broker.fills(since_ns=since_ns),
+                venue_account=theirs,
+            )
+        payload = {
+            "account": self._account,
+            "session": session,
+            "at_ns": self._clock.now_ns(),
+            "clean": not breaks,
+            "breaks": [_break_payload(found) for found in breaks],
+        }
+        self._journal.commit([Event("reconciliation.done", payload)], lease=self._lease())
+        if breaks:
+            first = breaks[0]
+            self._halt(
+                f"recovery: {len(breaks)} reconciliation break(s), first {first.kind} {first.symbol}: "
+                f"ours {first.ours}, theirs {first.theirs}"
+            )
+        return breaks
+
+    def _booked(self) -> tuple[Fill, ...]:
+        rows = self._journal.rows("fills", account=self._account)
+        return tuple(fill_from_row(row) for row in rows)
+
+
+def fill_from_row(row: dict[str, Any]) -> Fill:
+    """The execution that a row of the journal's `fills` projection describes."""
+    return Fill(
+        execution_id=row["execution_id"],
+        client_order_id=row["client_order_id"],
+        symbol=row["symbol"],
+        side=Side[str(row["side"]).upper()],
+        quantity_nano=row["quantity_nano"],
+        price_micro=row["price_micro"],
+        fee_micro=row["fee_micro"],
+        filled_at_ns=row["filled_at_ns"],
+    )
+
+
+def _break_payload(found: Break) -> dict[str, str]:
+    return {
+        "kind": found.kind,
+        "symbol": found.symbol,
+        "ours": str(found.ours),
+        "theirs": str(found.theirs),
+        "evidence": str(found.evidence),
+    }

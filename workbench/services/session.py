@@ -1,0 +1,290 @@
+"""The trading loop of one exchange session: preflight, recover, decide, send, watch, reconcile, close.
+
+This is the only order of steps there is: the production notebook calls these methods one after another,
+and so do the tests. Nothing here knows whether the clock is simulated or the venue is real.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from workbench.core.digest import session_digest
+from workbench.core.orders import Order, OrderState
+from workbench.core.ports import BarStore, Broker, Calendar, Clock, Event, Journal
+from workbench.core.reconcile import Break
+from workbench.core.types import DAY_NS
+from workbench.errors import (
+    IllegalTransition,
+    JournalConflict,
+    JournalCorrupt,
+    LeaseLost,
+    Refused,
+    TradingHalted,
+)
+from workbench.services.authority import Authority
+from workbench.services.decision import DecisionMaker, Strategy, decision_events
+from workbench.services.oms import Oms
+from workbench.services.preflight import Check, failed, preflight_checks
+from workbench.services.reconciler import Reconciler
+from workbench.services.reporting import session_report
+from workbench.services.stages import StageTimer
+from workbench.services.supervision import Supervision
+
+Result = TypeVar("Result")
+
+#: States in which an order of a stored decision is (still) to be sent.
+SENDABLE = frozenset({OrderState.INTENDED, OrderState.NOT_ACCEPTED, OrderState.UNKNOWN})
+
+
+@dataclass(frozen=True)
+class SessionTimes:
+    """The declared times of a session, UTC nanoseconds of trading time."""
+
+    session: str
+    open_ns: int
+    close_ns: int
+    next_open_ns: int
+    decision_ns: tuple[int, ...]
+    end_ns: int
+    poll_every_ns: int
+
+
+def _orderly(step: Callable[..., Result]) -> Callable[..., Result]:
+    """Give the lease back when a guard refuses: a refusal is a clean end, any other error is not."""
+
+    @functools.wraps(step)
+    def guarded(trading: TradingSession, *args: Any, **kwargs: Any) -> Result:
+        try:
+            return step(trading, *args, **kwargs)
+        except (LeaseLost, JournalCorrupt, JournalConflict, IllegalTransition):
+            raise
+        except Refused:
+            trading.release()
+            raise
+
+    return guarded
+
+
+class TradingSession:
+    """One session of one account, from preflight to its closing record.
+
+    Parameters
+    ----------
+    stage_budget_ms : int
+    """
+
+    def __init__(
+        self,
+        *,
+        times: SessionTimes,
+        strategy: Strategy,
+        journal: Journal,
+        broker: Broker,
+        clock: Clock,
+        calendar: Calendar,
+        bars: BarStore,
+        supervision: Supervision,
+        authority: Authority,
+        stage_budget_ms: int,
+    ) -> None:
+        self.times = times
+        self.strategy = strategy
+        self._journal = journal
+        self._broker = broker
+        self._clock = clock
+        self._calendar = calendar
+        self._bars = bars
+        self._supervision = supervision
+        self._authority = authority
+        self.timer = StageTimer(clock.wall_ns, budget_ms=stage_budget_ms)
+        account = strategy.account
+        self.oms = Oms(
+            journal=journal,
+            broker=broker,
+            clock=clock,
+            account=account,
+            lease=authority.lease,
+            gate=self._gate,
+            halt=self._halt,
+        )
+        self.reconciler = Reconciler(
+            journal=journal,
+            broker=broker,
+            clock=clock,
+            account=account,
+            oms=self.oms,
+            lease=authority.lease,
+            halt=self._halt,
+        )
+        self._maker = DecisionMaker(
+            bars=bars,
+            broker=broker,
+            calendar=calendar,
+            strategy=strategy,
+            orders=lambda: tuple(self.oms.orders.values()),
+            ledger=lambda: self.oms.ledger,
+            session_start_equity_micro=self._last_equity,
+        )
+
+    # --- before ----------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether this session already has its closing record; then nothing is decided or sent."""
+        return bool(self._journal.rows("sessions", account=self.strategy.account, session=self.times.session))
+
+    def preflight(self) -> tuple[Check, ...]:
+        """Everything that must hold before trading, each with what was found and what to do."""
+        with self.timer.stage("preflight"):
+            return preflight_checks(
+                times=self.times,
+                strategy=self.strategy,
+                bars=self._bars,
+                broker=self._broker,
+                calendar=self._calendar,
+                clock=self._clock,
+                permission=self._supervision.permission(),
+                code_hash=self._authority.code_hash,
+                ledger=self.oms.ledger,
+            )
+
+    @_orderly
+    def start(self) -> tuple[Break, ...]:
+        """Recover what a former run left, reconcile, and refuse unless trading is permitted.
+
+        Raises
+        ------
+            TradingHalted
+                A break was found, or nobody has resumed the account.
+        Refused
+            Another line of the preflight table fails.
+        """
+        with self.timer.stage("recover"):
+            self.oms.recover()
+            breaks = self.reconciler.reconcile(session=self.times.session, since_ns=self._since_ns())
+        self._supervision.require(risk_reducing=True)
+        if reasons := failed(self.preflight()):
+            raise Refused(f"preflight of {self.times.session} failed: {reasons}", session=self.times.session)
+        return breaks
+
+    # --- decide and send -------------------------------------------------------------------------
+
+    @_orderly
+    def decide(self, scheduled_ns: int) -> tuple[Order, ...]:
+        """Decide at a scheduled time (or resume what was decided) and send; returns the orders.
+
+        A decision time that is in the journal is never decided again: its stored intents are sent.
+        """
+        if self.closed:
+            return self.oms.of_decision(scheduled_ns)
+        self._supervision.require(risk_reducing=True)
+        self._clock.sleep_until(scheduled_ns)
+        account, strategy = self.strategy.account, self.strategy.name
+        known = self._journal.rows("decisions", account=account, strategy=strategy, scheduled_ns=scheduled_ns)
+        if not known:
+            with self.timer.stage("decide"):
+                cycle = self._maker.think(
+                    self.times.session, scheduled_ns, buying_power_micro=self._buying_power_micro()
+                )
+                events = decision_events(cycle, self.strategy, bars_fingerprint=self._bars.fingerprint())
+                self._journal.commit(events, lease=self._authority.lease())
+                self.oms.adopt_intents(cycle.intents, cycle.denied)
+        with self.timer.stage("send"):
+            for order in self.oms.of_decision(scheduled_ns):
+                if order.state in SENDABLE:
+                    self.oms.send(order.intent.client_order_id)
+        return self.oms.of_decision(scheduled_ns)
+
+    @_orderly
+    def watch(self, progress: Callable[[int], None] | None = None) -> int:
+        """Poll the venue until the session's end; returns the number of changes seen."""
+        changes = 0
+        with self.timer.stage("watch"):
+            at_ns = max(self._clock.now_ns(), self.times.open_ns)
+            while at_ns < self.times.end_ns:
+                self._clock.sleep_until(at_ns)
+                changes += self.oms.poll(since_ns=self._since_ns())
+                if progress is not None:
+                    progress(at_ns)
+                at_ns += self.times.poll_every_ns
+            self._clock.sleep_until(self.times.end_ns)
+        return changes
+
+    @_orderly
+    def close(self) -> dict[str, Any]:
+        """Reconcile a last time and write the closing record; returns the session's report."""
+        account, session = self.strategy.account, self.times.session
+        done = self._journal.rows("sessions", account=account, session=session)
+        if done:
+            return dict(done[0]["report"])
+        with self.timer.stage("close"):
+            self.reconciler.reconcile(session=self.times.session, since_ns=self._since_ns())
+            self.oms.sweep(session=session, next_open_ns=self.times.next_open_ns)
+            self._supervision.require(risk_reducing=True)
+            report = session_report(
+                journal=self._journal,
+                bars=self._bars,
+                strategy=self.strategy,
+                times=self.times,
+                ledger=self.oms.ledger,
+            )
+            equity_micro = report["equity_micro"]
+            payload = {
+                "account": account,
+                "strategy": self.strategy.name,
+                "session": session,
+                "digest": session_digest(
+                    decisions=self._journal.rows("decisions", account=account, session=session),
+                    orders=self._journal.rows("orders", account=account, session=session),
+                    fills=self._journal.rows("fills", account=account, session=session),
+                    postings=self._journal.rows("postings", account=account, session=session),
+                ),
+                "equity_micro": equity_micro,
+                "cash_micro": self.oms.ledger.cash_micro,
+                "positions": {s: q for s, q in sorted(self.oms.ledger.positions_nano.items()) if q},
+                "report": report,
+            }
+        events = [Event("session.closed", payload), *self.timer.breaches(account, self._clock.now_ns())]
+        self._journal.commit(events, lease=self._authority.lease())
+        return report
+
+    def release(self) -> None:
+        """Give the account back; nothing can be sent afterwards."""
+        self._authority.release()
+
+    # --- shared ----------------------------------------------------------------------------------
+
+    def _since_ns(self) -> int:
+        """Start of the window in which the venue's lists are read: nothing open may lie before it."""
+        rows = self._journal.rows("sessions", account=self.strategy.account)
+        if not rows:
+            return 0
+        since_ns = self._calendar.session_open_ns(str(rows[-1]["session"])) - DAY_NS
+        return min([since_ns, *(order.intent.scheduled_ns for order in self.oms.working())])
+
+    def _buying_power_micro(self) -> int:
+        account = self._broker.account()
+        return -1 if account.blocked else account.buying_power_micro
+
+    def _last_equity(self) -> int | None:
+        rows: Sequence[dict[str, Any]] = self._journal.rows("sessions", account=self.strategy.account)
+        return int(rows[-1]["equity_micro"]) if rows else None
+
+    def _gate(self, order: Order) -> tuple[str, ...]:
+        """The last look before a request leaves: permission, lease, ticket, runner, controls."""
+        held_nano = self.oms.ledger.positions_nano.get(order.intent.symbol, 0)
+        after_nano = held_nano + order.intent.side * order.intent.quantity_nano
+        permission = self._supervision.require(risk_reducing=abs(after_nano) < abs(held_nano))
+        self._authority.require(permission)
+        if order.intent.session != self.times.session:
+            raise TradingHalted(f"order {order.intent.client_order_id} belongs to {order.intent.session}")
+        return self._maker.judge_again(
+            order, buying_power_micro=self._buying_power_micro(), now_ns=self._clock.now_ns()
+        )
+
+    def _halt(self, reason: str) -> None:
+        cause = "recovery" if reason.startswith("recovery") else "machine"
+        self._supervision.halt(reason, cause=cause)

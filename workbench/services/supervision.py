@@ -1,0 +1,178 @@
+"""Who may trade, and who said so: the state row, the ARMED file, people, halt and resume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from workbench.core.ports import ArmedFile, Event, Journal, Lease
+from workbench.errors import Refused, TradingHalted, UsageError
+
+ACTIVE: Final = "ACTIVE"
+REDUCING: Final = "REDUCING"
+HALTED: Final = "HALTED"
+ROLES: Final = ("viewer", "operator", "approver")
+#: Roles that may resume, adopt, promote and approve.
+ACTING_ROLES: Final = frozenset({"operator", "approver"})
+
+
+@dataclass(frozen=True)
+class Permission:
+    """What may be sent now.
+
+    Attributes
+    ----------
+    state : str
+        "ACTIVE", "REDUCING" (risk-reducing orders only) or "HALTED". Anything unclear is HALTED.
+    epoch : int
+        Number of the last state change.
+    reason : str
+        Why, in words a person can act on.
+    code_hash : str
+        Hash of package and production notebook that the resuming person accepted.
+    """
+
+    state: str
+    epoch: int
+    reason: str
+    code_hash: str = ""
+
+
+class Supervision:
+    """State and people of one account; the only writer of the state row and of the ARMED file."""
+
+    def __init__(self, journal: Journal, armed: ArmedFile, account: str) -> None:
+        self._journal = journal
+        self._armed = armed
+        self._account = account
+
+    def permission(self) -> Permission:
+        """The state in force: the row *and* the ARMED file must agree, else HALTED."""
+        rows = self._journal.rows("state", account=self._account)
+        if not rows:
+            return Permission(HALTED, 0, "a new desk starts HALTED")
+        row = rows[0]
+        epoch, reason, code_hash = int(row["epoch"]), str(row["reason"]), str(row["code_hash"])
+        if row["state"] not in (ACTIVE, REDUCING):
+            return Permission(HALTED, epoch, reason, code_hash)
+        armed = self._armed.read()
+        if armed is None:
+            return Permission(HALTED, epoch, "the ARMED file is absent or unreadable", code_hash)
+        if armed != (self._account, epoch):
+            return Permission(
+                HALTED,
+                epoch,
+                f"the ARMED file is for account {armed[0]} epoch {armed[1]}, the state row for "
+                f"account {self._account} epoch {epoch}",
+                code_hash,
+            )
+        return Permission(str(row["state"]), epoch, reason, code_hash)
+
+    def require(self, *, risk_reducing: bool = False) -> Permission:
+        """The permission, if it allows sending; raises TradingHalted otherwise."""
+        permission = self.permission()
+        if permission.state == ACTIVE or (permission.state == REDUCING and risk_reducing):
+            return permission
+        raise TradingHalted(
+            f"account {self._account} is {permission.state}: {permission.reason}",
+            next_step='look at `workbench status`, then `workbench resume --person NAME --reason "..."`',
+            account=self._account,
+            state=permission.state,
+            reason=permission.reason,
+        )
+
+    def halt(self, reason: str, *, cause: str, person: str = "", lease: Lease | None = None) -> None:
+        """HALT the account; it latches until a person resumes.
+
+        The ARMED file goes first, so that the halt holds even when the journal cannot be written.
+        """
+        self._armed.remove()
+        epoch = self._next_epoch()
+        self._journal.commit([self._change(HALTED, epoch, reason, cause, person, "")], lease=lease)
+
+    def reduce(self, *, person: str, reason: str) -> None:
+        """Allow risk-reducing orders only; needs an ACTIVE desk and a registered person."""
+        self.require_person(person, reason)
+        current = self.require()
+        self._set(REDUCING, reason, "person", person, current.code_hash)
+
+    def resume(self, *, person: str, reason: str, code_hash: str) -> Permission:
+        """Make the account ACTIVE on a registered person's word.
+
+        Parameters
+        ----------
+        code_hash : str
+            Hash of the package and the production notebook that this person accepts by resuming; a
+            run of other code is refused.
+        """
+        self.require_person(person, reason)
+        self._require_clean()
+        self._set(ACTIVE, reason, "person", person, code_hash)
+        return self.permission()
+
+    def add_person(self, person: str, *, role: str, passphrase_hash: str = "") -> None:
+        """Register a person who may look, operate or approve."""
+        if not person.strip() or person != person.strip():
+            raise UsageError("a person needs a name without leading or trailing spaces")
+        if role not in ROLES:
+            raise UsageError(f"role {role!r} is unknown", next_step=f"choose one of {', '.join(ROLES)}")
+        payload = {"person": person, "role": role, "passphrase_hash": passphrase_hash}
+        self._journal.commit([Event("person.added", payload)])
+
+    def require_person(self, person: str, reason: str) -> None:
+        """Refuse unless `person` is registered to act and says why."""
+        if not reason.strip():
+            raise UsageError(
+                "a reason is required", next_step='add --reason "what changed, and why it is safe"'
+            )
+        rows = self._journal.rows("people", person=person)
+        if not rows:
+            known = (
+                ", ".join(sorted(str(row["person"]) for row in self._journal.rows("people"))) or "nobody yet"
+            )
+            raise Refused(
+                f"{person!r} is not registered (registered: {known})",
+                next_step="workbench people add NAME --role operator",
+                person=person,
+            )
+        if rows[0]["role"] not in ACTING_ROLES:
+            raise Refused(
+                f"{person} is a {rows[0]['role']} and may not act",
+                next_step="ask an operator or an approver",
+                person=person,
+            )
+
+    def _require_clean(self) -> None:
+        rows = self._journal.rows("reconciliations", account=self._account)
+        if rows and not rows[-1]["clean"]:
+            count = len(rows[-1]["breaks"])
+            raise Refused(
+                f"the last reconciliation of {self._account} has {count} break(s)",
+                next_step="workbench reconcile, explain each break, then resume",
+                breaks=rows[-1]["breaks"],
+            )
+
+    def _set(self, state: str, reason: str, cause: str, person: str, code_hash: str) -> None:
+        # Row first, file second: a crash in between leaves the file at the old epoch, which is HALTED.
+        epoch = self._next_epoch()
+        self._armed.remove()
+        self._journal.commit([self._change(state, epoch, reason, cause, person, code_hash)])
+        self._armed.write(self._account, epoch)
+
+    def _next_epoch(self) -> int:
+        rows = self._journal.rows("state", account=self._account)
+        return int(rows[0]["epoch"]) + 1 if rows else 1
+
+    def _change(self, state: str, epoch: int, reason: str, cause: str, person: str, code_hash: str) -> Event:
+        return Event(
+            "state.changed",
+            {
+                "account": self._account,
+                "state": state,
+                "epoch": epoch,
+                "reason": reason,
+                "cause": cause,
+                "person": person,
+                "code_hash": code_hash,
+            },
+        )

@@ -1,0 +1,264 @@
+"""Training of the forecast model, its registration as a candidate, and loading of the accepted one.
+
+Rows of all symbols and sessions are pooled; a row whose label ends after the training data is not used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.core.features import Feature, features_hash
+from workbench.core.forecast import ForecastModel
+from workbench.core.manifest import ModelManifest, compatible
+from workbench.core.ports import Calendar, Journal, Registry
+from workbench.core.types import Bars, Floats
+from workbench.errors import DataError, ManifestMismatch
+from workbench.services.model_files import model_bytes, read_forecast_model, read_pipeline
+from workbench.services.promotion import accepted_model, read_model, register_model
+from workbench.services.walk_forward import FOLDS, Fold, evaluate_block, forecast_blocks, training_rows
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+KIND = "standard_scaler+ridge"
+LABEL = "forward_return"
+Progress = Callable[[str, int, int], None]  #: what is being done, steps done, steps in all
+
+
+@dataclass(frozen=True)
+class CandidateReport:
+    """A registered candidate and how it did on sessions that it had not seen."""
+
+    model_id: str
+    manifest: ModelManifest
+    folds: tuple[Fold, ...]
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><td>{fold.first_session} to {fold.last_session}</td><td>{fold.train_rows}</td>"
+            f"<td>{fold.test_rows}</td><td>{fold.ic:+.4f}</td><td>{fold.hit_rate:.3f}</td></tr>"
+            for fold in self.folds
+        )
+        head = "<tr><th>tested on</th><th>train rows</th><th>test rows</th><th>IC</th><th>hit rate</th></tr>"
+        return f"<p>candidate <code>{self.model_id[:12]}</code></p><table>{head}{cells}</table>"
+
+
+def train_candidate(
+    *,
+    bars: Bars,
+    calendar: Calendar,
+    features: Sequence[Feature],
+    horizon_sessions: int,
+    alpha: float,
+    seed: int,
+    as_of_ns: int,
+    bars_fingerprint: str,
+    provenance: str,
+    config_hash: str,
+    code_hash: str,
+    registry: Registry,
+    journal: Journal,
+    progress: Progress = lambda what, done, steps: None,
+) -> CandidateReport:
+    """Train, evaluate and register a candidate; the same inputs give the same bytes everywhere.
+
+    Parameters
+    ----------
+    bars : Bars
+        Adjusted daily panel as known at `as_of_ns`, one row for every exchange session it spans.
+    calendar : Calendar
+        Proves that no session is missing, so that a horizon in rows is one in sessions.
+    features : sequence of Feature
+    horizon_sessions : int
+        Sessions from the decision to the end of the label.
+    alpha : float
+        Ridge penalty, in units of one standardised feature's sum of squares.
+    as_of_ns : int
+        Time at which the bars were known, UTC nanoseconds.
+    bars_fingerprint, config_hash, code_hash : str
+        Hex sha256, kept in the manifest.
+    provenance : {"real", "synthetic"}
+        Where the bars come from. Candidates of synthetic bars can be looked at, never accepted.
+    progress : callable (what, done, steps)
+
+    Raises
+    ------
+    DataError
+        Bars from after `as_of_ns`, a missing session, too few rows, or labels without variation.
+    StorageFailed
+        The registry or the journal could not keep the candidate.
+    """
+    steps = FOLDS + 3
+    progress("features and labels", 0, steps)
+    sessions = _sessions_of(bars, calendar, as_of_ns=as_of_ns)
+    rows = training_rows(bars, features, horizon_sessions=horizon_sessions)
+    names = tuple(feature.name for feature in features)
+    folds = []
+
+    def fit(matrix: Floats, target: Floats) -> ForecastModel:
+        return read_forecast_model(_fit(matrix, target, alpha=alpha, seed=seed), names)
+
+    for number, block in enumerate(forecast_blocks(rows)):
+        progress(f"walk-forward {number + 1} of {FOLDS}", number + 1, steps)
+        folds.append(evaluate_block(rows, block, sessions=sessions, fit=fit))
+    progress("final fit", FOLDS + 1, steps)
+    content = _fit(rows.matrix, rows.target, alpha=alpha, seed=seed)
+    _prove_readable(content, rows.matrix, names)
+    manifest = ModelManifest(
+        kind=KIND,
+        features=names,
+        features_hash=features_hash(features),
+        universe=bars.symbols,
+        horizon_sessions=horizon_sessions,
+        bars_fingerprint=bars_fingerprint,
+        provenance=provenance,
+        train_first_session=sessions[0],
+        train_last_session=sessions[-1],
+        train_rows=len(rows.target),
+        label=LABEL,
+        seed=seed,
+        as_of_ns=as_of_ns,
+        config_hash=config_hash,
+        code_hash=code_hash,
+        library_versions=_library_versions(),
+        content_sha256=hashlib.sha256(content).hexdigest(),
+        metrics=_metrics(folds, alpha),
+    )
+    progress("registration", FOLDS + 2, steps)
+    model_id = register_model(journal, registry, content, manifest)
+    progress("done", steps, steps)
+    return CandidateReport(model_id, manifest, tuple(folds))
+
+
+def load_model(
+    registry: Registry,
+    journal: Journal,
+    *,
+    mode: str,
+    features_hash: str,
+    config_hash: str,
+    universe: Sequence[str],
+    horizon_sessions: int,
+    as_of_session: str,
+) -> tuple[str, ForecastModel]:
+    """Id and forecasts of the model accepted for a mode, after every hash and claim was checked again.
+
+    scikit-learn is not imported: a trading kernel starts without its seconds.
+
+    Parameters
+    ----------
+    features_hash, config_hash, universe, horizon_sessions
+        What the desk uses now.
+    as_of_session : str
+        ISO date of the session to be traded.
+
+    Raises
+    ------
+    ManifestMismatch
+        None is accepted, a byte of it was changed, or it does not fit; `reasons` holds all of it.
+    """
+    model_id = accepted_model(journal, mode)
+    content, manifest = read_model(registry, model_id)
+    reasons = compatible(
+        manifest,
+        features_hash=features_hash,
+        config_hash=config_hash,
+        universe=universe,
+        horizon_sessions=horizon_sessions,
+        content_sha256=hashlib.sha256(content).hexdigest(),
+        as_of_session=as_of_session,
+    )
+    if reasons:
+        raise ManifestMismatch(
+            f"model {model_id[:12]} may not decide here: {'; '.join(reasons)}",
+            next_step="train a candidate for this desk, `workbench train`, then `workbench promote` it",
+            model_id=model_id,
+            reasons=reasons,
+        )
+    return model_id, read_forecast_model(content, manifest.features)
+
+
+def _sessions_of(bars: Bars, calendar: Calendar, *, as_of_ns: int) -> tuple[str, ...]:
+    """The session of every bar; DataError unless they are consecutive and known."""
+    if not len(bars.ts_ns):
+        raise DataError("no bars to train on", next_step="ingest bars: `workbench data ingest`")
+    if bars.ts_ns[-1] > as_of_ns:
+        raise DataError(
+            "bars from after the training's as-of time", next_step="read the bars as of that time"
+        )
+    first, last = (str(np.datetime64(int(at), "ns").astype("datetime64[D]")) for at in bars.ts_ns[[0, -1]])
+    sessions = calendar.sessions_between(first, last)
+    closes = {calendar.session_close_ns(session): session for session in sessions}
+    missing = [closes[close] for close in sorted(set(closes) - set(bars.ts_ns.tolist()))]
+    if missing or len(closes) != len(bars.ts_ns):
+        raise DataError(
+            f"bars do not match the exchange's sessions from {first} to {last}; first without a bar: "
+            f"{missing[0] if missing else 'none, but there are bars outside of sessions'}",
+            next_step="ingest the missing sessions: `workbench data ingest`",
+            missing=tuple(missing),
+        )
+    return sessions
+
+
+def _fit(matrix: Floats, target: Floats, *, alpha: float, seed: int) -> bytes:
+    """File of the fitted pipeline; one thread, so that sums are taken in one order."""
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    ridge = Ridge(alpha=alpha, solver="cholesky", random_state=seed)
+    pipeline = Pipeline([("scale", StandardScaler()), ("ridge", ridge)])
+    with threadpool_limits(limits=1):
+        pipeline.fit(matrix, target)
+    _round_learned(pipeline)
+    return model_bytes(pipeline)
+
+
+def _round_learned(pipeline: Pipeline) -> None:
+    # 12 digits: the last ones depend on the processor that added the sums, and mean nothing
+    for step, learned in (("scale", ("mean_", "var_", "scale_")), ("ridge", ("coef_", "intercept_"))):
+        for name in learned:
+            value = np.asarray(getattr(pipeline.named_steps[step], name), dtype=np.float64)
+            rounded = np.array([float(f"{one:.11e}") for one in value.ravel()]).reshape(value.shape)
+            setattr(pipeline.named_steps[step], name, rounded if value.ndim else np.float64(rounded))
+
+
+def _prove_readable(content: bytes, matrix: Floats, names: tuple[str, ...]) -> None:
+    """Refuse a file whose two readers do not forecast the same."""
+    ours = read_forecast_model(content, names).forecast(matrix)
+    theirs = read_pipeline(content).predict(matrix)
+    if not np.max(np.abs(ours - theirs)) <= 1e-6:
+        raise ManifestMismatch(
+            "the model file forecasts differently when scikit-learn reads it",
+            next_step="check that the environment is the locked one: `make env`",
+        )
+
+
+def _metrics(folds: Sequence[Fold], alpha: float) -> dict[str, float]:
+    metrics = {"alpha": float(alpha)}
+    for number, fold in enumerate(folds, start=1):
+        metrics[f"fold_{number}_ic"] = fold.ic
+        metrics[f"fold_{number}_hit_rate"] = fold.hit_rate
+    metrics["mean_ic"] = round(math.fsum(fold.ic for fold in folds) / len(folds), 6)
+    metrics["mean_hit_rate"] = round(math.fsum(fold.hit_rate for fold in folds) / len(folds), 6)
+    return metrics
+
+
+def _library_versions() -> dict[str, str]:
+    import scipy
+    import sklearn
+    import skops
+
+    return {
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+        "scipy": scipy.__version__,
+        "skops": skops.__version__,
+    }

@@ -1,0 +1,143 @@
+"""Walk-forward evaluation: each block of sessions is forecast by a model that knew only what came before.
+
+A training row is purged when its label is not known strictly before the first row of the block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.core.features import Feature, compute_history
+from workbench.core.forecast import ForecastModel
+from workbench.core.labels import forward_return, label_end_ns
+from workbench.core.types import Bars, Floats, Integers
+from workbench.errors import DataError
+
+FOLDS = 4
+#: Fewest rows that a fit, and a test block, may rest on.
+MIN_TRAIN_ROWS = 100
+MIN_TEST_ROWS = 30
+
+Fit = Callable[[Floats, Floats], ForecastModel]  #: model of a matrix (rows, features) and target (rows,)
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Pooled rows in order of time, then symbol: only those with every feature and a label.
+
+    Attributes
+    ----------
+    matrix : float64 (rows, features)
+    target : float64 (rows,)
+        Label of each row, as a fraction.
+    bar : int64 (rows,)
+        Position of each row's bar in the panel.
+    known_ns, label_end_ns : int64 (rows,)
+        Time at which the features were known and at which the label was, UTC nanoseconds.
+    """
+
+    matrix: Floats
+    target: Floats
+    bar: Integers
+    known_ns: Integers
+    label_end_ns: Integers
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Out-of-sample result of one block of sessions, trained on all that was known before it.
+
+    Attributes
+    ----------
+    ic : float
+        Rank correlation of forecast and label over the pooled rows of the block.
+    hit_rate : float
+        Share of rows in which forecast and label have the same sign, among those where neither is 0.
+    """
+
+    first_session: str
+    last_session: str
+    train_rows: int
+    purged_rows: int
+    test_rows: int
+    ic: float
+    hit_rate: float
+
+
+def training_rows(bars: Bars, features: Sequence[Feature], *, horizon_sessions: int) -> TrainingRows:
+    """Rows with every feature and a label that ends within the panel, pooled over the symbols."""
+    matrix = compute_history(features, bars)
+    target = forward_return(bars, horizon_sessions)
+    ends = label_end_ns(bars, horizon_sessions)
+    inside = (ends >= 0) & (ends <= bars.ts_ns[-1])
+    usable = np.isfinite(matrix).all(axis=2) & np.isfinite(target) & inside[:, None]
+    bar = np.nonzero(usable)[0].astype(np.int64)
+    return TrainingRows(matrix[usable], target[usable], bar, bars.ts_ns[bar], ends[bar])
+
+
+def forecast_blocks(rows: TrainingRows) -> list[Integers]:
+    """Bar positions of the blocks to be forecast: the span in equal parts, of which the first only trains."""
+    bars = np.unique(rows.bar)
+    return list(np.array_split(bars, FOLDS + 1)[1:])
+
+
+def evaluate_block(rows: TrainingRows, block: Integers, *, sessions: Sequence[str], fit: Fit) -> Fold:
+    """How a model of everything known before the block forecasts the rows of the block.
+
+    Parameters
+    ----------
+    block : int64 (bars,)
+        Consecutive bar positions, from `forecast_blocks`.
+    sessions : sequence of str
+        Session of every bar of the panel.
+    fit : callable
+        Makes a model; it is given the purged training rows only.
+
+    Raises
+    ------
+    DataError
+        Too few rows, or forecasts or labels without variation.
+    """
+    if len(block) == 0:
+        raise _too_few(0)
+    test = (rows.bar >= block[0]) & (rows.bar <= block[-1])
+    before = rows.bar < block[0]
+    train = before & (rows.label_end_ns < rows.known_ns[test].min())
+    if train.sum() < MIN_TRAIN_ROWS or test.sum() < MIN_TEST_ROWS:
+        raise _too_few(len(rows.target))
+    forecast = fit(rows.matrix[train], rows.target[train]).forecast(rows.matrix[test])
+    ic, hit_rate = _score(forecast, rows.target[test])
+    return Fold(
+        first_session=sessions[block[0]],
+        last_session=sessions[block[-1]],
+        train_rows=int(train.sum()),
+        purged_rows=int((before & ~train).sum()),
+        test_rows=int(test.sum()),
+        ic=ic,
+        hit_rate=hit_rate,
+    )
+
+
+def _score(forecast: Floats, target: Floats) -> tuple[float, float]:
+    from scipy.stats import rankdata
+
+    signs = np.sign(forecast) * np.sign(target)
+    judged = signs[signs != 0]
+    if np.ptp(forecast) == 0 or np.ptp(target) == 0 or len(judged) == 0:
+        raise DataError(
+            "forecasts or labels of a walk-forward block are all the same: nothing can be learnt from it",
+            next_step="look at the features of those sessions",
+        )
+    ic = float(np.corrcoef(rankdata(forecast), rankdata(target))[0, 1])
+    return round(ic, 6), round(float(np.mean(judged > 0)), 6)
+
+
+def _too_few(rows: int) -> DataError:
+    return DataError(
+        f"{rows} usable rows are too few for {FOLDS} walk-forward blocks",
+        next_step="train on more sessions or symbols",
+        rows=rows,
+    )
