@@ -6,6 +6,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# bytecode is compiled once: every notebook kernel imports these libraries anew
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 WORKERS ?= auto
 PY := .venv/bin/python
@@ -28,7 +31,7 @@ $(STAMP): requirements.lock requirements-uv.lock pyproject.toml
 	  || echo "uv cannot be installed here; pip does the work (slower)" >&2
 	@# uv does not read pip's settings: an index that pip was told to use is passed on
 	@export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-}}"; [ -n "$$UV_DEFAULT_INDEX" ] || unset UV_DEFAULT_INDEX; \
-	if [ -x .venv/bin/uv ] && .venv/bin/uv pip sync --python $(PY) --require-hashes requirements.lock; then \
+	if [ -x .venv/bin/uv ] && .venv/bin/uv pip sync --python $(PY) --compile-bytecode --require-hashes requirements.lock; then \
 	  .venv/bin/uv pip install --python $(PY) --offline --no-deps --no-build-isolation --editable .; \
 	else \
 	  $(PY) -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements.lock; \

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from workbench.config import Settings, load_settings
+from workbench.kernel_cache import name_kernel_cache
+
+name_kernel_cache()
+
+from workbench.config import Settings, load_settings  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 

@@ -114,7 +114,7 @@ def test_an_illegal_transition_writes_nothing(journal):
 
 
 @pytest.mark.parametrize(
-    "state_word", [str(state) for state in TERMINAL if TRANSITIONS[OrderState.SENT] >= {state}]
+    "state_word", sorted(str(state) for state in TERMINAL if TRANSITIONS[OrderState.SENT] >= {state})
 )
 def test_a_terminal_order_stays_terminal(journal, state_word):
     filled = {"filled_nano": 10 * NANO} if state_word == "FILLED" else {}

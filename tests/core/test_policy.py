@@ -253,6 +253,9 @@ def test_compiled_and_plain_rows_are_the_same(forecasts, positions):
         rows.append(out.tobytes())
     assert rows[0] == rows[1]
     weight = target_weight_micro(4_000, 150.0, PARAMS.values())
-    assert target_weight_micro(4_000, math.nan, PARAMS.values()) == MISSING
-    assert target_weight_micro(4_000, 0.5, PARAMS.values()) == MISSING
     assert weight == target_weight_micro.py_func(4_000, 150.0, PARAMS.values())
+
+
+@pytest.mark.parametrize("volatility_bps", [math.nan, math.inf, -1.0, 0.0, 0.5])
+def test_an_absurd_volatility_gives_no_weight(volatility_bps):
+    assert target_weight_micro(4_000, volatility_bps, PARAMS.values()) == MISSING

@@ -77,13 +77,22 @@ def test_another_account_is_a_break() -> None:
     assert kinds(find_breaks(**books(), account="live")) == ["account_other"]
 
 
-@pytest.mark.parametrize("state", sorted(WORKING))
-def test_a_working_order_that_is_not_listed_is_a_break_and_not_a_cancel(state: OrderState) -> None:
+def breaks_without_listing(state: OrderState) -> tuple[Break, ...]:
     ours = [order("open", "BBB", Side.SELL, 5, state, 0)]
-    found = find_breaks(
+    return find_breaks(
         **books(orders=ours, venue_orders=[], fills=[], venue_fills=[], ledger=Ledger.opening(1),
                 venue_account=VenueAccount("demo", 1, 1, 1, False))
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("state", [S.UNKNOWN, S.NOT_ACCEPTED])
+def test_an_order_that_we_do_not_claim_to_be_there_may_be_absent(state: OrderState) -> None:
+    assert breaks_without_listing(state) == ()
+
+
+@pytest.mark.parametrize("state", sorted(WORKING - {S.UNKNOWN, S.NOT_ACCEPTED}))
+def test_a_working_order_that_is_not_listed_is_a_break_and_not_a_cancel(state: OrderState) -> None:
+    found = breaks_without_listing(state)
     assert found == (Break("order_not_listed", "BBB", str(state), "", "open"),)
 
 

@@ -143,10 +143,10 @@ def check_fill(command: dict[str, Any], accepted: dict[str, Any], fill: Any, vol
         reference = command["prices"][fill.symbol]
     else:
         assert order["order_type"] != "market_on_open"
-        opened, high, low, reference, _ = command["bars"][fill.symbol]
+        _, high, low, reference, _ = command["bars"][fill.symbol]
         if order["order_type"] == "limit" and order["at_ns"] < open_ns(order["at_ns"] // DAY_NS):
-            assert low < order["limit_micro"] < high or opened == low or opened == high
-            reference = order["limit_micro"]
+            reference, reached = order["limit_micro"], low if order["side"] == 1 else high
+            assert order["side"] * (reference - reached) >= CENT  # traded through, not only touched
     assert order["side"] * (fill.price_micro - reference) >= 0  # never better than the market
     order["filled"] = order.get("filled", 0) + fill.quantity_nano // NANO
     assert order["filled"] <= math.floor(FillParams().participation * volume[fill.symbol])

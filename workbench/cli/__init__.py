@@ -1,5 +1,17 @@
 """The command line: thin commands over `bootstrap`, one table of exit codes, `--json` everywhere."""
 
-from workbench.cli.app import main
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workbench.kernel_cache import name_kernel_cache
 
 __all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; the entry point of the `workbench` program."""
+    name_kernel_cache()
+    from workbench.cli.app import run  # only now may numba be imported
+
+    run(arguments)

@@ -34,8 +34,8 @@ def build() -> typer.Typer:
     return app
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; the entry point of the `workbench` program."""
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave with its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
     try:

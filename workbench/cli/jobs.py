@@ -129,7 +129,7 @@ def _print_demo(out: Console, settings: Settings, config: Path, results: list[Ru
         out.print(f"{results[-1].run_id} {results[-1].status}: {results[-1].message}", markup=False)
         out.print(f"  next: {results[-1].next_step}", markup=False)
     decisions = views.decisions()
-    reasons = [(session, _reasons_of(group)) for session, group in decisions.groupby("session")]
+    reasons = [(session, _reasons_of(group)) for session, group in decisions.groupby("session", sort=True)]
     out.print(rows_table("what was decided, and why", ["session", "decisions with reasons"], reasons))
     denials = views.denials()
     if len(denials):
@@ -152,7 +152,7 @@ def _print_demo(out: Console, settings: Settings, config: Path, results: list[Ru
         (
             *(getattr(row, name) for name in columns),
             "clean" if row.clean else f"{row.breaks} break(s)",
-            row.digest[:8],
+            str(row.digest)[:8],
         )
         for row in frame.itertuples(index=False)
     ]

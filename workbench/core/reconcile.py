@@ -38,6 +38,10 @@ BREAK_KINDS = MappingProxyType(
     }
 )
 
+#: Working states that claim that the venue holds the order. UNKNOWN and NOT_ACCEPTED claim no such thing:
+#: they freeze the symbol and count as exposure already, and only a look-up by id can say more.
+_MUST_BE_LISTED = WORKING - {S.UNKNOWN, S.NOT_ACCEPTED}
+
 #: Working states of the venue that fit our PENDING_CANCEL: it has not yet acted on our request.
 _BEFORE_CANCEL = frozenset({S.ACCEPTED, S.PARTIALLY_FILLED, S.PENDING_CANCEL})
 
@@ -130,7 +134,7 @@ def _order_breaks(orders: Sequence[Order], venue_orders: Sequence[VenueOrder]) -
         else:
             yield from _compare(ours[key], listed)
     for key, order in ours.items():
-        if key not in theirs and order.state in WORKING:
+        if key not in theirs and order.state in _MUST_BE_LISTED:
             yield Break("order_not_listed", order.intent.symbol, str(order.state), "", key)
 
 

@@ -66,7 +66,7 @@ def preflight_checks(
         Check(
             "cost model",
             strategy.cost_model.status(now_ns) == "ok",
-            f"{strategy.cost_model.source} {strategy.cost_model_id[:12]} is {strategy.cost_model.status(now_ns)}",
+            f"{strategy.cost_model.source} {strategy.cost_model_id[:12]}: {strategy.cost_model.status(now_ns)}",
             "workbench calibrate --prior --person NAME",
         ),
         Check("model", bool(strategy.model_id), f"id {strategy.model_id[:12]}", "workbench train"),
