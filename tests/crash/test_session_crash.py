@@ -1,4 +1,4 @@
-"""kill -9 at any moment of the main job, a person resumes, the job runs again: the same bytes, nothing twice."""
+"""kill -9 at any moment of the main job, a person resumes, it runs again: the same bytes, nothing twice."""
 
 from __future__ import annotations
 

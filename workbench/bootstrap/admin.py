@@ -16,7 +16,7 @@ from workbench.adapters.journal import VerifyReport
 from workbench.adapters.process_lock import process_lock
 from workbench.bootstrap.desk import Desk, create_journal, open_journal
 from workbench.bootstrap.resources import present_code_hash, sample_folder
-from workbench.bootstrap.trading import Account, open_account
+from workbench.bootstrap.trading import Account, open_account, require_whole
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core import costs
 from workbench.core.features import FEATURES, features_hash
@@ -105,10 +105,10 @@ def halt(settings: Settings, *, person: str, reason: str) -> None:
 
 
 def verify_journal(settings: Settings) -> VerifyReport:
-    """Walk the whole journal: chain, anchor, projections."""
+    """Walk the whole journal: chain, anchor, projections; raises JournalCorrupt naming the first bad row."""
     journal = open_journal(settings, read_only=True, with_key=True)
     try:
-        return journal.verify()
+        return require_whole(journal)
     finally:
         journal.close()
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from workbench.adapters.bars import ParquetBarStore
@@ -129,6 +130,13 @@ class Desk:
         """The journal as tables for people; empty tables before the desk has a journal."""
         journal: JournalDatabase | NoHistory = self.journal if self.initialised else NoHistory()
         return Views(journal, self.settings.account, bars=self.bars, calendar=self.calendar)
+
+    @cached_property
+    def plots(self) -> ModuleType:
+        """Pictures of the tables, such as `desk.plots.equity(desk.views.equity())`."""
+        from workbench import plots
+
+        return plots
 
     def __repr__(self) -> str:
         return f"<desk {self.settings.account} ({self.settings.mode}) at {self.paths.root}>"

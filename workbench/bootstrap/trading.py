@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.calendar import ExchangeCalendar
 from workbench.adapters.clock import SimulatedClock
-from workbench.adapters.journal import JournalDatabase
+from workbench.adapters.journal import JournalDatabase, VerifyReport
 from workbench.adapters.kernel_guard import KernelGuard, dead_holder, guard_kernel, process_holder
 from workbench.adapters.run_parameters import TradingLoopParameters, read_parameters
 from workbench.adapters.simulated_broker import SimulatedBroker
@@ -20,7 +21,7 @@ from workbench.bootstrap.resources import present_code_hash
 from workbench.config import SessionTime, Settings, load_settings
 from workbench.core.features import FEATURES, features_hash
 from workbench.core.types import NANO, Mode
-from workbench.errors import ConfigError, WorkbenchError
+from workbench.errors import ConfigError, JournalCorrupt, WorkbenchError
 from workbench.plots import equity_picture
 from workbench.services.authority import Authority
 from workbench.services.decision import Strategy
@@ -114,6 +115,11 @@ def open_account(settings: Settings, *, start_ns: int = 0) -> Account:
     ConfigError
         The desk does not exist, or the mode has no venue in this version.
     """
+    if settings.approvals.required:
+        raise ConfigError(
+            "approvals.required is on, and this version has no approvals: every order would wait for ever",
+            next_step="set approvals.required = false",
+        )
     if settings.mode is not Mode.REPLAY:
         raise ConfigError(
             f"mode {settings.mode.value!r} needs a venue that this version does not have",
@@ -190,11 +196,23 @@ def load_strategy(account: Account, *, session: str, now_ns: int) -> Strategy:
     )
 
 
+def require_whole(journal: JournalDatabase) -> VerifyReport:
+    """Walk the whole journal before it is trusted with orders: chain, anchor and projections."""
+    report = journal.verify()
+    if not report.ok:
+        raise JournalCorrupt(
+            f"journal event {report.first_bad_seq}: {report.reason}",
+            next_step="restore the journal from a backup; nothing may trade on this one",
+            **dataclasses.asdict(report),
+        )
+    return report
+
+
 @dataclass(frozen=True)
 class Picture:
     """A PNG that a notebook shows."""
 
-    png: bytes
+    png: bytes = field(repr=False)
 
     def _repr_png_(self) -> bytes:
         return self.png
@@ -275,6 +293,7 @@ def start_trading(
     authority = account.authority(code_hash=code_hash, stop_reason=stop_reason, ticket_redeemed=True)
     account.take(authority)
     try:
+        require_whole(account.journal)
         strategy = load_strategy(account, session=session, now_ns=times.decision_ns[0])
     except WorkbenchError:
         authority.release()

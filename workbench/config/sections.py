@@ -59,19 +59,6 @@ class DeskSettings:
 
 
 @dataclass(frozen=True)
-class DataSettings:
-    """Where market data comes from.
-
-    Attributes
-    ----------
-    sample : bool
-        Take bars from the committed sample of real daily history.
-    """
-
-    sample: bool = True
-
-
-@dataclass(frozen=True)
 class SessionSettings:
     """When the desk decides and how long it may take.
 

@@ -14,7 +14,6 @@ from typing import Any, get_type_hints
 from workbench.config.secret import shown
 from workbench.config.sections import (
     ApprovalsSettings,
-    DataSettings,
     DeskSettings,
     LeaseSettings,
     ModelSettings,
@@ -52,7 +51,7 @@ class Settings:
         Symbols the desk may trade; sorted, unique, opaque, not empty.
     seed : int
         Seed of everything that draws random numbers.
-    desk, data, session, venue, approvals, model, lease, supervision : dataclasses
+    desk, session, venue, approvals, model, lease, supervision : dataclasses
         The sections of `workbench.config.sections`.
     limits, policy, prior_cost, fees, fills : dataclasses
         Parameters of the kernels, exactly as they are called with them.
@@ -70,7 +69,6 @@ class Settings:
     universe: tuple[str, ...]
     seed: int
     desk: DeskSettings
-    data: DataSettings
     session: SessionSettings
     venue: VenueSettings
     approvals: ApprovalsSettings

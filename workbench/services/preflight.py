@@ -42,7 +42,7 @@ def preflight_checks(
     ledger: Ledger,
 ) -> tuple[Check, ...]:
     """Every check, in the order in which a supervisor would ask; none hides another."""
-    now_ns = clock.now_ns()
+    now_ns, cost_model = clock.now_ns(), strategy.cost_model
     return (
         Check(
             "permission to trade",
@@ -65,8 +65,8 @@ def preflight_checks(
         _freshness(times, strategy, bars, calendar),
         Check(
             "cost model",
-            strategy.cost_model.status(now_ns) == "ok",
-            f"{strategy.cost_model.source} {strategy.cost_model_id[:12]}: {strategy.cost_model.status(now_ns)}",
+            cost_model.status(now_ns) == "ok",
+            f"{cost_model.source} {strategy.cost_model_id[:12]}: {cost_model.status(now_ns)}",
             "workbench calibrate --prior --person NAME",
         ),
         Check("model", bool(strategy.model_id), f"id {strategy.model_id[:12]}", "workbench train"),

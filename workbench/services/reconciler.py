@@ -62,6 +62,7 @@ class Reconciler:
                 venue_orders=self._broker.orders(since_ns=since_ns),
                 venue_fills=self._broker.fills(since_ns=since_ns),
                 venue_account=theirs,
+                account=self._account,
             )
         payload = {
             "account": self._account,

@@ -87,6 +87,9 @@ class Supervision:
         The ARMED file goes first, so that the halt holds even when the journal cannot be written.
         """
         self._armed.remove()
+        rows = self._journal.rows("state", account=self._account)
+        if rows and (rows[0]["state"], rows[0]["reason"]) == (HALTED, reason):
+            return  # the same finding again, poll after poll, is one halt
         epoch = self._next_epoch()
         self._journal.commit([self._change(HALTED, epoch, reason, cause, person, "")], lease=lease)
 
