@@ -9,8 +9,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from workbench.kernel_cache import name_kernel_cache
-
 if TYPE_CHECKING:
     from workbench import costs, tca
     from workbench.bootstrap import open_workbench, start_job
@@ -42,6 +40,8 @@ _HOME_OF = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"workbench has no public name {name!r}; it offers {', '.join(__all__)}")
+    from workbench.kernel_cache import name_kernel_cache
+
     name_kernel_cache()
     module = importlib.import_module(_HOME_OF[name])
     value = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)

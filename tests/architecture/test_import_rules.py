@@ -54,6 +54,7 @@ def skeleton(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
         "cli",
         "bootstrap",
         "errors",
+        "kernel_cache",
         "views",
         "plots",
         "config",

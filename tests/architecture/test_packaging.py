@@ -30,7 +30,7 @@ def test_the_wheel_carries_apps_jobs_and_sample(
     subprocess.run(build, cwd=source, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     inside = set(zipfile.ZipFile(wheel).namelist())
-    assert {"workbench/py.typed", "workbench/cli.py", "workbench/core/types.py"} <= inside
+    assert {"workbench/py.typed", "workbench/cli/app.py", "workbench/core/types.py"} <= inside
     for folder in TRAVELS:
         names = [path.relative_to(root / folder) for path in tracked_files if (root / folder) in path.parents]
         assert {f"workbench/share/{folder}/{name.as_posix()}" for name in names} <= inside, (
