@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import typer
 
 from workbench.cli import data, desk, jobs, models, people, settings
 from workbench.cli.console import fail
-from workbench.errors import StorageFailed, WorkbenchError
+from workbench.cli.payloads import KEYS
+from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError
 
+#: What a shell says of a program that Ctrl-C ended.
+_STOPPED = 130
 EPILOG = "Exit codes: 0 done, 2 usage or config, 3 refused by a guard, 4 outcome unknown, 5 failed."
 
 
-def build() -> typer.Typer:
-    """The whole command tree."""
+def build() -> Any:
+    """The whole command tree, a group of typer's vendored click."""
     app = typer.Typer(
         name="workbench",
         help="Analyse, supervise and trade systematic US-equity strategies under guards that fail closed.",
@@ -31,7 +36,20 @@ def build() -> typer.Typer:
         app.add_typer(module.app, name=name)
     app.add_typer(desk.journal_app, name="journal")
     app.command("demo")(jobs.demo)
-    return app
+    tree = typer.main.get_command(app)
+    for path, command in commands(tree):
+        command.epilog = f"Keys of --json: {', '.join(KEYS[path])}."
+    return tree
+
+
+def commands(tree: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Path and command of every leaf of the tree, such as "jobs run"."""
+    for name, command in tree.commands.items():
+        path = f"{above} {name}".strip()
+        if hasattr(command, "commands"):
+            yield from commands(command, path)
+        else:
+            yield path, command
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -39,12 +57,33 @@ def run(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
     try:
-        build()(args=given, standalone_mode=True)
+        code = build().main(args=given, prog_name="workbench", standalone_mode=False)
     except WorkbenchError as error:
         fail(error, as_json)
-    except KeyboardInterrupt:
-        print("stopped; what was done is recorded, run the same command to go on", file=sys.stderr)
-        sys.exit(130)
+    except typer.TyperException as error:
+        fail(_usage_error(error, as_json), as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _STOPPED
     except OSError as error:
         step = "free space or mend the permissions, then run the command again: nothing is half-done"
         fail(StorageFailed(f"{error.filename or 'the disk'}: {error.strerror}", next_step=step), as_json)
+    except Exception as error:  # the boundary: a defect is a failure with a trace, never a success
+        traceback.print_exc()
+        step = "this is a defect of workbench: report it with the lines above, and look at `workbench status`"
+        fail(JobFailed(f"{type(error).__name__}: {error}", next_step=step), as_json)
+    if code == _STOPPED:  # the parser turns Ctrl-C into this code
+        print("stopped; what was done is recorded, run the same command to go on", file=sys.stderr)
+    sys.exit(code or 0)
+
+
+def _usage_error(error: typer.TyperException, as_json: bool) -> UsageError:
+    """The parser's error in our words; a group without a command shows its help."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "workbench"
+    message = error.format_message()
+    if context is not None and message == context.get_help():
+        if not as_json:
+            print(message, file=sys.stderr)
+            sys.exit(UsageError.exit_code)
+        message = f"{path}: no command was given"
+    return UsageError(message, next_step=f"{path} --help")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
+import numpy as np
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from workbench.errors import WorkbenchError
@@ -33,9 +36,22 @@ def console(*, errors: bool = False) -> Console:
 def emit(payload: Mapping[str, Any], as_json: bool, text: Callable[[Console], None]) -> None:
     """Print the payload as one JSON object, or let `text` print it for people."""
     if as_json:
-        print(json.dumps(payload, default=str))
+        print(json.dumps(_plain(payload), allow_nan=False))
     else:
         text(console())
+
+
+def _plain(value: Any) -> Any:
+    """The value in what JSON knows: no NaN, no number that became text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (str, int)) else str(value)
 
 
 def rows_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
@@ -55,7 +71,7 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:,.2f}"
-    return str(value)
+    return escape(str(value))  # a value in brackets is a value, not a style
 
 
 def _is_number(text: str) -> bool:
@@ -73,7 +89,7 @@ def fail(error: WorkbenchError, as_json: bool) -> NoReturn:
             "exit_code": error.exit_code,
             "facts": facts,
         }
-        print(json.dumps(body, default=str))
+        print(json.dumps(_plain(body), allow_nan=False))
     else:
         out = console(errors=True)
         out.print(f"{type(error).__name__}: {error.message}", style="bold red", markup=False)

@@ -40,7 +40,8 @@ def status(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
 
 def _print_status(out: Console, found: dict[str, Any]) -> None:
-    out.print(f"{found['account']} ({found['mode']}): [bold]{found['state']}[/bold], {found['reason']}")
+    head = f"{found['account']} ({found['mode']}): {found['state']}, {found['reason']}"
+    out.print(head, style="bold", markup=False)
     rows = [(name.replace("_", " "), _flat(value)) for name, value in found.items() if name not in _HEAD]
     out.print(rows_table("", ["", ""], rows))
 
@@ -70,13 +71,17 @@ def resume(person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_j
     permission = admin.resume(load_settings(str(config)), person=person, reason=reason)
     payload = dataclasses.asdict(permission)
     text = f"{permission.state}, epoch {permission.epoch}, code {permission.code_hash[:12]}, by {person}"
-    emit(payload, as_json, lambda out: out.print(text))
+    emit(payload, as_json, lambda out: out.print(text, markup=False))
 
 
 def reduce(person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Allow risk-reducing orders only."""
     admin.reduce(load_settings(str(config)), person=person, reason=reason)
-    emit({"state": "REDUCING", "person": person}, as_json, lambda out: out.print(f"REDUCING, by {person}"))
+    emit(
+        {"state": "REDUCING", "person": person},
+        as_json,
+        lambda out: out.print(f"REDUCING, by {person}", markup=False),
+    )
 
 
 def halt(person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
@@ -85,7 +90,7 @@ def halt(person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_jso
     emit(
         {"state": "HALTED", "person": person},
         as_json,
-        lambda out: out.print(f"HALTED, by {person}: {reason}"),
+        lambda out: out.print(f"HALTED, by {person}: {reason}", markup=False),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,13 +28,20 @@ Session = Annotated[str, typer.Option("--session", "-s", help="Exchange session,
 def show(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Declared jobs with their purpose."""
     with job_service(load_settings(str(config))) as service:
-        rows = [(job.name, job.purpose, f"{job.timeout_s:.0f} s") for job in service.declared()]
-    payload = {"jobs": [dict(zip(("job", "purpose", "timeout"), row, strict=True)) for row in rows]}
-    emit(payload, as_json, lambda out: out.print(rows_table("jobs", ["job", "purpose", "time limit"], rows)))
+        rows = [(job.name, job.purpose, job.timeout_s) for job in service.declared()]
+    payload = {"jobs": [dict(zip(("job", "purpose", "timeout_s"), row, strict=True)) for row in rows]}
+    emit(
+        payload, as_json, lambda out: out.print(rows_table("jobs", ["job", "purpose", "time limit, s"], rows))
+    )
 
 
 @app.command("run")
-def run(job: str, session: Session, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def run(
+    job: Annotated[str, typer.Argument(help="Name of the job, as `workbench jobs list` shows it.")],
+    session: Session,
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
     """Run one job for one session; a session that is done already is never traded again."""
     settings = load_settings(str(config))
     with job_service(settings) as service, _bar(shown=not as_json) as bar:
@@ -70,6 +78,8 @@ def demo(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         for session in chosen:
             bar.update(task, description=f"trading_loop {session}")
             results.append(service.run(demonstration.JOB, session))
+            if not sys.stderr.isatty():  # a log gets lines instead of a bar
+                console(errors=True).print(f"{results[-1].run_id} {results[-1].status}", markup=False)
             if results[-1].exit_code:
                 break
             bar.advance(task)
@@ -183,5 +193,7 @@ def _reasons_of(decisions: Any) -> str:
 def _bar(*, shown: bool) -> Iterator[Progress]:
     """Progress on stderr, so that what is printed can be piped."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console(errors=True), transient=True, disable=not shown) as bar:
+    with Progress(
+        *columns, console=console(errors=True), transient=True, disable=not (shown and sys.stderr.isatty())
+    ) as bar:
         yield bar

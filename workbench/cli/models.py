@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -52,7 +53,7 @@ def candidates(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None
 
 
 def promote(
-    model: str,
+    model: Annotated[str, typer.Argument(help="Id of the model, as `workbench candidates` shows it.")],
     person: Person,
     reason: Reason,
     stage: Annotated[str, typer.Option("--stage", help="Stage to accept it for.")] = "replay",
@@ -86,7 +87,9 @@ def calibrate(
 @contextmanager
 def _steps(title: str, *, shown: bool) -> Iterator[Any]:
     """A progress bar on stderr fed by (what, steps done, steps in all)."""
-    with Progress(console=console(errors=True), transient=True, disable=not shown) as bar:
+    with Progress(
+        console=console(errors=True), transient=True, disable=not (shown and sys.stderr.isatty())
+    ) as bar:
         task = bar.add_task(title, total=None)
 
         def advance(what: str, done: int, steps: int) -> None:

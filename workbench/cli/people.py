@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Register and list the people of a 
 
 @app.command("add")
 def add(
-    name: str,
+    name: Annotated[str, typer.Argument(help="Name by which decisions are recorded.")],
     role: Annotated[str, typer.Option("--role", help="viewer, operator or approver.")],
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,

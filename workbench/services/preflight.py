@@ -21,12 +21,16 @@ MAX_CLOCK_SKEW_NS = 2 * NANO
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the preflight table; `next_step` is empty when `ok`."""
+    """One line of the preflight table; `next_step` is kept only when the line fails."""
 
     name: str
     ok: bool
     found: str
     next_step: str = ""
+
+    def __post_init__(self) -> None:
+        if self.ok:
+            object.__setattr__(self, "next_step", "")
 
 
 def preflight_checks(

@@ -1,0 +1,288 @@
+"""Every command as a person types it: help that teaches, one JSON object, one table of exit codes."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import ROOT, Answer, program, typed
+
+from workbench import errors
+from workbench.bootstrap import demo
+from workbench.cli import desk as desk_commands
+from workbench.cli.app import build, commands
+from workbench.cli.payloads import ERROR_KEYS, KEYS
+
+TREE = dict(commands(build()))
+GROUPS = {"", *(path.rpartition(" ")[0] for path in TREE)}
+SESSION, BEFORE = "2013-02-01", "2013-01-31"
+WHO = ("--person", "operator", "--reason", "test of the command line")
+FAMILIES = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, errors.WorkbenchError)
+]
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Answer]]:
+    """A desk taken from nothing through a session to a halt, and what each command answered."""
+    folder = tmp_path_factory.mktemp("walked")
+    answers: dict[str, Answer] = {}
+
+    def do(path: str, *arguments: str) -> dict[str, Any]:
+        answers[path] = typed(folder, *path.split(), *arguments, "--json")
+        assert answers[path].code == 0, (path, answers[path])
+        return answers[path].payload
+
+    do("init")
+    for name in ("show", "check", "hash"):
+        do(f"config {name}")
+    do("data ingest")
+    do("data status")
+    do("people add", "operator", "--role", "operator")
+    do("people list")
+    model = do("train", "--until", BEFORE)["model_id"]
+    do("candidates")
+    do("promote", model, *WHO)
+    do("calibrate", "--prior", "--as-of", BEFORE, *WHO)
+    do("adopt", "--as-of", BEFORE, *WHO)
+    do("resume", *WHO)
+    do("jobs list")
+    do("jobs run", "trading_loop", "--session", SESSION)
+    do("jobs history")
+    do("status")
+    do("reconcile")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "LAST_SESSION", demo.FIRST_SESSION)  # the session that is done already
+        do("demo")
+    do("reduce", *WHO)
+    do("halt", *WHO)
+    do("journal verify")
+    return folder, answers
+
+
+# --- help ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(TREE))
+def test_the_help_of_a_command_teaches_it_and_everything_it_takes(path: str, tmp_path: Path) -> None:
+    command = TREE[path]
+    assert len(command.help) > 20
+    for parameter in command.params:
+        assert len(parameter.help or "") > 10, f"{path}: {parameter.name} has no help"
+    answer = typed(tmp_path, *path.split(), "--help")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith(f"Usage: workbench {path} ")
+    words = "".join(answer.out.split())
+    for text in (command.help, *(option for each in command.params for option in each.opts)):
+        assert "".join(text.split()) in words
+    assert {"--config", "--json"} <= {option for each in command.params for option in each.opts}
+    assert all(key in words.partition("Keysof--json:")[2] for key in KEYS[path])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", sorted(GROUPS))
+def test_a_group_lists_its_commands(path: str, tmp_path: Path) -> None:
+    inside = {name[len(path) :].split()[0] for name in TREE if name.startswith(path)}
+    asked = typed(tmp_path, *path.split(), "--help")
+    assert asked.code == 0
+    listed = {line.split()[0] for line in asked.out.partition("Commands:")[2].splitlines() if line.strip()}
+    assert inside <= listed
+    bare = typed(tmp_path, *path.split())
+    assert (bare.code, bare.out) == (2, "")
+    assert bare.err == asked.out
+
+
+# --- --json ----------------------------------------------------------------------------------------------
+
+
+def test_the_documented_objects_are_those_of_the_tree() -> None:
+    assert set(KEYS) == set(TREE)
+
+
+@pytest.mark.parametrize("path", sorted(TREE))
+def test_a_command_prints_one_object_with_the_documented_keys(
+    path: str, walked: tuple[Path, dict[str, Answer]]
+) -> None:
+    assert set(walked[1][path].payload) == set(KEYS[path])
+
+
+def test_what_the_objects_say_agrees(walked: tuple[Path, dict[str, Answer]]) -> None:
+    said = {path: answer.payload for path, answer in walked[1].items()}
+    assert {said[path]["config_hash"] for path in ("init", "config hash", "status")} == {
+        said["config show"]["config_hash"]
+    }
+    assert said["people list"]["people"] == [{"person": "operator", "role": "operator"}]
+    assert said["candidates"]["models"] == [{"model_id": said["train"]["model_id"], "stage": "candidate"}]
+    assert said["data status"]["rows"] == said["data ingest"]["accepted"] > 0
+    assert said["adopt"]["cash_micro"] == 1_000_000_000_000
+    assert said["status"]["model_id"] == said["promote"]["model_id"]
+    assert said["status"]["cost_model_id"] == said["calibrate"]["cost_model_id"]
+    assert (said["status"]["sessions_run"], said["status"]["last_session"]) == (1, SESSION)
+    assert said["status"]["state"] == said["resume"]["state"] == "ACTIVE"
+    assert said["reconcile"] == {"clean": True, "breaks": []}
+    assert said["jobs history"]["runs"][0]["run_id"] == said["jobs run"]["run_id"]
+    assert said["demo"]["runs"][0]["message"] == "already done: nothing sent"
+    (row,) = said["demo"]["sessions"]
+    assert row["digest"] == said["status"]["digests"][SESSION]
+    assert isinstance(row["orders"], int)
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("status", "HALTED, test of the command line"),
+        ("config show", "limits.max_order_shares"),
+        ("people list", "operator"),
+        ("candidates", "replay"),
+        ("data status", "MSFT"),
+        ("jobs list", "trading_loop"),
+        ("jobs history", f"trading_loop/{SESSION}.1"),
+        ("reconcile", "clean"),
+        ("journal verify", "agree"),
+        (f"jobs run trading_loop --session {SESSION}", "decisions"),
+    ],
+)
+def test_people_get_words_instead(path: str, named: str, walked: tuple[Path, dict[str, Answer]]) -> None:
+    answer = typed(walked[0], *path.split())
+    assert answer.code == 0, answer.err
+    assert named in answer.out
+    assert not answer.out.lstrip().startswith("{")
+
+
+def test_the_installed_program_says_the_same(walked: tuple[Path, dict[str, Answer]]) -> None:
+    folder, answers = walked
+    answer = program(folder, "config", "hash", "--json")
+    assert (answer.code, answer.payload, answer.err) == (0, answers["config hash"].payload, "")
+    refused = program(folder, "resume", "--person", "nobody", "--reason", "test")
+    assert (refused.code, refused.out) == (3, "")
+    assert "nobody" in refused.err
+    assert "workbench people add" in refused.err
+
+
+# --- exit codes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "named", "step"),
+    [
+        ("jobz", 2, "'jobz'", "workbench --help"),
+        ("jobs rum", 2, "'rum'", "workbench jobs --help"),
+        ("status --jsn", 2, "--jsn", "workbench status --help"),
+        ("jobs run trading_loop", 2, "--session", "workbench jobs run --help"),
+        ("jobs run", 2, "job", "workbench jobs run --help"),
+        ("status --config nowhere.toml", 2, "nowhere.toml", "workbench init"),
+        ("jobs run trading_lop --session 2013-02-01", 2, "'trading_lop'", "workbench jobs run trading_loop"),
+        ("data ingest nowhere.parquet", 2, "nowhere.parquet", "name a Parquet file"),
+        ("people add eve --role boss", 2, "boss", "approver"),
+        ("calibrate -p operator -r test --as-of 2013-01-31", 2, "no model from fills", "--prior"),
+        ("train --until 2013-02-18", 2, "2013-02-18", "2013-02-15"),
+        ("promote 0123 -p operator -r test", 3, "0123", "in full"),
+        ("promote 0123 -p nobody -r test", 3, "nobody", "workbench people add"),
+        ("resume -p nobody -r test", 3, "nobody", "workbench people add"),
+        ("adopt -p operator -r test --as-of 2013-01-31", 3, "open already", "workbench reconcile"),
+    ],
+)
+def test_a_refusal_names_the_thing_and_the_next_step(
+    line: str, code: int, named: str, step: str, walked: tuple[Path, dict[str, Answer]]
+) -> None:
+    answer = typed(walked[0], *line.split())
+    assert (answer.code, answer.out) == (code, "")
+    first, _, rest = answer.err.strip().partition("\n")
+    assert named in answer.err
+    assert "Traceback" not in answer.err
+    assert "  next: " in rest, answer.err
+    assert step in answer.err.partition("  next: ")[2]
+    as_json = typed(walked[0], *line.split(), "--json")
+    assert (as_json.code, as_json.err) == (code, "")
+    assert set(as_json.payload) == set(ERROR_KEYS)
+    assert as_json.payload["exit_code"] == code
+    assert first == f"{as_json.payload['error']}: {as_json.payload['message']}".partition("\n")[0]
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_every_family_of_errors_leaves_with_its_code(
+    kind: type[errors.WorkbenchError],
+    walked: tuple[Path, dict[str, Answer]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(settings: object) -> None:
+        raise kind("order wb1-a [AAPL] is odd", next_step="look", order="wb1-a", missing=float("nan"))
+
+    monkeypatch.setattr(desk_commands, "desk_status", broken)
+    answer = typed(walked[0], "status")
+    assert (answer.code, answer.out) == (kind.exit_code, "")
+    assert answer.err == f"{kind.__name__}: order wb1-a [AAPL] is odd\n  next: look\n"
+    found = typed(walked[0], "status", "--json").payload
+    assert (found["error"], found["exit_code"]) == (kind.__name__, kind.exit_code)
+    assert found["facts"] == {"order": "wb1-a", "missing": None}
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "named"),
+    [
+        (OSError(28, "No space left on device", "journal.sqlite"), 5, "journal.sqlite: No space left"),
+        (ZeroDivisionError("a defect"), 5, "ZeroDivisionError: a defect"),
+        (KeyboardInterrupt(), 130, "stopped"),
+    ],
+)
+def test_whatever_else_happens_is_no_success(
+    error: BaseException,
+    code: int,
+    named: str,
+    walked: tuple[Path, dict[str, Answer]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(settings: object) -> None:
+        raise error
+
+    monkeypatch.setattr(desk_commands, "desk_status", broken)
+    answer = typed(walked[0], "status")
+    assert (answer.code, answer.out) == (code, "")
+    assert named in answer.err
+
+
+def test_a_desk_that_cannot_be_made_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+    answer = typed(tmp_path, "init", "--json")
+    assert answer.code == answer.payload["exit_code"] == 5
+    assert str(tmp_path / "data") in answer.payload["message"]
+
+
+@pytest.mark.parametrize("state", ["no settings", "no desk", "new desk"])
+@pytest.mark.parametrize("path", ["status", "people list", "candidates", "data status", "jobs history"])
+def test_a_person_who_comes_too_early_is_told_so(path: str, state: str, tmp_path: Path) -> None:
+    if state != "no settings":
+        (tmp_path / "workbench.toml").write_text((ROOT / "workbench.toml").read_text())
+    if state == "new desk":
+        assert typed(tmp_path, "init").code == 0
+    answer = typed(tmp_path, *path.split())
+    assert "Traceback" not in answer.err
+    assert answer.code == (0 if state == "new desk" or answer.out else 2)
+    if answer.code:
+        assert "workbench init" in answer.err.partition("  next: ")[2]
+
+
+def test_a_new_desk_is_halted_and_init_keeps_what_there_is(tmp_path: Path) -> None:
+    assert typed(tmp_path, "init").code == 0
+    config = tmp_path / "workbench.toml"
+    config.write_text(config.read_text() + "# mine\n")
+    assert typed(tmp_path, "init").code == 0
+    assert config.read_text().endswith("# mine\n")
+    assert json.loads(typed(tmp_path, "status", "--json").out)["state"] == "HALTED"
+
+
+# --- reference -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", ["build_cli", "build_orders"])
+def test_the_reference_pages_are_what_the_code_says(script: str) -> None:
+    pages = runpy.run_path(str(ROOT / f"docs/reference/{script}.py"))["pages"]()
+    assert pages
+    for name, text in pages.items():
+        written = (ROOT / "docs/reference" / name).read_text(encoding="utf-8")
+        assert written == text, f"run: make docs ({name})"
