@@ -14,7 +14,7 @@ WORKERS ?= auto
 PY := .venv/bin/python
 STAMP := .venv/made-from-$(shell cat requirements.lock requirements-uv.lock pyproject.toml | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])')
 
-.PHONY: help env demo test notebooks lint prove bench lab lock clean
+.PHONY: help env demo test notebooks lint prove bench lab docs lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -62,6 +62,9 @@ bench: env ## measure, and compare with the stated limits
 
 lab: env ## JupyterLab in the notebooks folder
 	@$(PY) -m jupyter lab notebooks
+
+docs: env ## write the generated reference pages anew
+	@for page in docs/reference/build_*.py; do $(PY) "$$page"; done
 
 lock: env ## write requirements.lock and requirements-uv.lock anew
 	@.venv/bin/uv pip compile --quiet --upgrade --generate-hashes --extra test --universal --python-version 3.11 --no-emit-index-url \

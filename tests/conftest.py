@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,11 +23,21 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a desk on real history that a person has just resumed; never traded in itself."""
+    """Folder of a desk on real history that a person has just resumed; never traded in itself.
+
+    Made once for all workers of pytest-xdist: the first makes it, the others wait.
+    """
     from drive import make_desk
 
-    folder = tmp_path_factory.mktemp("prepared")
-    make_desk(folder)
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "prepared-desk"
+    with (shared / "prepared-desk.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():  # named only when it is whole: a worker that failed leaves it to the next
+            partial = Path(tempfile.mkdtemp(dir=shared))
+            make_desk(partial)
+            partial.rename(folder)
     return folder
 
 

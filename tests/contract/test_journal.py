@@ -671,3 +671,12 @@ def test_every_refusal_says_what_to_do_next(written):
         written.open()
     assert caught.value.next_step
     assert caught.value.exit_code == 3
+
+
+def test_a_handle_that_was_opened_on_an_empty_journal_follows_another_writer(desk):
+    first, second = desk.open(), desk.open()
+    for seq, (journal, name) in enumerate([(second, "ada"), (first, "bob"), (second, "cy")], start=1):
+        payload = {"person": name, "role": "operator", "passphrase_hash": ""}
+        (recorded,) = journal.commit([Event("person.added", payload)])
+        assert recorded.seq == seq
+    assert first.verify().ok

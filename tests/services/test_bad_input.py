@@ -1,4 +1,4 @@
-"""Nine bad inputs, each typed as a person would: the code, the thing's name, the next step, no order, nothing lost."""
+"""Nine bad inputs: the documented code, the thing's name, the next step, no order, nothing lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workbench.bootstrap.desk import Desk, open_journal
 from workbench.config import Settings, load_settings
 from workbench.core.ports import Event
 
-SESSION = "2013-02-04"
+SESSION = "2013-02-01"
 RUN = ("jobs", "run", "trading_loop", "--session")
 RESUME = ("resume", "--person", "operator", "--reason", "what was wrong is put right")
 
@@ -109,7 +109,11 @@ def rewritten(settings: Settings, old: str, new: str) -> Callable[[], None]:
     changed = [new if line.startswith(old) else line for line in good.splitlines()]
     assert changed != good.splitlines()
     path.write_text("\n".join(changed))
-    return lambda: None if path.write_text(good) else None
+
+    def put_right() -> None:
+        path.write_text(good)
+
+    return put_right
 
 
 @pytest.mark.parametrize("by_hand", ["file", "variable"])
@@ -148,6 +152,27 @@ def test_a_half_written_parquet_file(new_desk: Callable[[str], Settings], undist
     refused(typed(settings.folder, "data", "status"), settings, 3, str(part), step="workbench data ingest")
     part.write_bytes(good)
     trades_as_if_nothing_had_happened(settings, undisturbed)
+
+
+def test_a_file_that_breaks_between_two_sessions_is_a_clean_refusal(
+    new_desk: Callable[[str], Settings],
+) -> None:
+    """Here the embedded venue meets the file first, before the table of preflight can."""
+    settings = new_desk("between")
+    drive.trade(settings, SESSION)
+    before = submitted(settings)
+    (part,) = (Desk(settings).paths.bars / "parts").glob("bars-*.parquet")
+    good = part.read_bytes()
+    part.write_bytes(good[:-1])
+    answer = run(settings, "2013-02-04")
+    assert answer.code == 3, answer.out
+    assert str(part) in answer.out
+    assert submitted(settings) == before
+    part.write_bytes(good)
+    assert typed(settings.folder, "status", "--json").payload["state"] == "ACTIVE"
+    with_lease = Desk(settings).journal.rows("leases")
+    assert [row["released"] for row in with_lease] == [True]
+    whole(settings)
 
 
 def test_a_model_file_with_one_byte_changed(new_desk: Callable[[str], Settings], undisturbed: str) -> None:

@@ -21,7 +21,9 @@ from workbench.core.orders import Fill, Order, OrderIntent, OrderState, client_o
 from workbench.core.ports import Event, LookupResult, SubmitOutcome, SubmitResult
 from workbench.core.types import NANO, Bars, OrderType, Side
 from workbench.errors import LeaseLost, StorageFailed, TradingHalted
-from workbench.services.oms import Oms, intent_payload
+from workbench.services.oms import Oms
+from workbench.services.reconciler import Reconciler
+from workbench.services.records import intent_payload
 
 ACCOUNT, SESSION = "demo", "2013-02-01"
 CASH_MICRO = 1_000_000_000_000
@@ -119,6 +121,12 @@ class World:
         row = self.journal.rows("orders", client_order_id=identity)[0]
         assert row["state"] == self.oms.orders[identity].state, "memory and journal disagree"
         return OrderState(row["state"])
+
+    def sweep(self) -> None:
+        self.oms.sweep(
+            close_ns=CALENDAR.session_close_ns,
+            next_open_ns=lambda session: CALENDAR.session_open_ns(CALENDAR.next_session(session)),
+        )
 
     def at_venue(self) -> list[str]:
         return [order.client_order_id for order in self.wire.venue.orders(since_ns=0)]
@@ -371,15 +379,17 @@ def test_unsent_orders_expire_with_their_session_and_unknown_ones_only_after_the
     world.wire.on_submit.append(world.wire.lost_before_landing)
     unknown = world.intend("MSFT")
     world.oms.send(unknown)
+    world.sweep()
+    assert world.state(unsent) is OrderState.INTENDED, "its session is not over"
     world.clock.sleep_until(CLOSE_NS + 300 * NANO)
-    world.oms.sweep(session=SESSION, next_open_ns=NEXT_OPEN_NS)
+    world.sweep()
     assert world.state(unsent) is OrderState.EXPIRED_UNSENT
     assert world.state(unknown) is OrderState.UNKNOWN
     world.clock.sleep_until(NEXT_OPEN_NS)
     world.wire.on_lookup += [lambda _: LookupResult(False, False, reason="timeout")] * 4
-    world.oms.sweep(session=SESSION, next_open_ns=NEXT_OPEN_NS)
+    world.sweep()
     assert world.state(unknown) is OrderState.UNKNOWN, "no answer is no proof"
-    world.oms.sweep(session=SESSION, next_open_ns=NEXT_OPEN_NS)
+    world.sweep()
     assert world.state(unknown) is OrderState.EXPIRED_UNSENT
 
 
@@ -389,3 +399,106 @@ def test_a_cancel_counts_only_when_the_venue_shows_it(world: World) -> None:
     assert world.oms.cancel(identity, reason="supervisor").state is OrderState.PENDING_CANCEL
     world.oms.poll(since_ns=0)
     assert world.state(identity) is OrderState.CANCELED
+
+
+def says_nothing_there(_: str) -> LookupResult:
+    return LookupResult(False, True, reason="404")
+
+
+def landed_unseen(world: World) -> str:
+    """An order that is at the venue, while a lagging look-up still denies it."""
+    world.wire.on_submit.append(world.wire.landed_then_lost)
+    world.wire.on_lookup.append(says_nothing_there)
+    identity = world.intend()
+    assert world.oms.send(identity).state is OrderState.UNKNOWN
+    return identity
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        SubmitResult(SubmitOutcome.NOT_ACCEPTED, reason="429"),
+        SubmitResult(SubmitOutcome.REFUSED, reason="insufficient buying power"),
+        SubmitResult(SubmitOutcome.UNKNOWN, reason="504"),
+    ],
+    ids=["429", "refused", "504"],
+)
+def test_no_answer_to_a_repeated_request_ends_the_first_one(world: World, answer: SubmitResult) -> None:
+    identity = landed_unseen(world)
+    world.wire.on_submit.append(lambda _: answer)
+    world.wire.on_lookup += [says_nothing_there] * 5
+    assert world.oms.send(identity).state is OrderState.UNKNOWN
+    world.gate.append(("QUOTE_STALE",))
+    assert world.oms.send(identity).state is OrderState.UNKNOWN
+    world.clock.sleep_until(CLOSE_NS)
+    world.sweep()
+    assert world.state(identity) is OrderState.UNKNOWN
+    world.wire.on_lookup.clear()
+    assert world.oms.recover() == ()
+    assert world.at_venue() == [identity]
+
+
+def test_what_the_venue_did_with_an_order_it_said_no_to_is_believed(world: World) -> None:
+    def no_but_yes(intent: OrderIntent) -> SubmitResult:
+        world.wire.venue.submit(intent)
+        return SubmitResult(SubmitOutcome.NOT_ACCEPTED, reason="429")
+
+    world.wire.on_submit.append(no_but_yes)
+    refused, other = world.intend(), world.intend("MSFT")
+    assert world.oms.send(refused).state is OrderState.NOT_ACCEPTED
+    world.oms.send(other)
+    world.clock.sleep_until(CLOSE_NS)
+    world.oms.poll(since_ns=0)
+    assert {world.state(refused), world.state(other)} == {OrderState.FILLED}
+
+
+def test_an_unknown_order_that_the_venue_lists_is_adopted_by_a_poll(world: World) -> None:
+    identity = landed_unseen(world)
+    world.oms.poll(since_ns=0)
+    assert world.state(identity) is OrderState.ACCEPTED
+
+
+def test_a_look_up_that_fails_says_nothing(world: World) -> None:
+    def fails(_: str) -> LookupResult:
+        raise TimeoutError
+
+    world.wire.on_submit.append(world.wire.lost_before_landing)
+    world.wire.on_lookup += [fails] * 3
+    assert world.oms.send(world.intend()).state is OrderState.UNKNOWN
+
+
+def test_only_a_person_ends_a_quarantine(world: World) -> None:
+    identity = world.intend()
+    world.wire.venue.submit(replace(world.oms.orders[identity].intent, quantity_nano=7 * NANO))
+    world.oms.send(identity)
+    world.oms.recover()
+    assert world.state(identity) is OrderState.QUARANTINED
+
+
+def reconciler(world: World) -> Reconciler:
+    return Reconciler(
+        journal=world.journal,
+        broker=world.wire,
+        clock=world.clock,
+        account=ACCOUNT,
+        oms=world.oms,
+        lease=lambda: world.lease,
+        halt=world.halts.append,
+    )
+
+
+def test_an_order_sent_after_its_scheduled_time_is_ours_on_the_next_day_too(world: World) -> None:
+    identity = world.intend()
+    world.clock.sleep_until(OPEN_NS + 600 * NANO)
+    world.oms.send(identity)
+    world.clock.sleep_until(CLOSE_NS + 300 * NANO)
+    assert reconciler(world).reconcile(session=SESSION) == ()
+    assert reconciler(world).reconcile(session=SESSION, since_ns=OPEN_NS) == ()
+
+
+def test_a_break_is_recorded_and_halts(world: World) -> None:
+    world.wire.venue.submit(replace(world.oms.orders[world.intend()].intent, client_order_id="by-hand"))
+    (found,) = reconciler(world).reconcile(session=SESSION)
+    assert found.kind == "order_foreign"
+    assert not world.journal.rows("reconciliations")[-1]["clean"]
+    assert len(world.halts) == 1

@@ -44,7 +44,7 @@ def desk(journal: JournalDatabase, armed: Path) -> Supervision:
 
 
 def resume(desk: Supervision) -> Any:
-    return desk.resume(person="ada", reason="checked", code_hash="h")
+    return desk.resume(person="ada", reason="checked", code_hash="h", after_epoch=desk.permission().epoch)
 
 
 def test_a_new_desk_is_halted(desk: Supervision) -> None:
@@ -67,7 +67,7 @@ def test_nobody_else_and_nothing_unexplained_resumes(
     desk: Supervision, armed: Path, person: str, reason: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        desk.resume(person=person, reason=reason, code_hash="h")
+        desk.resume(person=person, reason=reason, code_hash="h", after_epoch=desk.permission().epoch)
     assert desk.permission().state == HALTED
     assert not armed.exists()
 
@@ -171,3 +171,72 @@ def test_people_need_a_name_and_a_known_role(desk: Supervision) -> None:
         desk.add_person(" ", role="operator")
     with pytest.raises(UsageError, match="root"):
         desk.add_person("eve", role="root")
+
+
+def other(journal: JournalDatabase, armed: Path) -> Supervision:
+    """The same desk as another process sees it."""
+    return Supervision(journal, ArmedFileOnDisk(armed), "demo")
+
+
+def test_a_halt_that_arrives_during_a_reduce_stands(
+    desk: Supervision, journal: JournalDatabase, armed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resume(desk)
+    look = desk.require
+
+    def look_then_halted(**options: Any) -> Any:
+        found = look(**options)
+        other(journal, armed).halt("stop everything", cause="person", person="bob")
+        return found
+
+    monkeypatch.setattr(desk, "require", look_then_halted)
+    with pytest.raises(TradingHalted):
+        desk.reduce(person="ada", reason="before the news")
+    assert desk.permission().state == HALTED
+
+
+@pytest.mark.parametrize("moment", ["before the check", "between check and record"])
+def test_a_halt_that_arrives_during_a_resume_stands_even_for_the_same_reason(
+    desk: Supervision,
+    journal: JournalDatabase,
+    armed: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    resume(desk)
+    desk.halt("stop", cause="person", person="bob")
+    fired: list[str] = []
+
+    def halted_once(step: Any) -> Any:
+        def stepped(*args: Any) -> Any:
+            done = step(*args)
+            if not fired:
+                fired.append(moment)
+                other(journal, armed).halt("stop", cause="person", person="bob")
+            return done
+
+        return stepped
+
+    if moment == "before the check":
+        monkeypatch.setattr(desk, "_require_clean", halted_once(desk._require_clean))
+    else:
+        monkeypatch.setattr(ArmedFileOnDisk, "remove", halted_once(ArmedFileOnDisk.remove))
+    with pytest.raises(TradingHalted):
+        resume(desk)
+    assert fired
+    assert desk.permission().state == HALTED
+    assert not armed.exists()
+
+
+def test_a_halt_writes_the_row_even_when_the_file_cannot_be_removed(
+    desk: Supervision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resume(desk)
+
+    def stuck(_: Any) -> None:
+        raise StorageFailed("cannot remove")
+
+    monkeypatch.setattr(ArmedFileOnDisk, "remove", stuck)
+    with pytest.raises(StorageFailed):
+        desk.halt("kill", cause="person", person="ada")
+    assert desk.permission().state == HALTED

@@ -84,6 +84,7 @@ def test_another_process_hash_seed_and_symbol_order_give_the_same_digests(
 
 def test_a_session_that_is_traded_twice_sends_nothing_twice(new_desk: Callable[[str], Settings]) -> None:
     settings = new_desk("twice")
+    drive.trade(settings, drive.FIRST)
     first = drive.trade(settings, "2013-02-04")
     events = len(Desk(settings).journal.events(kinds=("order.changed", "order.intended", "fill.booked")))
     second = drive.trade(settings, "2013-02-04")

@@ -49,8 +49,7 @@ def typed(folder: Path, *arguments: str) -> Answer:
                 main(arguments)
                 code = 0
             except SystemExit as end:
-                assert end.code is None or isinstance(end.code, int)
-                code = end.code or 0
+                code = int(end.code or 0)
     return Answer(code, out.getvalue(), err.getvalue())
 
 

@@ -1,22 +1,30 @@
 """Trade sessions in processes that are killed at chosen moments, with a person resuming in between.
 
-``python kill_and_resume.py CONFIG FIRST LAST --kills 10 --seed 1`` forks one process a life, so that a
-restart has nothing but the disk; a life resumes the desk and trades on until it is killed. Moments are
-random times, or with ``--at N`` the N-th durable write (even: just before it, odd: just after it).
-Prints one JSON line: digests, kills, and what the venue holds.
+``python kill_and_resume.py PREPARED WORK FIRST LAST --kills 10 --seed 1`` trades copies, made in WORK, of
+the prepared desk: one undisturbed, then one that is killed. Sessions before FIRST are traded once for all
+copies. It forks one process a life, so that a
+restart has nothing but the disk and the libraries that are imported already; a life resumes the desk and
+trades on until it is killed. Moments are random times, or with ``--at N ...`` the N-th durable write,
+each on a copy of its own (even: just before it, odd: just after it), or with ``--everywhere`` all of
+them. Prints one JSON line for each desk, the undisturbed one first: digests, kills, and what the venue
+holds.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import drive
@@ -26,6 +34,7 @@ from workbench.adapters.simulated_broker import SimulatedBroker
 from workbench.bootstrap import admin
 from workbench.bootstrap.desk import Desk
 from workbench.config import Settings, load_settings
+from workbench.core.types import MICRO, Side
 
 
 def life(settings: Settings, sessions: tuple[str, ...], die_at: int | None) -> None:
@@ -112,29 +121,61 @@ def finish(settings: Settings, sessions: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def main(argv: list[str]) -> dict[str, Any]:
+def killed_once(settings: Settings, sessions: tuple[str, ...], at: int) -> int:
+    """Let one life run into its end at that durable write; 0 when it had fewer."""
+    _, status = os.waitpid(spawn(settings, sessions, die_at=at), 0)
+    code = os.waitstatus_to_exitcode(status)
+    assert code in (0, -signal.SIGKILL), "a life ended by itself with an error"
+    return int(code == -signal.SIGKILL)
+
+
+def killed_often(settings: Settings, sessions: tuple[str, ...], chosen: argparse.Namespace) -> int:
+    """Kill life after life at random times; the number of kills."""
+    draw = random.Random(chosen.seed)
+    kills = 0
+    while kills < chosen.kills:
+        if not killed_after(spawn(settings, sessions), draw.uniform(0.0, chosen.longest)):
+            break
+        kills += 1
+    return kills
+
+
+def main(argv: list[str]) -> Iterator[dict[str, Any]]:
     parser = argparse.ArgumentParser()
-    parser.add_argument("config")
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("work", type=Path)
     parser.add_argument("first")
     parser.add_argument("last")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--longest", type=float, default=1.0, help="longest life in seconds")
-    parser.add_argument("--at", type=int)
+    parser.add_argument("--at", type=int, nargs="+", default=[])
+    parser.add_argument("--everywhere", action="store_true", help="at every durable write there is")
     chosen = parser.parse_args(argv)
-    settings = load_settings(chosen.config)
-    sessions = drive.sessions_of(settings, chosen.first, chosen.last)
-    draw = random.Random(chosen.seed)
-    kills = 0
-    if chosen.at is not None:
-        _, status = os.waitpid(spawn(settings, sessions, die_at=chosen.at), 0)
-        kills = int(os.waitstatus_to_exitcode(status) == -signal.SIGKILL)
-    while kills < chosen.kills:
-        if not killed_after(spawn(settings, sessions), draw.uniform(0.0, chosen.longest)):
+
+    def copy(name: str, of: Path) -> Settings:
+        shutil.copytree(of, chosen.work / name)
+        return load_settings(str(chosen.work / name / "workbench.toml"))
+
+    start = copy("start", chosen.prepared)
+    start.fees.fee_micro(Side.BUY, 1, MICRO)  # numba starts here once, not in every life
+    *earlier, _ = drive.sessions_of(start, drive.FIRST, chosen.first)
+    if earlier:
+        finish(start, tuple(earlier))
+    sessions = drive.sessions_of(start, chosen.first, chosen.last)
+    yield {"kills": 0, **finish(copy("undisturbed", start.folder), sessions)}
+    if chosen.kills:
+        settings = copy("killed", start.folder)
+        kills = killed_often(settings, sessions, chosen)
+        yield {"kills": kills, **finish(settings, sessions)}
+    for at in itertools.count() if chosen.everywhere else chosen.at:
+        settings = copy(f"killed-{at}", start.folder)
+        kills = killed_once(settings, sessions, at)
+        if chosen.everywhere and not kills:
             break
-        kills += 1
-    return {"kills": kills, **finish(settings, sessions)}
+        yield {"kills": kills, **finish(settings, sessions)}
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1:])))
+    for found in main(sys.argv[1:]):
+        print(json.dumps(found), flush=True)

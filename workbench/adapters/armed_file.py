@@ -41,6 +41,7 @@ class ArmedFileOnDisk:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.path)
+            _sync_folder(self.path.parent)
         except OSError as error:
             raise StorageFailed(
                 f"cannot write {self.path}: {error.strerror}",
@@ -52,9 +53,19 @@ class ArmedFileOnDisk:
         """Remove the file; absent already is fine, any other failure is raised."""
         try:
             self.path.unlink(missing_ok=True)
+            _sync_folder(self.path.parent)
         except OSError as error:
             raise StorageFailed(
                 f"cannot remove {self.path}: {error.strerror}",
                 next_step="remove the file by hand: while it exists the desk may be permitted to trade",
                 path=str(self.path),
             ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename or a removal survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import warnings
 from bisect import bisect_left, bisect_right
-from datetime import date
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from functools import cache
+from types import MappingProxyType
 
 from workbench.errors import DataError, UsageError
 
@@ -15,8 +18,9 @@ _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 class ExchangeCalendar:
     """Sessions of one exchange; satisfies `core.ports.Calendar`.
 
-    The library is imported and asked once, when the object is made; afterwards every answer is a
-    look-up. Sessions are ISO dates, times are UTC nanoseconds, half days and daylight saving included.
+    The library is imported and asked once in a process, when the first such object is made; afterwards
+    every answer is a look-up. Sessions are ISO dates, times are UTC nanoseconds, half days and daylight
+    saving included.
 
     Parameters
     ----------
@@ -34,19 +38,12 @@ class ExchangeCalendar:
     """
 
     def __init__(self, name: str = "XNYS", *, first: str = "1999-01-01", last: str | None = None) -> None:
-        from exchange_calendars import get_calendar  # 0.3 s: not before a calendar is needed
-
         self.name = name
         self.first = parse_date(first, argument="first")
-        with warnings.catch_warnings():  # the library (4.13) asks pandas 3.1 for arrays the old way
-            warnings.filterwarnings("ignore", "Series.values returning", DeprecationWarning)
-            library = get_calendar(name, start=first, end=last and parse_date(last, argument="last"))
+        self._hours = _hours(name, first, last and parse_date(last, argument="last"))
+        self._sessions = tuple(self._hours)
         # Without `last` the library's own end is a day; the sessions it returned are what is known.
-        self._sessions: tuple[str, ...] = tuple(library.sessions.strftime("%Y-%m-%d"))
         self.last = last or self._sessions[-1]
-        hours = (column.dt.as_unit("ns").astype("int64") for column in (library.opens, library.closes))
-        pairs: list[tuple[int, int]] = list(zip(*(column.tolist() for column in hours), strict=True))
-        self._hours = dict(zip(self._sessions, pairs, strict=True))
 
     def __repr__(self) -> str:
         return f"ExchangeCalendar({self.name!r}, first={self.first!r}, last={self.last!r})"
@@ -116,6 +113,12 @@ class ExchangeCalendar:
             raise self._outside(session, "next session")
         return self._sessions[place]
 
+    def session_after_ns(self, at_ns: int) -> str:
+        """The first session that opens after `at_ns`, UTC nanoseconds."""
+        day = datetime.fromtimestamp(at_ns / 1e9, UTC).date().isoformat()
+        session = day if self.is_session(day) else self.next_session(day)
+        return session if self.session_open_ns(session) > at_ns else self.next_session(session)
+
     def sessions_between(self, first: str, last: str) -> tuple[str, ...]:
         """All sessions from `first` to `last`, both included; empty when `last` is before `first`."""
         start = bisect_left(self._sessions, self._within(first, "first"))
@@ -138,6 +141,19 @@ class ExchangeCalendar:
             next_step="use a date inside that range, or update exchange-calendars when it is too old",
             session=session,
         )
+
+
+@cache
+def _hours(name: str, first: str, last: str | None) -> Mapping[str, tuple[int, int]]:
+    """Open and close of every session, oldest first; a third of a second, so not twice in a process."""
+    from exchange_calendars import get_calendar  # not before a calendar is needed
+
+    with warnings.catch_warnings():  # the library (4.13) asks pandas 3.1 for arrays the old way
+        warnings.filterwarnings("ignore", "Series.values returning", DeprecationWarning)
+        library = get_calendar(name, start=first, end=last)
+    hours = (column.dt.as_unit("ns").astype("int64") for column in (library.opens, library.closes))
+    pairs = zip(*(column.tolist() for column in hours), strict=True)
+    return MappingProxyType(dict(zip(library.sessions.strftime("%Y-%m-%d"), pairs, strict=True)))
 
 
 def parse_date(text: str, *, argument: str) -> str:

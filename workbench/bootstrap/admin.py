@@ -26,6 +26,7 @@ from workbench.errors import Refused, UsageError
 from workbench.services.oms import Oms
 from workbench.services.promotion import approve_cost_model, stage_model
 from workbench.services.reconciler import Reconciler
+from workbench.services.succession import next_session, skip_to
 from workbench.services.supervision import Permission, Supervision
 from workbench.services.training import CandidateReport, train_candidate
 
@@ -200,7 +201,11 @@ def recovering(settings: Settings, *, start_ns: int = 0) -> Iterator[tuple[Accou
             authority = account.authority(code_hash="")
             account.take(authority)
             oms, reconciler = account.order_path(authority)
-            yield account, oms, reconciler
+            try:
+                yield account, oms, reconciler
+            except Refused:
+                authority.release()  # nothing was sent from here: a refusal is a clean end
+                raise
             authority.release()
         finally:
             account.close()
@@ -245,6 +250,28 @@ def resume(settings: Settings, *, person: str, reason: str) -> Permission:
     """Recover, reconcile, and only when that is clean make the account ACTIVE on a person's word."""
     with recovering(settings) as (account, oms, reconciler):
         account.supervision.require_person(person, reason)
+        epoch = account.supervision.permission().epoch
         oms.recover()
         reconciler.reconcile(session="")
-        return account.supervision.resume(person=person, reason=reason, code_hash=present_code_hash())
+        return account.supervision.resume(
+            person=person, reason=reason, code_hash=present_code_hash(), after_epoch=epoch
+        )
+
+
+def skip_sessions(settings: Settings, *, session: str, person: str, reason: str) -> str:
+    """Leave out all sessions before `session`, on a person's word; returns the one that was next."""
+    Desk(settings).calendar.require_session(session, argument="--to")
+    with recovering(settings) as (account, _, _):
+        account.supervision.require_person(person, reason)
+        expected = next_session(
+            account.journal, account.calendar, account=settings.account, venue_ns=account.broker.last_ns
+        )
+        skip_to(
+            account.journal,
+            account=settings.account,
+            expected=expected,
+            session=session,
+            person=person,
+            reason=reason,
+        )
+        return expected

@@ -10,6 +10,7 @@ from workbench.bootstrap import admin
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.resources import present_code_hash
 from workbench.config import Settings
+from workbench.errors import TradingHalted
 from workbench.services.supervision import ACTIVE
 
 JOB = "trading_loop"
@@ -58,8 +59,14 @@ def prepare(config_path: Path) -> Iterator[Step]:
     yield Step("opening cash adopted", f"{settings.venue.starting_cash_usd:,} USD")
 
     permission = admin.permission(settings)
-    if permission.state != ACTIVE or permission.code_hash != present_code_hash():
+    if not permission.epoch:  # a new desk; whoever halted one that has traded is asked, never overruled
         permission = admin.resume(settings, person=PERSON, reason=REASON)
+    if permission.state != ACTIVE or permission.code_hash != present_code_hash():
+        found = permission.reason if permission.state != ACTIVE else "the code is not the accepted one"
+        raise TradingHalted(
+            f"the desk is not ready to trade: {found}",
+            next_step="look at `workbench status`, then resume it with a reason of your own",
+        )
     yield Step("resumed", f"{permission.state}, epoch {permission.epoch}, by {PERSON}")
 
 

@@ -21,7 +21,7 @@ from workbench.bootstrap.resources import present_code_hash
 from workbench.config import SessionTime, Settings, load_settings
 from workbench.core.features import FEATURES, features_hash
 from workbench.core.types import NANO, Mode
-from workbench.errors import ConfigError, JournalCorrupt, WorkbenchError
+from workbench.errors import ConfigError, JournalCorrupt, OutcomeUnknown, Refused
 from workbench.plots import equity_picture
 from workbench.services.authority import Authority
 from workbench.services.decision import Strategy
@@ -30,6 +30,7 @@ from workbench.services.oms import Oms
 from workbench.services.promotion import current_cost_model
 from workbench.services.reconciler import Reconciler
 from workbench.services.session import SessionTimes, TradingSession
+from workbench.services.succession import require_next
 from workbench.services.supervision import HALTED, Supervision
 from workbench.services.training import load_model
 
@@ -161,7 +162,6 @@ def session_times(settings: Settings, calendar: ExchangeCalendar, session: str) 
         session=session,
         open_ns=open_ns,
         close_ns=close_ns,
-        next_open_ns=calendar.session_open_ns(calendar.next_session(session)),
         decision_ns=tuple(decisions),
         end_ns=SessionTime.parse(settings.session.reconcile_until).at_ns(open_ns, close_ns),
         poll_every_ns=POLL_EVERY_NS,
@@ -201,7 +201,7 @@ def require_whole(journal: JournalDatabase) -> VerifyReport:
     report = journal.verify()
     if not report.ok:
         raise JournalCorrupt(
-            f"journal event {report.first_bad_seq}: {report.reason}",
+            f"the journal is damaged: {report.reason}",
             next_step="restore the journal from a backup; nothing may trade on this one",
             **dataclasses.asdict(report),
         )
@@ -252,8 +252,15 @@ class Job:
 
     def finish(self) -> None:
         """Give everything back and leave the proof that the run is done; the notebook's last word."""
+        unresolved = self.trading.unresolved()
         self.authority.release()
         self.account.close()
+        if unresolved:
+            raise OutcomeUnknown(
+                f"the outcome of {len(unresolved)} order(s) is unknown: {', '.join(unresolved)}",
+                next_step="workbench reconcile; the symbols stay frozen until the venue says what happened",
+                unresolved=unresolved,
+            )
         if self.guard is not None:
             self.guard.write_outcome("done")
             self.guard.release()
@@ -279,26 +286,43 @@ def start_trading(
     guard : KernelGuard or None
         Ties the process to its runner; None when the caller is itself the runner.
     """
-    calendar_start = Desk(settings).calendar
-    times = session_times(settings, calendar_start, session)
-    account = open_account(settings, start_ns=times.open_ns - HOUR_NS)
-    account.journal.record_config(json.loads(settings.to_json()))
-    redeem_ticket(
-        account.journal, environ, run_id=run_id, code_hash=code_hash, wall_ns=account.clock.wall_ns()
-    )
+    times = session_times(settings, Desk(settings).calendar, session)
+    account = open_account(settings, start_ns=min(times.open_ns - HOUR_NS, times.decision_ns[0]))
+    try:
+        require_next(
+            account.journal,
+            account.calendar,
+            account=settings.account,
+            session=session,
+            venue_ns=account.broker.last_ns,
+        )
+        account.journal.record_config(json.loads(settings.to_json()))
+        redeem_ticket(
+            account.journal, environ, run_id=run_id, code_hash=code_hash, wall_ns=account.clock.wall_ns()
+        )
 
-    def stop_reason() -> str:
-        return "" if guard is None or guard.parent_alive() else "the runner of this kernel is silent"
+        def stop_reason() -> str:
+            return "" if guard is None or guard.parent_alive() else "the runner of this kernel is silent"
 
-    authority = account.authority(code_hash=code_hash, stop_reason=stop_reason, ticket_redeemed=True)
-    account.take(authority)
+        authority = account.authority(code_hash=code_hash, stop_reason=stop_reason, ticket_redeemed=True)
+        account.take(authority)
+        return Job(run_id, account.desk, _trading(account, authority, times), account, authority, guard)
+    except BaseException:
+        account.close()
+        raise
+
+
+def _trading(account: Account, authority: Authority, times: SessionTimes) -> TradingSession:
+    """The session's service, once the journal and the models are proved; a refusal gives the lease back."""
     try:
         require_whole(account.journal)
-        strategy = load_strategy(account, session=session, now_ns=times.decision_ns[0])
-    except WorkbenchError:
+        strategy = load_strategy(account, session=times.session, now_ns=times.decision_ns[0])
+    except JournalCorrupt:
+        raise
+    except Refused:
         authority.release()
         raise
-    trading = TradingSession(
+    return TradingSession(
         times=times,
         strategy=strategy,
         journal=account.journal,
@@ -308,9 +332,8 @@ def start_trading(
         bars=account.desk.bars,
         supervision=account.supervision,
         authority=authority,
-        stage_budget_ms=settings.session.stage_budget_ms,
+        stage_budget_ms=account.desk.settings.session.stage_budget_ms,
     )
-    return Job(run_id, account.desk, trading, account, authority, guard)
 
 
 def start_job(params_file: str) -> Job:

@@ -38,7 +38,7 @@ def build() -> Any:
     app.command("demo")(jobs.demo)
     tree = typer.main.get_command(app)
     for path, command in commands(tree):
-        command.epilog = f"Keys of --json: {', '.join(KEYS[path])}."
+        command.epilog = f"Keys of --json: {', '.join(KEYS.get(path, ()))}."
     return tree
 
 

@@ -56,7 +56,8 @@ def _plain(value: Any) -> Any:
 
 def rows_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A plain table: words to the left, numbers to the right."""
-    listed = [[_cell(value) for value in row] for row in rows]
+    whole = [name.endswith("shares") for name in columns]  # counts, which frames keep as floats
+    listed = [[_cell(value, whole=count) for value, count in zip(row, whole, strict=True)] for row in rows]
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for at, name in enumerate(columns):
         numeric = bool(listed) and all(_is_number(row[at]) for row in listed)
@@ -66,11 +67,11 @@ def rows_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     return table
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, *, whole: bool = False) -> str:
     if value is None or value != value:
         return "-"
     if isinstance(value, float):
-        return f"{value:,.2f}"
+        return f"{value:,.0f}" if whole and value.is_integer() else f"{value:,.2f}"
     return escape(str(value))  # a value in brackets is a value, not a style
 
 

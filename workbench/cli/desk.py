@@ -46,7 +46,7 @@ def _print_status(out: Console, found: dict[str, Any]) -> None:
     out.print(rows_table("", ["", ""], rows))
 
 
-_HEAD = ("account", "mode", "state", "reason")
+_HEAD = ("account", "mode", "state", "reason", "digests")
 
 
 def _flat(value: Any) -> str:

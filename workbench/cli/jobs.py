@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from workbench.bootstrap import admin, open_workbench
 from workbench.bootstrap import demo as demonstration
-from workbench.bootstrap import open_workbench
 from workbench.bootstrap.jobs import job_service
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, console, emit, rows_table
+from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, console, emit, rows_table
 from workbench.config import Settings, load_settings
 from workbench.core.jobs import RunResult
 
@@ -52,6 +52,20 @@ def run(
     emit(dataclasses.asdict(result), as_json, lambda out: _print_result(out, settings, session, result))
     if result.exit_code:
         raise typer.Exit(result.exit_code)
+
+
+@app.command("skip")
+def skip(
+    to: Annotated[str, typer.Option("--to", help="Session to go on with, YYYY-MM-DD.")],
+    person: Person,
+    reason: Reason,
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Leave sessions out by name; without this a run refuses to jump over one."""
+    expected = admin.skip_sessions(load_settings(str(config)), session=to, person=person, reason=reason)
+    payload = {"from": expected, "to": to, "person": person}
+    emit(payload, as_json, lambda out: out.print(f"sessions from {expected} to before {to} are left out"))
 
 
 @app.command("history")

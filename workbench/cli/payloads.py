@@ -114,6 +114,11 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "notebook": "executed notebook",
         "seconds": "duration",
     },
+    "jobs skip": {
+        "from": "first session that is left out",
+        "to": "session to go on with",
+        "person": "who decided",
+    },
     "jobs history": {"runs": "run_id, status, exit_code, reason and notebook of each attempt"},
     "journal verify": {
         "ok": "true; a journal that is not whole is an error",

@@ -93,6 +93,7 @@ def load_settings(
         secrets=Secrets(**secrets),
         sources={**sources, **secret_sources},
         folder=folder,
+        file=None if path is None else Path(path).absolute(),
     )
 
 

@@ -31,7 +31,7 @@ from workbench.core.types import Mode
 
 #: Keys that say where things are, not what the desk does: the same desk moved is the same desk.
 LOCATION_KEYS = frozenset({"desk.path"})
-_NOT_SETTINGS = frozenset({"secrets", "sources", "folder"})
+_NOT_SETTINGS = frozenset({"secrets", "sources", "folder", "file"})
 _REQUIRED: Any = dataclasses.MISSING
 
 
@@ -61,6 +61,8 @@ class Settings:
         For each key "default", the path of the file, the environment variable or "override".
     folder : Path
         Absolute folder that relative paths start from.
+    file : Path or None
+        Absolute path of the file that was read; None when there was none.
     """
 
     mode: Mode
@@ -83,6 +85,7 @@ class Settings:
     secrets: Secrets = field(repr=False, compare=False)
     sources: Mapping[str, str] = field(repr=False, compare=False)
     folder: Path = field(repr=False, compare=False)
+    file: Path | None = field(repr=False, compare=False, default=None)
 
     @property
     def desk_path(self) -> Path:

@@ -33,6 +33,7 @@ def session_digest(
     orders: Sequence[Mapping[str, Any]],
     fills: Sequence[Mapping[str, Any]],
     postings: Sequence[Mapping[str, Any]],
+    late: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Hex sha256 of one session's record.
 
@@ -40,6 +41,8 @@ def session_digest(
     ----------
     decisions, orders, fills, postings : sequences of mappings
         Rows as the journal keeps them; their order does not matter.
+    late : sequence of mappings
+        Orders of earlier sessions that changed since those were closed: they count where they are found.
     """
     record = {
         "decisions": sorted(
@@ -53,6 +56,8 @@ def session_digest(
         "fills": _sorted(_cut(row, _FILL_FIELDS) for row in fills),
         "postings": _sorted(_cut(row, _POSTING_FIELDS) for row in postings),
     }
+    if late:
+        record["late"] = [_order(row) for row in sorted(late, key=lambda row: row["client_order_id"])]
     return sha256_of(record)
 
 

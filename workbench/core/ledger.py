@@ -108,6 +108,11 @@ class Ledger:
         return self._amount(CASH)
 
     @property
+    def capital_micro(self) -> int:
+        """Capital that was paid in, currency micros."""
+        return -self._amount(CAPITAL)
+
+    @property
     def fees_micro(self) -> int:
         """Fees paid so far, positive, micros."""
         return self._amount(FEES)

@@ -45,13 +45,16 @@ S = OrderState
 #: From each state, the states that may follow. A terminal state has no successor. EXPIRED_UNSENT after
 #: SENT, UNKNOWN or NOT_ACCEPTED needs the sweep through the next open (the OMS decides, not this table).
 TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
-    S.INTENDED: frozenset({S.DENIED, S.AWAITING_APPROVAL, S.SENT, S.EXPIRED_UNSENT}),
-    S.AWAITING_APPROVAL: frozenset({S.SENT, S.DENIED, S.DECLINED, S.EXPIRED_UNSENT}),
+    S.INTENDED: frozenset({S.DENIED, S.AWAITING_APPROVAL, S.SENT, S.EXPIRED_UNSENT, S.QUARANTINED}),
+    S.AWAITING_APPROVAL: frozenset({S.SENT, S.DENIED, S.DECLINED, S.EXPIRED_UNSENT, S.QUARANTINED}),
     S.SENT: frozenset(
         {S.ACCEPTED, S.REJECTED, S.NOT_ACCEPTED, S.UNKNOWN, S.PARTIALLY_FILLED, S.FILLED,
          S.PENDING_CANCEL, S.CANCELED, S.EXPIRED, S.QUARANTINED}
     ),
-    S.NOT_ACCEPTED: frozenset({S.SENT, S.DENIED, S.EXPIRED_UNSENT}),
+    S.NOT_ACCEPTED: frozenset(  # the venue said no, yet it alone knows: what it shows later is believed
+        {S.SENT, S.UNKNOWN, S.DENIED, S.EXPIRED_UNSENT, S.ACCEPTED, S.REJECTED, S.PARTIALLY_FILLED, S.FILLED,
+         S.PENDING_CANCEL, S.CANCELED, S.EXPIRED, S.QUARANTINED}
+    ),
     S.UNKNOWN: frozenset(
         {S.SENT, S.ACCEPTED, S.REJECTED, S.NOT_ACCEPTED, S.PARTIALLY_FILLED, S.FILLED, S.PENDING_CANCEL,
          S.CANCELED, S.EXPIRED, S.EXPIRED_UNSENT, S.QUARANTINED}

@@ -45,6 +45,10 @@ class Calendar(Protocol):
         """The first session strictly after that date."""
         ...
 
+    def session_after_ns(self, at_ns: int) -> str:
+        """The first session that opens after that time."""
+        ...
+
     def sessions_between(self, first: str, last: str) -> tuple[str, ...]:
         """All sessions from `first` to `last`, both included."""
         ...

@@ -28,7 +28,7 @@ from workbench.core.types import (
     to_micro,
 )
 from workbench.errors import DataError
-from workbench.services.oms import intent_payload
+from workbench.services.records import intent_payload
 
 MINUTE_NS = 60 * NANO
 
@@ -88,7 +88,7 @@ class DecisionMaker:
     orders : callable () -> sequence of Order
         Every order of the account (for exposure, rate and duplicates).
     ledger : callable () -> Ledger
-    session_start_equity_micro : callable (Ledger, prices) -> int
+    session_start_equity_micro : callable () -> int
         Equity at the end of the previous session; the daily loss is counted from here.
     """
 
@@ -101,7 +101,7 @@ class DecisionMaker:
         strategy: Strategy,
         orders: Callable[[], Sequence[Order]],
         ledger: Callable[[], Ledger],
-        session_start_equity_micro: Callable[[], int | None],
+        session_start_equity_micro: Callable[[], int],
     ) -> None:
         self._bars = bars
         self._broker = broker
@@ -139,7 +139,6 @@ class DecisionMaker:
         half_spread = np.fmax(half_spread, np.round(spread * 1e6) / 100.0)
         prices = _last_prices(panel)
         equity = ledger.equity_micro(dict(zip(symbols, prices.tolist(), strict=True)))
-        start = self._session_start_equity()
         return Snapshot(
             account=self.strategy.account,
             strategy=self.strategy.name,
@@ -161,7 +160,7 @@ class DecisionMaker:
             half_spread_bps=half_spread,
             cash_micro=ledger.cash_micro,
             equity_micro=equity,
-            session_start_equity_micro=equity if start is None else start,
+            session_start_equity_micro=self._session_start_equity(),
         )
 
     def _open_quantities(self, symbols: tuple[str, ...]) -> tuple[Any, Any, Any]:

@@ -21,12 +21,24 @@ from workbench.core.orders import (
     OrderState,
     apply,
 )
-from workbench.core.ports import Broker, Clock, Event, Journal, Lease, SubmitOutcome, SubmitResult, VenueOrder
-from workbench.core.types import OrderType, Side
+from workbench.core.ports import (
+    Broker,
+    Clock,
+    Event,
+    Journal,
+    Lease,
+    LookupResult,
+    SubmitOutcome,
+    SubmitResult,
+    VenueOrder,
+)
 from workbench.errors import IllegalTransition
+from workbench.services.records import order_from_row
 
 #: How often an order may be looked up directly after an unclear answer before it stays UNKNOWN.
 LOOKUP_TRIES = 3
+#: States of an order that no venue can hold.
+NEVER_LEFT = frozenset({OrderState.INTENDED, OrderState.AWAITING_APPROVAL, OrderState.NOT_ACCEPTED})
 
 
 class Oms:
@@ -134,35 +146,36 @@ class Oms:
             if order.state in UNRESOLVED:  # it may be there already: only the venue can end it
                 return order
             return self._record(order, OrderState.DENIED, reason=",".join(codes))
+        first_request = order.state not in UNRESOLVED
         order = self._record(order, OrderState.SENT)
         try:
             result = self._broker.submit(order.intent)
         except Exception as error:  # boundary: whatever the adapter raised proves nothing about the venue
             result = SubmitResult(SubmitOutcome.UNKNOWN, reason=f"{type(error).__name__} while sending")
-        return self._settle(order, result)
+        return self._settle(order, result, first_request=first_request)
 
-    def _settle(self, order: Order, result: SubmitResult) -> Order:
+    def _settle(self, order: Order, result: SubmitResult, *, first_request: bool) -> Order:
         if result.outcome is SubmitOutcome.ACCEPTED and result.order is not None:
             return self._adopt(order, result.order)
-        if result.outcome is SubmitOutcome.REFUSED:
-            if "must be unique" in result.reason:  # our own id is already there: an earlier request landed
-                return self._resolve(order)
-            return self._record(order, OrderState.REJECTED, reason=result.reason)
-        if result.outcome is SubmitOutcome.NOT_ACCEPTED:
+        # An answer to a repeated request says nothing about the first one, which may be working there.
+        if first_request and result.outcome is SubmitOutcome.NOT_ACCEPTED:
             return self._record(order, OrderState.NOT_ACCEPTED, reason=result.reason)
+        if first_request and result.outcome is SubmitOutcome.REFUSED and not _names_our_id(result.reason):
+            return self._record(order, OrderState.REJECTED, reason=result.reason)
         order = self._record(order, OrderState.UNKNOWN, reason=result.reason or "no proof of the outcome")
         return self._resolve(order)
 
     def recover(self) -> tuple[Order, ...]:
         """Ask the venue about every order whose fate is not known; returns those still unresolved."""
         for order in self.unresolved():
-            self._resolve(order)
+            if order.state is not OrderState.QUARANTINED:  # only a person ends a quarantine
+                self._resolve(order)
         return self.unresolved()
 
     def _resolve(self, order: Order) -> Order:
         reason = "no answer"
         for _ in range(LOOKUP_TRIES):
-            answer = self._broker.lookup(order.intent.client_order_id)
+            answer = self._look_up(order.intent.client_order_id)
             if answer.found and answer.order is not None:
                 return self._adopt(order, answer.order)
             if answer.answered:
@@ -172,6 +185,14 @@ class Oms:
         if order.state is OrderState.UNKNOWN and order.reason == reason:
             return order
         return self._record(order, OrderState.UNKNOWN, reason=reason)
+
+    def _look_up(self, client_order_id: str) -> LookupResult:
+        try:
+            return self._broker.lookup(client_order_id)
+        except Exception as error:  # boundary: a look-up that fails says nothing
+            return LookupResult(
+                found=False, answered=False, reason=f"{type(error).__name__} while looking up"
+            )
 
     def _adopt(self, order: Order, theirs: VenueOrder) -> Order:
         ours = order.intent
@@ -204,7 +225,7 @@ class Oms:
         changes = 0
         for fill in sorted(self._broker.fills(since_ns=since_ns), key=_fill_order):
             if fill.execution_id in self._executions or fill.client_order_id not in self.orders:
-                continue  # booked already, or a foreign one, which reconciliation names
+                continue  # seen already, or a foreign one, which reconciliation names
             self._book(fill)
             changes += 1
         for theirs in self._broker.orders(since_ns=since_ns):
@@ -217,6 +238,7 @@ class Oms:
         order = self.orders[fill.client_order_id]
         if (fill.symbol, fill.side) != (order.intent.symbol, order.intent.side):
             # Not an execution of this order whatever its id says: it stays unbooked, a break with evidence.
+            self._executions.add(fill.execution_id)
             self._halt(f"execution {fill.execution_id} is {fill.side.word} {fill.symbol}, its order is not")
             return
         trouble = _fill_trouble(order, fill)
@@ -226,8 +248,11 @@ class Oms:
         if not trouble:
             done = filled_nano == order.intent.quantity_nano
             state = OrderState.FILLED if done else OrderState.PARTIALLY_FILLED
-            order, change = self._change(order, state, at_ns=fill.filled_at_ns, filled_nano=filled_nano)
-            events.append(change)
+            try:
+                order, change = self._change(order, state, at_ns=fill.filled_at_ns, filled_nano=filled_nano)
+                events.append(change)
+            except IllegalTransition as error:
+                trouble = error.message
         self._journal.commit(events, lease=self._lease())
         self.orders[fill.client_order_id] = order
         self._executions.add(fill.execution_id)
@@ -243,7 +268,7 @@ class Oms:
             return False  # executions are still under way: the next poll, or a break, will tell
         if theirs.state in (OrderState.PARTIALLY_FILLED, OrderState.FILLED):
             return False
-        if theirs.state is OrderState.ACCEPTED and order.state is not OrderState.SENT:
+        if theirs.state is OrderState.ACCEPTED and order.state not in (OrderState.SENT, OrderState.UNKNOWN):
             return False
         try:
             self._record(order, theirs.state, venue_order_id=theirs.venue_order_id, reason=theirs.reason)
@@ -254,25 +279,28 @@ class Oms:
 
     # --- the end of a session --------------------------------------------------------------------
 
-    def sweep(self, *, session: str, next_open_ns: int) -> tuple[Order, ...]:
-        """End what can no longer be sent.
+    def sweep(
+        self, *, close_ns: Callable[[str], int], next_open_ns: Callable[[str], int]
+    ) -> tuple[Order, ...]:
+        """End what can no longer be sent; returns the orders that expired unsent.
 
-        An order that never left expires at the end of its session. One that may have left expires only
-        after the next open, when the venue still denies that it has it.
+        An order that never left expires when its session has closed. One that may have left expires only
+        after the open of the session that follows its own, when the venue still denies that it has it.
+
+        Parameters
+        ----------
+        close_ns, next_open_ns : callable (session) -> int
+            The session's close, and the open of the session after it, UTC nanoseconds.
         """
         now_ns = self._clock.now_ns()
         ended = []
         for order in tuple(self.orders.values()):
-            if order.intent.session > session:
+            if order.state in TERMINAL:
                 continue
-            unsent = order.state in (
-                OrderState.INTENDED,
-                OrderState.AWAITING_APPROVAL,
-                OrderState.NOT_ACCEPTED,
-            )
-            if order.state is OrderState.UNKNOWN and now_ns >= next_open_ns:
+            unsent = order.state in NEVER_LEFT and now_ns >= close_ns(order.intent.session)
+            if order.state is OrderState.UNKNOWN and now_ns >= next_open_ns(order.intent.session):
                 order = self._resolve(order)
-                answer = self._broker.lookup(order.intent.client_order_id)
+                answer = self._look_up(order.intent.client_order_id)
                 unsent = order.state is OrderState.UNKNOWN and answer.answered and not answer.found
             if unsent:
                 reason = "its session ended before it was sent"
@@ -334,6 +362,11 @@ def _fill_order(fill: Fill) -> tuple[int, str, str]:
     return (fill.filled_at_ns, fill.symbol, fill.execution_id)
 
 
+def _names_our_id(reason: str) -> bool:
+    """Whether a refusal says that the id is taken: then an earlier request of ours landed."""
+    return "client_order_id" in reason
+
+
 def _fill_trouble(order: Order, fill: Fill) -> str:
     """Why this execution may not have happened, or "" when it is as it should be."""
     name = f"execution {fill.execution_id} of order {fill.client_order_id} ({fill.symbol})"
@@ -345,52 +378,3 @@ def _fill_trouble(order: Order, fill: Fill) -> str:
     if limit_micro and fill.side * (fill.price_micro - limit_micro) > 0:
         return f"{name} at {fill.price_micro} is beyond its limit {limit_micro}"
     return ""
-
-
-def intent_payload(intent: OrderIntent, decision_id: str) -> dict[str, Any]:
-    """The fields of an intent as the journal keeps them."""
-    return {
-        "client_order_id": intent.client_order_id,
-        "account": intent.account,
-        "strategy": intent.strategy,
-        "session": intent.session,
-        "scheduled_ns": intent.scheduled_ns,
-        "symbol": intent.symbol,
-        "leg": intent.leg,
-        "side": intent.side.word,
-        "quantity_nano": intent.quantity_nano,
-        "order_type": intent.order_type.word,
-        "limit_micro": intent.limit_micro,
-        "reference_micro": intent.reference_micro,
-        "expected_cost_micro": intent.expected_cost_micro,
-        "parent_id": intent.parent_id,
-        "decision_id": decision_id,
-    }
-
-
-def order_from_row(row: dict[str, Any]) -> Order:
-    """The order that a row of the journal's `orders` projection describes."""
-    intent = OrderIntent(
-        client_order_id=row["client_order_id"],
-        account=row["account"],
-        strategy=row["strategy"],
-        session=row["session"],
-        scheduled_ns=row["scheduled_ns"],
-        symbol=row["symbol"],
-        leg=row["leg"],
-        side=Side[str(row["side"]).upper()],
-        quantity_nano=row["quantity_nano"],
-        order_type=OrderType.parse(row["order_type"]),
-        limit_micro=row["limit_micro"],
-        reference_micro=row["reference_micro"],
-        expected_cost_micro=row["expected_cost_micro"],
-        parent_id=row["parent_id"],
-    )
-    return Order(
-        intent,
-        OrderState(row["state"]),
-        venue_order_id=row["venue_order_id"] or "",
-        filled_nano=row["filled_nano"],
-        sent_at_ns=row["sent_at_ns"] or 0,
-        reason=row["reason"] or "",
-    )

@@ -44,8 +44,16 @@ def preflight_checks(
     permission: Permission,
     code_hash: str,
     ledger: Ledger,
+    begun: bool,
 ) -> tuple[Check, ...]:
-    """Every check, in the order in which a supervisor would ask; none hides another."""
+    """Every check, in the order in which a supervisor would ask; none hides another.
+
+    Parameters
+    ----------
+    begun : bool
+        Whether the session has a decision already: then it may still be closed when it is over.
+    """
+    strangers = sorted(s for s, q in ledger.positions_nano.items() if q and s not in strategy.universe)
     now_ns, cost_model = clock.now_ns(), strategy.cost_model
     return (
         Check(
@@ -62,7 +70,7 @@ def preflight_checks(
         ),
         Check(
             "session still open to decisions",
-            now_ns <= times.end_ns,
+            begun or now_ns <= times.end_ns,
             times.session,
             "run the next session instead: a session that is over is never traded",
         ),
@@ -80,6 +88,12 @@ def preflight_checks(
             f"cash {ledger.cash_micro / 1e6:,.2f} USD",
             'workbench adopt --person NAME --reason "..."',
         ),
+        Check(
+            "positions within the universe",
+            not strangers,
+            ", ".join(strangers) or "yes",
+            "put these symbols back into the universe until they are sold: they cannot be priced without",
+        ),
         _account(broker),
         Check(
             "clocks agree",
@@ -90,9 +104,9 @@ def preflight_checks(
     )
 
 
-def failed(checks: tuple[Check, ...]) -> str:
-    """The failing checks as one sentence each, "" when there are none."""
-    return "; ".join(f"{check.name}: {check.found} ({check.next_step})" for check in checks if not check.ok)
+def failed(checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """The checks that do not hold, in their order."""
+    return tuple(check for check in checks if not check.ok)
 
 
 def _freshness(times: SessionTimes, strategy: Strategy, bars: BarStore, calendar: Calendar) -> Check:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from workbench.core.orders import Fill
 from workbench.core.ports import Broker, Clock, Event, Journal, Lease
 from workbench.core.reconcile import Break, find_breaks
-from workbench.core.types import Side
 from workbench.errors import OutcomeUnknown
 from workbench.services.oms import Oms
+from workbench.services.records import fill_from_row
 
 
 class Reconciler:
@@ -49,21 +48,9 @@ class Reconciler:
         since_ns : int
             Orders and executions from this time on are compared; positions and cash always whole.
         """
-        self._oms.poll(since_ns=since_ns)
-        try:
-            theirs = self._broker.account()
-        except OutcomeUnknown as error:
-            breaks: tuple[Break, ...] = (Break("account_blocked", "", "an answer", error.message, "account"),)
-        else:
-            breaks = find_breaks(
-                orders=tuple(o for o in self._oms.orders.values() if o.intent.scheduled_ns >= since_ns),
-                fills=tuple(f for f in self._booked() if f.filled_at_ns >= since_ns),
-                ledger=self._oms.ledger,
-                venue_orders=self._broker.orders(since_ns=since_ns),
-                venue_fills=self._broker.fills(since_ns=since_ns),
-                venue_account=theirs,
-                account=self._account,
-            )
+        breaks = self._compare(since_ns)
+        if breaks:  # the venue may have moved between two of its answers: one more look, then it counts
+            breaks = self._compare(since_ns)
         payload = {
             "account": self._account,
             "session": session,
@@ -80,23 +67,28 @@ class Reconciler:
             )
         return breaks
 
+    def _compare(self, since_ns: int) -> tuple[Break, ...]:
+        self._oms.poll(since_ns=since_ns)
+        venue_orders = self._broker.orders(since_ns=since_ns)
+        listed = {order.client_order_id for order in venue_orders}
+        ours = self._oms.orders
+        try:
+            theirs = self._broker.account()
+        except OutcomeUnknown as error:
+            return (Break("account_blocked", "", "an answer", error.message, "account"),)
+        return find_breaks(
+            orders=tuple(o for key, o in ours.items() if o.intent.scheduled_ns >= since_ns or key in listed),
+            fills=tuple(f for f in self._booked() if f.filled_at_ns >= since_ns),
+            ledger=self._oms.ledger,
+            venue_orders=venue_orders,
+            venue_fills=self._broker.fills(since_ns=since_ns),
+            venue_account=theirs,
+            account=self._account,
+        )
+
     def _booked(self) -> tuple[Fill, ...]:
         rows = self._journal.rows("fills", account=self._account)
         return tuple(fill_from_row(row) for row in rows)
-
-
-def fill_from_row(row: dict[str, Any]) -> Fill:
-    """The execution that a row of the journal's `fills` projection describes."""
-    return Fill(
-        execution_id=row["execution_id"],
-        client_order_id=row["client_order_id"],
-        symbol=row["symbol"],
-        side=Side[str(row["side"]).upper()],
-        quantity_nano=row["quantity_nano"],
-        price_micro=row["price_micro"],
-        fee_micro=row["fee_micro"],
-        filled_at_ns=row["filled_at_ns"],
-    )
 
 
 def _break_payload(found: Break) -> dict[str, str]:

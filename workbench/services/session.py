@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from workbench.core.digest import session_digest
-from workbench.core.orders import Order, OrderState
+from workbench.core.orders import TERMINAL, Order, OrderState
 from workbench.core.ports import BarStore, Broker, Calendar, Clock, Event, Journal
 from workbench.core.reconcile import Break
 from workbench.core.types import DAY_NS
@@ -31,7 +31,7 @@ from workbench.services.preflight import Check, failed, preflight_checks
 from workbench.services.reconciler import Reconciler
 from workbench.services.reporting import session_report
 from workbench.services.stages import StageTimer
-from workbench.services.supervision import Supervision
+from workbench.services.supervision import REDUCING, Supervision
 
 Result = TypeVar("Result")
 
@@ -46,14 +46,17 @@ class SessionTimes:
     session: str
     open_ns: int
     close_ns: int
-    next_open_ns: int
     decision_ns: tuple[int, ...]
     end_ns: int
     poll_every_ns: int
 
 
 def _orderly(step: Callable[..., Result]) -> Callable[..., Result]:
-    """Give the lease back when a guard refuses: a refusal is a clean end, any other error is not."""
+    """Give the lease back when a guard refuses and nothing is under way: that is a clean end.
+
+    Any other error, and a refusal that leaves orders open, keeps the lease: the next start finds it and
+    halts until a person has looked.
+    """
 
     @functools.wraps(step)
     def guarded(trading: TradingSession, *args: Any, **kwargs: Any) -> Result:
@@ -62,7 +65,8 @@ def _orderly(step: Callable[..., Result]) -> Callable[..., Result]:
         except (LeaseLost, JournalCorrupt, JournalConflict, IllegalTransition):
             raise
         except Refused:
-            trading.release()
+            if not trading.left_open():  # with something under way only a recovery may follow
+                trading.release()
             raise
 
     return guarded
@@ -136,6 +140,7 @@ class TradingSession:
         """Whether this session already has its closing record; then nothing is decided or sent."""
         return bool(self._journal.rows("sessions", account=self.strategy.account, session=self.times.session))
 
+    @_orderly
     def preflight(self) -> tuple[Check, ...]:
         """Everything that must hold before trading, each with what was found and what to do."""
         with self.timer.stage("preflight"):
@@ -149,6 +154,9 @@ class TradingSession:
                 permission=self._supervision.permission(),
                 code_hash=self._authority.code_hash,
                 ledger=self.oms.ledger,
+                begun=bool(
+                    self._journal.rows("decisions", account=self.strategy.account, session=self.times.session)
+                ),
             )
 
     @_orderly
@@ -164,10 +172,15 @@ class TradingSession:
         """
         with self.timer.stage("recover"):
             self.oms.recover()
+            self._sweep()
             breaks = self.reconciler.reconcile(session=self.times.session, since_ns=self._since_ns())
         self._supervision.require(risk_reducing=True)
-        if reasons := failed(self.preflight()):
-            raise Refused(f"preflight of {self.times.session} failed: {reasons}", session=self.times.session)
+        if bad := failed(self.preflight()):
+            raise Refused(
+                f"preflight of {self.times.session} failed: {'; '.join(f'{c.name}: {c.found}' for c in bad)}",
+                next_step="; ".join(dict.fromkeys(check.next_step for check in bad)),
+                session=self.times.session,
+            )
         return breaks
 
     # --- decide and send -------------------------------------------------------------------------
@@ -186,6 +199,7 @@ class TradingSession:
         known = self._journal.rows("decisions", account=account, strategy=strategy, scheduled_ns=scheduled_ns)
         if not known:
             with self.timer.stage("decide"):
+                self.oms.poll(since_ns=self._since_ns())  # as a restart would, before it decides
                 cycle = self._maker.think(
                     self.times.session, scheduled_ns, buying_power_micro=self._buying_power_micro()
                 )
@@ -222,7 +236,7 @@ class TradingSession:
             return dict(done[0]["report"])
         with self.timer.stage("close"):
             self.reconciler.reconcile(session=self.times.session, since_ns=self._since_ns())
-            self.oms.sweep(session=session, next_open_ns=self.times.next_open_ns)
+            self._sweep()
             self._supervision.require(risk_reducing=True)
             report = session_report(
                 journal=self._journal,
@@ -241,6 +255,7 @@ class TradingSession:
                     orders=self._journal.rows("orders", account=account, session=session),
                     fills=self._journal.rows("fills", account=account, session=session),
                     postings=self._journal.rows("postings", account=account, session=session),
+                    late=self._late_changes(),
                 ),
                 "equity_micro": equity_micro,
                 "cash_micro": self.oms.ledger.cash_micro,
@@ -254,6 +269,14 @@ class TradingSession:
     def release(self) -> None:
         """Give the account back; nothing can be sent afterwards."""
         self._authority.release()
+
+    def left_open(self) -> bool:
+        """Whether an order is under way, or waits to be sent."""
+        return any(order.state not in TERMINAL for order in self.oms.orders.values())
+
+    def unresolved(self) -> tuple[str, ...]:
+        """Ids of orders whose fate only the venue knows; their symbols stay frozen."""
+        return tuple(order.intent.client_order_id for order in self.oms.unresolved())
 
     # --- shared ----------------------------------------------------------------------------------
 
@@ -269,21 +292,42 @@ class TradingSession:
         account = self._broker.account()
         return -1 if account.blocked else account.buying_power_micro
 
-    def _last_equity(self) -> int | None:
+    def _last_equity(self) -> int:
+        """Equity at the end of the last session, before the first one the capital that was paid in."""
         rows: Sequence[dict[str, Any]] = self._journal.rows("sessions", account=self.strategy.account)
-        return int(rows[-1]["equity_micro"]) if rows else None
+        return int(rows[-1]["equity_micro"]) if rows else self.oms.ledger.capital_micro
 
     def _gate(self, order: Order) -> tuple[str, ...]:
         """The last look before a request leaves: permission, lease, ticket, runner, controls."""
+        permission = self._supervision.require(risk_reducing=True)
+        self._authority.require(permission)
         held_nano = self.oms.ledger.positions_nano.get(order.intent.symbol, 0)
         after_nano = held_nano + order.intent.side * order.intent.quantity_nano
-        permission = self._supervision.require(risk_reducing=abs(after_nano) < abs(held_nano))
-        self._authority.require(permission)
+        reduces = held_nano * after_nano >= 0 and abs(after_nano) < abs(held_nano)
+        if permission.state == REDUCING and not reduces:
+            return (REDUCING,)
         if order.intent.session != self.times.session:
             raise TradingHalted(f"order {order.intent.client_order_id} belongs to {order.intent.session}")
         return self._maker.judge_again(
             order, buying_power_micro=self._buying_power_micro(), now_ns=self._clock.now_ns()
         )
+
+    def _sweep(self) -> None:
+        self.oms.sweep(
+            close_ns=self._calendar.session_close_ns,
+            next_open_ns=lambda session: self._calendar.session_open_ns(self._calendar.next_session(session)),
+        )
+
+    def _late_changes(self) -> list[dict[str, Any]]:
+        """Orders of earlier sessions that changed after their own closing record, as they are now."""
+        session = self.times.session
+        closings = self._journal.events(kinds=("session.closed",))
+        changes = self._journal.events(
+            kinds=("order.changed", "fill.booked"), after_seq=closings[-1].seq if closings else 0
+        )
+        touched = {str(event.payload["client_order_id"]) for event in changes}
+        rows = self._journal.rows("orders", account=self.strategy.account)
+        return [row for row in rows if row["client_order_id"] in touched and row["session"] != session]
 
     def _halt(self, reason: str) -> None:
         cause = "recovery" if reason.startswith("recovery") else "machine"

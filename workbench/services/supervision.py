@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from workbench.core.ports import ArmedFile, Event, Journal, Lease
-from workbench.errors import Refused, TradingHalted, UsageError
+from workbench.errors import JournalConflict, Refused, TradingHalted, UsageError
 
 ACTIVE: Final = "ACTIVE"
 REDUCING: Final = "REDUCING"
 HALTED: Final = "HALTED"
 ROLES: Final = ("viewer", "operator", "approver")
+#: A halt competes with other state changes only this often before it reports the conflict.
+HALT_TRIES = 5
 #: Roles that may resume, adopt, promote and approve.
 ACTING_ROLES: Final = frozenset({"operator", "approver"})
 
@@ -86,20 +88,25 @@ class Supervision:
 
         The ARMED file goes first, so that the halt holds even when the journal cannot be written.
         """
-        self._armed.remove()
-        rows = self._journal.rows("state", account=self._account)
-        if rows and (rows[0]["state"], rows[0]["reason"]) == (HALTED, reason):
-            return  # the same finding again, poll after poll, is one halt
-        epoch = self._next_epoch()
-        self._journal.commit([self._change(HALTED, epoch, reason, cause, person, "")], lease=lease)
+        try:
+            self._armed.remove()
+        finally:
+            for attempt in range(HALT_TRIES):
+                event = self._change(HALTED, self._epoch() + 1, reason, cause, person, "")
+                try:
+                    self._journal.commit([event], lease=lease)
+                    break
+                except JournalConflict:  # somebody else changed the state just now: a halt still has to win
+                    if attempt == HALT_TRIES - 1:
+                        raise
 
     def reduce(self, *, person: str, reason: str) -> None:
         """Allow risk-reducing orders only; needs an ACTIVE desk and a registered person."""
         self.require_person(person, reason)
         current = self.require()
-        self._set(REDUCING, reason, "person", person, current.code_hash)
+        self._set(REDUCING, reason, person, current.code_hash, after_epoch=current.epoch)
 
-    def resume(self, *, person: str, reason: str, code_hash: str) -> Permission:
+    def resume(self, *, person: str, reason: str, code_hash: str, after_epoch: int) -> Permission:
         """Make the account ACTIVE on a registered person's word.
 
         Parameters
@@ -107,10 +114,19 @@ class Supervision:
         code_hash : str
             Hash of the package and the production notebook that this person accepts by resuming; a
             run of other code is refused.
+        after_epoch : int
+            Epoch of the state that this person has looked at. A halt that arrived since then stands.
+
+        Raises
+        ------
+        TradingHalted
+            The state has changed since the person looked.
+        Refused
+            The person may not act, or the last reconciliation has breaks.
         """
         self.require_person(person, reason)
         self._require_clean()
-        self._set(ACTIVE, reason, "person", person, code_hash)
+        self._set(ACTIVE, reason, person, code_hash, after_epoch=after_epoch)
         return self.permission()
 
     def add_person(self, person: str, *, role: str, passphrase_hash: str = "") -> None:
@@ -155,16 +171,25 @@ class Supervision:
                 breaks=rows[-1]["breaks"],
             )
 
-    def _set(self, state: str, reason: str, cause: str, person: str, code_hash: str) -> None:
+    def _set(self, state: str, reason: str, person: str, code_hash: str, *, after_epoch: int) -> None:
         # Row first, file second: a crash in between leaves the file at the old epoch, which is HALTED.
-        epoch = self._next_epoch()
+        changed = TradingHalted(
+            f"the state of {self._account} changed while this was decided: {self.permission().reason}",
+            next_step="look at `workbench status`, then decide again",
+            account=self._account,
+        )
+        if self._epoch() != after_epoch:
+            raise changed
         self._armed.remove()
-        self._journal.commit([self._change(state, epoch, reason, cause, person, code_hash)])
-        self._armed.write(self._account, epoch)
+        try:
+            self._journal.commit([self._change(state, after_epoch + 1, reason, "person", person, code_hash)])
+        except JournalConflict as error:
+            raise changed from error
+        self._armed.write(self._account, after_epoch + 1)
 
-    def _next_epoch(self) -> int:
+    def _epoch(self) -> int:
         rows = self._journal.rows("state", account=self._account)
-        return int(rows[0]["epoch"]) + 1 if rows else 1
+        return int(rows[0]["epoch"]) if rows else 0
 
     def _change(self, state: str, epoch: int, reason: str, cause: str, person: str, code_hash: str) -> Event:
         return Event(

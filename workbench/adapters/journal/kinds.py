@@ -44,6 +44,7 @@ _DECLARED: dict[str, str] = {
     "reconciliation.done": "account:text session:text at_ns:int clean:bool breaks:list",
     "session.closed": "account:text strategy:text session:text digest:text equity_micro:int "
     "cash_micro:int positions:dict report:dict",
+    "session.skipped": "account:text expected:text to:text person:text reason:text",
     "model.registered": "model_id:text manifest:text",
     "model.staged": "model_id:text stage:text person:text reason:text",
     "cost_model.registered": "cost_model_id:text manifest:text",

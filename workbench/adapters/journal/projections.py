@@ -256,6 +256,10 @@ def _cost_model_approved(rows: RowWriter, event: RecordedEvent, payload: Payload
     )  # fmt: skip
 
 
+def _kept_as_event(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+    """A kind that is rare and read from the chain itself."""
+
+
 def _added(projection: str, *nested: str, **constants: Any) -> Fold:
     """The fold of a kind whose payload is a row; nested fields are stored as canonical text."""
 
@@ -287,6 +291,7 @@ _FOLDS: dict[str, Fold] = {
     "ledger.posted": _ledger,
     "reconciliation.done": _added("reconciliations", "breaks"),
     "session.closed": _added("sessions", "positions", "report"),
+    "session.skipped": _kept_as_event,
     "model.registered": _model_registered,
     "model.staged": _model_staged,
     "cost_model.registered": _cost_model_registered,

@@ -112,7 +112,9 @@ def head_of(connection: sa.Connection) -> Mark:
 
 
 def hash_at(connection: sa.Connection, seq: int) -> str | None:
-    """The stored hash of one event, None when it is not there."""
+    """The stored hash of one event, None when it is not there; before the first stands the genesis."""
+    if seq == START.seq:
+        return START.hash
     query = sa.select(events.c.hash).where(events.c.seq == seq)
     value = connection.execute(query).scalar_one_or_none()
     return None if value is None else str(value)

@@ -19,14 +19,18 @@ from typing import Any, Final
 from workbench.errors import JobFailed
 
 # As ipykernel_launcher, without the debugger: no production kernel is debugged, and loading it takes
-# nearly as long as all the rest.
+# nearly as long as all the rest. Half a second of garbage collection while libraries are loaded finds
+# nothing: they stay.
 _LAUNCH: Final = """
-import sys
+import gc, sys
+gc.set_threshold(50_000, 20, 50)
 sys.path[:] = filter(None, sys.path)
 sys.modules["debugpy"] = None
 from ipykernel import kernelapp
 kernelapp.launch_new_instance()
 """
+# The sums of one session are small: a second thread would only wait for them, and busily.
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
 _STOPPING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -44,7 +48,7 @@ class Kernel:
         """Start the process; its own output goes to `kernel.log` in the run's folder."""
         self._folder = _socket_folder()
         self.manager = _new_manager(self._folder, self._clients)
-        environment = {**os.environ, **self._environment}
+        environment = {**_ONE_THREAD, **os.environ, **self._environment}
         environment.pop("PYTHONSTARTUP", None)  # a person's interactive start-up code is not part of the run
         environment["IPYTHONDIR"] = str(self._folder / "ipython")
         with (self._run_dir / "kernel.log").open("wb") as log:
