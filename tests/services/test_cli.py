@@ -43,6 +43,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
         do(f"config {name}")
     do("data ingest")
     do("data status")
+    do("features")
     do("people add", "operator", "--role", "operator")
     do("people list")
     model = do("train", "--until", BEFORE)["model_id"]
@@ -139,6 +140,7 @@ def test_what_the_objects_say_agrees(walked: tuple[Path, dict[str, Answer]]) -> 
         ("config show", "limits.max_order_shares"),
         ("people list", "operator"),
         ("candidates", "replay"),
+        ("features", "momentum_20"),
         ("data status", "MSFT"),
         ("jobs list", "trading_loop"),
         ("jobs history", f"trading_loop/{SESSION}.1"),

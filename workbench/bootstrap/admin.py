@@ -19,7 +19,7 @@ from workbench.bootstrap.resources import present_code_hash, sample_folder
 from workbench.bootstrap.trading import Account, open_account, require_whole
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core import costs
-from workbench.core.features import FEATURES, features_hash
+from workbench.core.features import features_hash, registered_features, select_features
 from workbench.core.ledger import opening_postings
 from workbench.core.reconcile import Break
 from workbench.errors import Refused, UsageError
@@ -113,6 +113,21 @@ def verify_journal(settings: Settings) -> VerifyReport:
         journal.close()
 
 
+def list_features(settings: Settings) -> list[dict[str, str | int | bool]]:
+    """Every feature there is: name, lookback in sessions, family, unit, meaning, and whether it is used."""
+    return [
+        {
+            "feature": one.name,
+            "lookback": one.lookback,
+            "family": one.family,
+            "unit": one.unit,
+            "meaning": one.meaning,
+            "used": one.name in settings.model.features,
+        }
+        for one in registered_features()
+    ]
+
+
 def train(
     settings: Settings, *, last_session: str, progress: Callable[[str, int, int], None] | None = None
 ) -> CandidateReport:
@@ -133,7 +148,7 @@ def train(
         return train_candidate(
             bars=bars.rows(first_row, len(bars.ts_ns)),
             calendar=desk.calendar,
-            features=FEATURES,
+            features=select_features(settings.model.features),
             horizon_sessions=settings.model.horizon_sessions,
             alpha=settings.model.ridge_alpha,
             seed=settings.seed,
@@ -167,7 +182,7 @@ def accept_model(settings: Settings, model_id: str, *, stage: str, person: str, 
             stage=stage,
             person=person,
             reason=reason,
-            features_hash=features_hash(FEATURES),
+            features_hash=features_hash(select_features(settings.model.features)),
             config_hash=settings.config_hash,
             universe=settings.universe,
             horizon_sessions=settings.policy.horizon_sessions,

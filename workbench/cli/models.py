@@ -21,8 +21,20 @@ AsOf = Annotated[str, typer.Option("--as-of", help="Session from whose close it 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command tree."""
-    for command in (train, candidates, promote, calibrate):
+    for command in (features, train, candidates, promote, calibrate):
         app.command(command.__name__)(command)
+
+
+def features(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Every feature that `model.features` may name, with lookback, family, unit and meaning."""
+    listed = admin.list_features(load_settings(str(config)))
+    columns = ["feature", "lookback", "family", "unit", "meaning", "used"]
+    rows = [[*list(one.values())[:-1], "yes" if one["used"] else ""] for one in listed]
+    emit(
+        {"features": listed, "used": [one["feature"] for one in listed if one["used"]]},
+        as_json,
+        lambda out: out.print(rows_table("features", columns, rows)),
+    )
 
 
 def train(until: Until, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:

@@ -48,6 +48,10 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "clean": "true when nothing differs",
         "breaks": "kind, symbol, ours, theirs and evidence of each difference",
     },
+    "features": {
+        "features": "feature, lookback, family, unit, meaning and used of each",
+        "used": "names that model.features uses",
+    },
     "train": {
         "model_id": "hash that names the candidate",
         "folds": "walk-forward blocks with their scores",
