@@ -22,7 +22,7 @@ The setting `model.features` names the columns of a desk's models, in order; the
 {default}.
 
 Every feature sees exactly its lookback: the described bar and those before it. It is missing where a bar of
-Every feature sees exactly its lookback: the described bar and those before it. It is missing where a bar of
+that window is missing, does not change with a split, and does not depend on the order of the symbols. Those
 of the family `cross_section` compare the symbols of the universe and are missing when there is only one.
 
 To add one, decorate a function in a file of `workbench/core/features/families` with `@feature(...)` and run

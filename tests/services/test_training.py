@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 
 from workbench.adapters.registry import FileRegistry
+from workbench.core.costs import FeeSchedule, PriorCost, prior
 from workbench.core.features import FEATURES, compute, compute_history, features_hash
 from workbench.core.forecast import ForecastModel
-from workbench.core.labels import forward_return, label_end_ns
+from workbench.core.labels import LABELS, forward_return, label_end_ns
 from workbench.core.ports import Event
 from workbench.core.types import Bars
 from workbench.errors import DataError, ManifestMismatch, Refused
 from workbench.services import training, walk_forward
+from workbench.services.estimators import ESTIMATORS
 from workbench.services.model_files import read_forecast_model
 from workbench.services.promotion import read_model, stage_model
 
@@ -88,14 +90,21 @@ def planted_bars(sessions: int = 500, strength: float = 0.5) -> Bars:
     )
 
 
-def train(root: Path, bars: Bars, journal: Memory | None = None, **changes):
+COSTS = prior(PriorCost(), FeeSchedule(), as_of_ns=1)
+TRIED = training.Experiment(
+    features=FEATURES, label=LABELS["forward_return"], horizon_sessions=HORIZON,
+    estimator=ESTIMATORS["ridge"], alpha=1.0, seed=7, cost_model=COSTS, notional_usd=50_000.0,
+    allow_short=True,
+)  # fmt: skip
+
+
+def train(root: Path, bars: Bars, journal: Memory | None = None, tried=TRIED, **changes):
     inputs = {
-        "calendar": Weekdays(), "features": FEATURES, "horizon_sessions": HORIZON, "alpha": 1.0, "seed": 7,
-        "as_of_ns": int(bars.ts_ns.max(initial=1)), "bars_fingerprint": HASH, "provenance": "real",
-        "config_hash": HASH, "code_hash": HASH, "registry": FileRegistry(root),
+        "calendar": Weekdays(), "as_of_ns": int(bars.ts_ns.max(initial=1)), "bars_fingerprint": HASH,
+        "provenance": "real", "config_hash": HASH, "code_hash": HASH, "registry": FileRegistry(root),
         "journal": journal or Memory(),
     }  # fmt: skip
-    return training.train_candidate(bars=bars, **{**inputs, **changes})
+    return training.train_candidate(tried, bars=bars, **{**inputs, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -156,8 +165,8 @@ def test_without_a_signal_none_is_found(tmp_path):
 def test_rows_are_pooled_from_complete_ones_only_and_labels_end_inside(bars):
     holed = planted_bars()
     holed.tradable[100, 2] = False
-    rows = walk_forward.training_rows(holed, FEATURES, horizon_sessions=HORIZON)
-    whole = walk_forward.training_rows(bars, FEATURES, horizon_sessions=HORIZON)
+    rows = walk_forward.training_rows(holed, FEATURES, label=forward_return, horizon_sessions=HORIZON)
+    whole = walk_forward.training_rows(bars, FEATURES, label=forward_return, horizon_sessions=HORIZON)
     assert len(whole.target) == (500 - 20 - HORIZON) * len(SYMBOLS)
     assert len(whole.target) - len(rows.target) == 21 + 1  # windows and the label that need it
     assert whole.bar.max() == 500 - 1 - HORIZON
@@ -169,15 +178,16 @@ def test_rows_are_pooled_from_complete_ones_only_and_labels_end_inside(bars):
 
 
 def test_no_training_label_of_a_fold_reaches_into_its_test_block_f37(bars):
-    rows = walk_forward.training_rows(bars, FEATURES, horizon_sessions=HORIZON)
+    rows = walk_forward.training_rows(bars, FEATURES, label=forward_return, horizon_sessions=HORIZON)
     fitted = []
 
     def fit(matrix, target):
         fitted.append(target)
         return ForecastModel(tuple("abcde"), np.zeros(5), np.ones(5), np.ones(5), 0.0)
 
+    book = walk_forward.Book(bars, np.ones((2, *bars.close.shape)), HORIZON, allow_short=True)
     for block in walk_forward.forecast_blocks(rows):
-        fold = walk_forward.evaluate_block(rows, block, sessions=DAYS, fit=fit)
+        fold = walk_forward.evaluate_block(rows, block, sessions=DAYS, fit=fit, book=book)
         # the label of bar t is known at bar t + 5, which must lie before the first bar of the block
         allowed = rows.target[rows.bar + HORIZON < block[0]]
         assert np.array_equal(fitted[-1], allowed)

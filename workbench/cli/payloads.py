@@ -57,7 +57,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "folds": "walk-forward blocks with their scores",
         "manifest": "data, features, settings, seed and versions it was made from",
     },
-    "candidates": {"models": "model_id and stage of each"},
+    "candidates": {"models": "model_id, stage, what it was made of and its walk-forward scores, of each"},
     "promote": {
         "model_id": "the model",
         "stage": "stage it is accepted for",
