@@ -188,7 +188,9 @@ def test_the_table_says_of_each_model_what_it_is_and_how_it_did(tried) -> None:
         assert tuple(row) == COLUMNS
         assert f"{row['label']}-{row['estimator']}" == name
         assert row["alpha"] == TRIALS[name].alpha
-        assert row["net_bps"] == report.manifest.metrics["mean_net_bps"]
+        metrics = report.manifest.metrics
+        assert row["net_bps"] == metrics["mean_net_bps"]
+        assert row["excess_bps"] == pytest.approx(metrics["mean_net_bps"] - metrics["mean_hold_bps"])
         assert (row["folds"], row["stage"], row["bars_fingerprint"]) == (4, "candidate", HASH)
 
 
@@ -196,7 +198,15 @@ def test_the_table_says_of_each_model_what_it_is_and_how_it_did(tried) -> None:
 def test_the_table_sorts_by_any_column_with_the_best_first(column, tried) -> None:
     rows = rows_of(tried.journal)
     values = [row[column] for row in candidate_table(rows, sort=column)]
-    best_first = column in {"ic", "hit_rate", "gross_bps", "net_bps", "train_rows", "train_last_session"}
+    best_first = column in {
+        "ic",
+        "hit_rate",
+        "gross_bps",
+        "net_bps",
+        "excess_bps",
+        "train_rows",
+        "train_last_session",
+    }
     assert values == sorted(values, reverse=best_first)
 
 

@@ -26,7 +26,7 @@ _FOLD_COLUMNS = {
     "IC": "ic", "hit rate": "hit_rate", "gross bps": "gross_bps", "cost bps": "cost_bps",
     "net bps": "net_bps", "turnover": "turnover", "hold bps": "hold_bps",
 }  # fmt: skip
-_SCORES = ("ic", "hit_rate", "gross_bps", "net_bps", "turnover")
+_SCORES = ("ic", "hit_rate", "gross_bps", "net_bps", "excess_bps", "turnover")
 _CANDIDATE_COLUMNS = (
     "model_id", "stage", "estimator", "label", "features", "alpha", "folds", *_SCORES, "train_last_session",
     "bars",

@@ -13,10 +13,12 @@ from workbench.services.promotion import CANDIDATE
 #: Columns of the table, in order; those that sort downwards come best first.
 COLUMNS = (
     "model_id", "stage", "estimator", "label", "features", "alpha", "folds", "ic", "hit_rate", "gross_bps",
-    "net_bps", "turnover", "horizon_sessions", "train_first_session", "train_last_session", "train_rows",
-    "seed", "provenance", "bars_fingerprint",
+    "net_bps", "excess_bps", "turnover", "horizon_sessions", "train_first_session", "train_last_session",
+    "train_rows", "seed", "provenance", "bars_fingerprint",
 )  # fmt: skip
-_DOWNWARDS = frozenset({"ic", "hit_rate", "gross_bps", "net_bps", "train_rows", "train_last_session"})
+_DOWNWARDS = frozenset(
+    {"ic", "hit_rate", "gross_bps", "net_bps", "excess_bps", "train_rows", "train_last_session"}
+)
 
 _SCORES = ("ic", "hit_rate", "gross_bps", "net_bps", "turnover")
 
@@ -62,6 +64,12 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
         "features": list(manifest["features"]),
         "alpha": parameters.get("alpha", metrics.get("alpha")),  # older manifests kept it with the scores
         "folds": folds,
+        "excess_bps": _difference(metrics.get("mean_net_bps"), metrics.get("mean_hold_bps")),
         **{name: metrics.get(f"mean_{name}") for name in _SCORES},
     }
     return {name: found.get(name, manifest.get(name)) for name in COLUMNS}
+
+
+def _difference(net: float | None, hold: float | None) -> float | None:
+    # net of cost, a book that merely holds a rising market earns too: this is what the forecasts added
+    return None if net is None or hold is None else round(net - hold, 6)
