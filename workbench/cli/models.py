@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -26,6 +27,7 @@ _FOLD_COLUMNS = {
     "IC": "ic", "hit rate": "hit_rate", "gross bps": "gross_bps", "cost bps": "cost_bps",
     "net bps": "net_bps", "turnover": "turnover", "hold bps": "hold_bps",
 }  # fmt: skip
+_WIDE = 240  #: characters that every column of the candidate table fits in
 _SCORES = ("ic", "hit_rate", "gross_bps", "net_bps", "excess_bps", "turnover")
 _CANDIDATE_COLUMNS = (
     "model_id", "stage", "estimator", "label", "features", "alpha", "folds", *_SCORES, "train_last_session",
@@ -99,7 +101,12 @@ def candidates(
 ) -> None:
     """Every registered model: what it was made of, its scores net of cost, and its stage."""
     listed = admin.candidates(load_settings(str(config)), sort=sort)
-    emit({"models": listed}, as_json, lambda out: out.print(_candidate_table(listed)))
+    emit({"models": listed}, as_json, lambda out: _print_wide(out, _candidate_table(listed)))
+
+
+def _print_wide(out: Console, table: Table) -> None:
+    out.width = max(out.width, _WIDE)  # nothing is folded: an id is needed in full
+    out.print(table)
 
 
 def _candidate_table(listed: list[dict[str, Any]]) -> Table:
