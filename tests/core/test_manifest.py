@@ -72,6 +72,19 @@ def test_each_difference_is_a_reason_of_its_own(name, value, words):
     assert words in reasons[0]
 
 
+def test_a_manifest_without_parameters_reads_and_writes_as_it_did_before_there_were_any():
+    assert "parameters" not in GOOD.to_dict()
+    assert ModelManifest.from_dict(GOOD.to_dict()).parameters == {}
+    tuned = dataclasses.replace(GOOD, parameters={"alpha": 1.0})
+    assert ModelManifest.from_dict(tuned.to_dict()) == tuned != GOOD
+
+
+def test_a_model_of_another_label_than_the_traded_one_is_never_compatible():
+    reasons = compatible(dataclasses.replace(GOOD, label="triple_barrier"), **HERE)
+    assert len(reasons) == 1
+    assert "forecasts triple_barrier" in reasons[0]
+
+
 def test_several_differences_are_all_named():
     reasons = compatible(GOOD, **{**HERE, "features_hash": OTHER, "config_hash": OTHER, "universe": ("IBM",)})
     assert len(reasons) == 4
@@ -96,6 +109,9 @@ def test_acceptance_does_not_ask_for_a_session_but_for_all_else():
         ("metrics", {"mean_ic": None}),
         ("metrics", {"mean_ic": True}),
         ("metrics", {}),
+        ("parameters", {"alpha": math.nan}),
+        ("parameters", {"alpha": 1}),
+        ("parameters", None),
         ("library_versions", {}),
         ("library_versions", {"numpy": 2}),
         ("provenance", "unknown"),

@@ -54,6 +54,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
         do(f"config {name}")
     do("data ingest")
     do("data status")
+    do("features")
     do("people add", "operator", "--role", "operator")
     do("people list")
     model = do("train", "--until", BEFORE)["model_id"]
@@ -129,7 +130,13 @@ def test_what_the_objects_say_agrees(walked: tuple[Path, dict[str, Answer]]) -> 
         said["config show"]["config_hash"]
     }
     assert said["people list"]["people"] == [{"person": "operator", "role": "operator"}]
-    assert said["candidates"]["models"] == [{"model_id": said["train"]["model_id"], "stage": "candidate"}]
+    (listed,) = said["candidates"]["models"]
+    manifest = said["train"]["manifest"]
+    assert (listed["model_id"], listed["stage"]) == (said["train"]["model_id"], "candidate")
+    assert (listed["estimator"], listed["label"]) == ("ridge", "forward_return")
+    assert (listed["features"], listed["folds"]) == (manifest["features"], len(said["train"]["folds"]))
+    assert listed["net_bps"] == manifest["metrics"]["mean_net_bps"]
+    assert set(said["features"]["used"]) == set(manifest["features"])
     assert said["data status"]["rows"] == said["data ingest"]["accepted"] > 0
     assert said["adopt"]["cash_micro"] == 1_000_000_000_000
     assert said["status"]["model_id"] == said["promote"]["model_id"]
@@ -151,6 +158,7 @@ def test_what_the_objects_say_agrees(walked: tuple[Path, dict[str, Answer]]) -> 
         ("config show", "limits.max_order_shares"),
         ("people list", "operator"),
         ("candidates", "replay"),
+        ("features", "momentum_20"),
         ("data status", "MSFT"),
         ("jobs list", "trading_loop"),
         ("jobs history", f"trading_loop/{SESSION}.1"),
@@ -193,6 +201,12 @@ def test_the_installed_program_says_the_same(walked: tuple[Path, dict[str, Answe
         ("people add eve --role boss", 2, "boss", "approver"),
         ("calibrate -p operator -r test --as-of 2013-01-31", 2, "no model from fills", "--prior"),
         ("train --until 2013-02-18", 2, "2013-02-18", "2013-02-15"),
+        ("train --until 2013-01-31 --label forward_retrun", 2, "'forward_retrun'", "forward_return"),
+        ("train --until 2013-01-31 --estimator random_forest", 2, "sklearn.tree._tree.Tree", "ridge"),
+        ("train --until 2013-01-31 --estimator ridg", 2, "'ridg'", "did you mean ridge?"),
+        ("train --until 2013-01-31 --alpha -1", 2, "alpha = -1", "--alpha from"),
+        ("train --until 2013-01-31 --features gap_2", 2, "did you mean 'gap_1'", "workbench features"),
+        ("candidates --sort net_bp", 2, "'net_bp'", "did you mean net_bps?"),
         ("promote 0123 -p operator -r test", 3, "0123", "in full"),
         ("promote 0123 -p nobody -r test", 3, "nobody", "workbench people add"),
         ("resume -p nobody -r test", 3, "nobody", "workbench people add"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -10,92 +9,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import planted
 import pytest
+from planted import DAYS, HASH, HORIZON, LAST_SEEN, NEXT, SYMBOLS, Memory, planted_bars, train
 
 from workbench.adapters.registry import FileRegistry
 from workbench.core.features import FEATURES, compute, compute_history, features_hash
 from workbench.core.forecast import ForecastModel
 from workbench.core.labels import forward_return, label_end_ns
-from workbench.core.ports import Event
 from workbench.core.types import Bars
 from workbench.errors import DataError, ManifestMismatch, Refused
 from workbench.services import training, walk_forward
 from workbench.services.model_files import read_forecast_model
 from workbench.services.promotion import read_model, stage_model
-
-SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE")
-HASH = hashlib.sha256(b"any").hexdigest()
-HORIZON = 5
-
-
-class Weekdays:
-    """A calendar whose sessions are Monday to Friday and close at 21:00 UTC; one holiday each June."""
-
-    def is_session(self, session: str) -> bool:
-        return bool(np.is_busday(session)) and not session.endswith("-06-15")
-
-    def sessions_between(self, first: str, last: str) -> tuple[str, ...]:
-        days = np.arange(np.datetime64(first), np.datetime64(last) + 1)
-        return tuple(str(day) for day in days if self.is_session(str(day)))
-
-    def session_close_ns(self, session: str) -> int:
-        return int(np.datetime64(f"{session}T21:00", "ns").astype(np.int64))
-
-
-DAYS = Weekdays().sessions_between("2010-01-04", "2013-12-31")
-LAST_SEEN, NEXT = DAYS[499], DAYS[500]
-
-
-class Memory:
-    """A journal in memory, with just the rows and events that training needs."""
-
-    def __init__(self) -> None:
-        self.recorded: list[Event] = []
-
-    def commit(self, events, *, lease=None):
-        self.recorded.extend(events)
-        return ()
-
-    def events(self, *, kinds=(), after_seq=0):
-        return tuple(event for event in self.recorded if event.kind in kinds)
-
-    def rows(self, projection, **equals):
-        if projection == "people":
-            return [{"person": "ada", "role": "operator"}]
-        rows = [dict(event.payload) for event in self.recorded if event.kind == "model.registered"]
-        return [row for row in rows if equals.items() <= row.items()]
-
-
-def planted_bars(sessions: int = 500, strength: float = 0.5) -> Bars:
-    """Prices whose daily return is pulled towards minus half the return of the last five sessions."""
-    draw = np.random.default_rng(11)
-    noise = draw.normal(0.0, 0.01, (sessions, len(SYMBOLS)))
-    returns = np.zeros_like(noise)
-    for row in range(sessions):
-        pull = returns[max(0, row - 5) : row].sum(axis=0) if row else 0.0
-        returns[row] = noise[row] - strength * pull / 5.0
-    close = 50.0 * np.cumprod(1.0 + returns, axis=0)
-    span = close * draw.uniform(0.004, 0.02, close.shape)
-    return Bars(
-        ts_ns=np.array([Weekdays().session_close_ns(day) for day in DAYS[:sessions]], dtype=np.int64),
-        symbols=SYMBOLS,
-        open=close.copy(),
-        high=close + span,
-        low=close - span,
-        close=close,
-        volume=np.round(draw.uniform(1e6, 2e6, close.shape)),
-        tradable=np.ones(close.shape, dtype=np.bool_),
-    )
-
-
-def train(root: Path, bars: Bars, journal: Memory | None = None, **changes):
-    inputs = {
-        "calendar": Weekdays(), "features": FEATURES, "horizon_sessions": HORIZON, "alpha": 1.0, "seed": 7,
-        "as_of_ns": int(bars.ts_ns.max(initial=1)), "bars_fingerprint": HASH, "provenance": "real",
-        "config_hash": HASH, "code_hash": HASH, "registry": FileRegistry(root),
-        "journal": journal or Memory(),
-    }  # fmt: skip
-    return training.train_candidate(bars=bars, **{**inputs, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -156,8 +82,8 @@ def test_without_a_signal_none_is_found(tmp_path):
 def test_rows_are_pooled_from_complete_ones_only_and_labels_end_inside(bars):
     holed = planted_bars()
     holed.tradable[100, 2] = False
-    rows = walk_forward.training_rows(holed, FEATURES, horizon_sessions=HORIZON)
-    whole = walk_forward.training_rows(bars, FEATURES, horizon_sessions=HORIZON)
+    rows = walk_forward.training_rows(holed, FEATURES, label=forward_return, horizon_sessions=HORIZON)
+    whole = walk_forward.training_rows(bars, FEATURES, label=forward_return, horizon_sessions=HORIZON)
     assert len(whole.target) == (500 - 20 - HORIZON) * len(SYMBOLS)
     assert len(whole.target) - len(rows.target) == 21 + 1  # windows and the label that need it
     assert whole.bar.max() == 500 - 1 - HORIZON
@@ -169,15 +95,16 @@ def test_rows_are_pooled_from_complete_ones_only_and_labels_end_inside(bars):
 
 
 def test_no_training_label_of_a_fold_reaches_into_its_test_block_f37(bars):
-    rows = walk_forward.training_rows(bars, FEATURES, horizon_sessions=HORIZON)
+    rows = walk_forward.training_rows(bars, FEATURES, label=forward_return, horizon_sessions=HORIZON)
     fitted = []
 
     def fit(matrix, target):
         fitted.append(target)
         return ForecastModel(tuple("abcde"), np.zeros(5), np.ones(5), np.ones(5), 0.0)
 
+    book = walk_forward.Book(bars, np.ones((2, *bars.close.shape)), HORIZON, allow_short=True)
     for block in walk_forward.forecast_blocks(rows):
-        fold = walk_forward.evaluate_block(rows, block, sessions=DAYS, fit=fit)
+        fold = walk_forward.evaluate_block(rows, block, sessions=DAYS, fit=fit, book=book)
         # the label of bar t is known at bar t + 5, which must lie before the first bar of the block
         allowed = rows.target[rows.bar + HORIZON < block[0]]
         assert np.array_equal(fitted[-1], allowed)
@@ -198,10 +125,11 @@ def test_a_changed_future_changes_no_earlier_fold(bars, trained, tmp_path):
 
 def test_the_same_training_gives_the_same_model_in_another_process(trained, tmp_path):
     code = f"""
-import sys, runpy
+import sys
 from pathlib import Path
-space = runpy.run_path({str(Path(__file__))!r})
-print(space["train"](Path(sys.argv[1]), space["planted_bars"]()).model_id)
+sys.path.insert(0, {str(Path(planted.__file__).parent)!r})
+from planted import planted_bars, train
+print(train(Path(sys.argv[1]), planted_bars()).model_id)
 """
     environment = {**os.environ, "PYTHONHASHSEED": "4711", "OPENBLAS_NUM_THREADS": "2"}
     output = subprocess.run(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,16 +20,20 @@ from workbench.bootstrap.resources import present_code_hash, sample_folder
 from workbench.bootstrap.trading import Account, open_account, require_whole
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core import costs
-from workbench.core.features import FEATURES, features_hash
+from workbench.core.features import features_hash, registered_features, select_features
+from workbench.core.labels import LABELS
 from workbench.core.ledger import opening_postings
+from workbench.core.manifest import TRADED_LABEL
 from workbench.core.reconcile import Break
 from workbench.errors import Refused, UsageError
+from workbench.services.candidates import candidate_table
+from workbench.services.estimators import find_estimator
 from workbench.services.oms import Oms
 from workbench.services.promotion import approve_cost_model, stage_model
 from workbench.services.reconciler import Reconciler
 from workbench.services.succession import next_session, skip_to
 from workbench.services.supervision import Permission, Supervision
-from workbench.services.training import CandidateReport, train_candidate
+from workbench.services.training import CandidateReport, Experiment, train_candidate
 
 SAMPLE_SOURCE = "sample/daily"
 #: Sources whose rows are recorded market history.
@@ -114,30 +119,58 @@ def verify_journal(settings: Settings) -> VerifyReport:
         journal.close()
 
 
+def list_features(settings: Settings) -> list[dict[str, str | int | bool]]:
+    """Every feature there is: name, lookback in sessions, family, unit, meaning, and whether it is used."""
+    return [
+        {
+            "feature": one.name,
+            "lookback": one.lookback,
+            "family": one.family,
+            "unit": one.unit,
+            "meaning": one.meaning,
+            "used": one.name in settings.model.features,
+        }
+        for one in registered_features()
+    ]
+
+
 def train(
-    settings: Settings, *, last_session: str, progress: Callable[[str, int, int], None] | None = None
+    settings: Settings,
+    *,
+    last_session: str,
+    label: str = TRADED_LABEL,
+    estimator: str = "ridge",
+    alpha: float | None = None,
+    features: Sequence[str] = (),
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> CandidateReport:
     """Train a candidate on everything that was known at the end of `last_session`.
 
     Parameters
     ----------
+    label : str
+        Name of a label; only candidates of the default can be accepted.
+    estimator : str
+        Name of an estimator.
+    alpha : float or None
+        Its penalty; None = `model.ridge_alpha` for ridge, else the estimator's own default.
+    features : sequence of str
+        Columns to try; none = the setting `model.features`, which is what a desk accepts.
     progress : callable (what, steps done, steps in all) or None
     """
     desk = Desk(settings)
     desk.calendar.require_session(last_session, argument="--until")
     as_of_ns = desk.calendar.session_close_ns(last_session)
+    experiment = _experiment(settings, label, estimator, alpha, features, as_of_ns=as_of_ns)
     first_ns = desk.calendar.session_open_ns(settings.model.train_first_session)
     journal = open_journal(settings, read_only=False)
     try:
         bars = desk.bars.read(settings.universe, as_of_ns=as_of_ns)
         first_row = int(np.searchsorted(bars.ts_ns, first_ns))
         return train_candidate(
+            experiment,
             bars=bars.rows(first_row, len(bars.ts_ns)),
             calendar=desk.calendar,
-            features=FEATURES,
-            horizon_sessions=settings.model.horizon_sessions,
-            alpha=settings.model.ridge_alpha,
-            seed=settings.seed,
             as_of_ns=as_of_ns,
             bars_fingerprint=desk.bars.fingerprint(),
             provenance=_provenance(desk),
@@ -149,6 +182,47 @@ def train(
         )
     finally:
         journal.close()
+
+
+def _experiment(
+    settings: Settings,
+    label: str,
+    estimator: str,
+    alpha: float | None,
+    features: Sequence[str],
+    *,
+    as_of_ns: int,
+) -> Experiment:
+    """What is asked for, checked before anything is read; UsageError names what is not known."""
+    if label not in LABELS:
+        raise UsageError(f"there is no label {label!r}", next_step=f"use one of: {', '.join(LABELS)}")
+    chosen = find_estimator(estimator)
+    try:
+        columns = select_features(features or settings.model.features)
+    except ValueError as error:
+        raise UsageError(f"--features {error}", next_step="see `workbench features`") from error
+    return Experiment(
+        features=columns,
+        label=LABELS[label],
+        horizon_sessions=settings.model.horizon_sessions,
+        estimator=chosen,
+        alpha=chosen.alpha(alpha, settings.model.ridge_alpha),
+        seed=settings.seed,
+        cost_model=costs.prior(settings.prior_cost, settings.fees, as_of_ns=as_of_ns),
+        notional_usd=float(min(settings.limits.max_order_notional_usd, settings.prior_cost.max_notional_usd)),
+        allow_short=settings.policy.allow_short,
+    )
+
+
+def candidates(settings: Settings, *, sort: str = "") -> list[dict[str, Any]]:
+    """Every registered model with what it was made of and its walk-forward scores.
+
+    Parameters
+    ----------
+    sort : str
+        A column; "" = in the order of registration.
+    """
+    return candidate_table(Desk(settings).journal.rows("models"), sort=sort)
 
 
 def _provenance(desk: Desk) -> str:
@@ -168,7 +242,7 @@ def accept_model(settings: Settings, model_id: str, *, stage: str, person: str, 
             stage=stage,
             person=person,
             reason=reason,
-            features_hash=features_hash(FEATURES),
+            features_hash=features_hash(select_features(settings.model.features)),
             config_hash=settings.config_hash,
             universe=settings.universe,
             horizon_sessions=settings.policy.horizon_sessions,

@@ -19,7 +19,7 @@ from workbench.adapters.simulated_broker import SimulatedBroker
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.resources import present_code_hash
 from workbench.config import SessionTime, Settings, load_settings
-from workbench.core.features import FEATURES, features_hash
+from workbench.core.features import features_hash, select_features
 from workbench.core.types import NANO, Mode
 from workbench.errors import ConfigError, JournalCorrupt, OutcomeUnknown, Refused
 from workbench.plots import equity_picture
@@ -171,11 +171,12 @@ def session_times(settings: Settings, calendar: ExchangeCalendar, session: str) 
 def load_strategy(account: Account, *, session: str, now_ns: int) -> Strategy:
     """Model and cost model that are accepted for this mode, re-hashed and compatible, or an error."""
     settings, registry = account.desk.settings, account.desk.registry
+    features = select_features(settings.model.features)
     model_id, model = load_model(
         registry,
         account.journal,
         mode=settings.mode.value,
-        features_hash=features_hash(FEATURES),
+        features_hash=features_hash(features),
         config_hash=settings.config_hash,
         universe=settings.universe,
         horizon_sessions=settings.policy.horizon_sessions,
@@ -186,7 +187,7 @@ def load_strategy(account: Account, *, session: str, now_ns: int) -> Strategy:
         account=settings.account,
         name=settings.strategy,
         universe=settings.universe,
-        features=FEATURES,
+        features=features,
         policy=settings.policy,
         limits=settings.limits,
         cost_model=cost_model,

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.progress import Progress
+from rich.table import Table
 
-from workbench.bootstrap import admin, open_workbench
+from workbench.bootstrap import admin
 from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, console, emit, rows_table
 from workbench.config import load_settings
 from workbench.errors import UsageError
@@ -18,38 +20,102 @@ from workbench.errors import UsageError
 Until = Annotated[str, typer.Option("--until", help="Last session that the model may know, YYYY-MM-DD.")]
 AsOf = Annotated[str, typer.Option("--as-of", help="Session from whose close it is valid, YYYY-MM-DD.")]
 
+#: Columns of a fold as they are printed, and what they are of a `Fold`.
+_FOLD_COLUMNS = {
+    "tested from": "first_session", "to": "last_session", "train rows": "train_rows",
+    "test rows": "test_rows",
+    "IC": "ic", "hit rate": "hit_rate", "gross bps": "gross_bps", "cost bps": "cost_bps",
+    "net bps": "net_bps", "turnover": "turnover", "hold bps": "hold_bps",
+}  # fmt: skip
+_WIDE = 240  #: characters that every column of the candidate table fits in
+_SCORES = ("ic", "hit_rate", "gross_bps", "net_bps", "excess_bps", "turnover")
+_CANDIDATE_COLUMNS = (
+    "model_id", "stage", "estimator", "label", "features", "alpha", "folds", *_SCORES, "train_last_session",
+    "bars",
+)  # fmt: skip
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command tree."""
-    for command in (train, candidates, promote, calibrate):
+    for command in (features, train, candidates, promote, calibrate):
         app.command(command.__name__)(command)
 
 
-def train(until: Until, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Train a candidate on what was known at the end of a session, with a walk-forward score."""
+def features(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Every feature that `model.features` may name, with lookback, family, unit and meaning."""
+    listed = admin.list_features(load_settings(str(config)))
+    columns = ["feature", "lookback", "family", "unit", "meaning", "used"]
+    rows = [[*list(one.values())[:-1], "yes" if one["used"] else ""] for one in listed]
+    emit(
+        {"features": listed, "used": [one["feature"] for one in listed if one["used"]]},
+        as_json,
+        lambda out: out.print(rows_table("features", columns, rows)),
+    )
+
+
+def train(
+    until: Until,
+    label: Annotated[
+        str, typer.Option("--label", help="What to foresee; only forward_return can be accepted.")
+    ] = "forward_return",
+    estimator: Annotated[str, typer.Option("--estimator", help="ridge or elastic_net.")] = "ridge",
+    alpha: Annotated[
+        float | None, typer.Option("--alpha", help="Penalty in the estimator's measure; ridge: the setting.")
+    ] = None,
+    features: Annotated[
+        str, typer.Option("--features", help="Names separated by commas to try; else model.features.")
+    ] = "",
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Train a candidate on what was known at the end of a session, scored walk-forward net of cost."""
     settings = load_settings(str(config))
+    names = [name.strip() for name in features.split(",") if name.strip()]
     with _steps("training", shown=not as_json) as progress:
-        report = admin.train(settings, last_session=until, progress=progress)
-    folds = [
-        (fold.first_session, fold.last_session, fold.train_rows, fold.test_rows, fold.ic, fold.hit_rate)
-        for fold in report.folds
-    ]
-    columns = ["tested from", "to", "train rows", "test rows", "IC", "hit rate"]
+        report = admin.train(
+            settings,
+            last_session=until,
+            label=label,
+            estimator=estimator,
+            alpha=alpha,
+            features=names,
+            progress=progress,
+        )
+    folds = [[getattr(fold, name) for name in _FOLD_COLUMNS.values()] for fold in report.folds]
     payload = {
         "model_id": report.model_id,
-        "folds": [dict(zip(columns, fold, strict=True)) for fold in folds],
+        "folds": [dict(zip(_FOLD_COLUMNS, fold, strict=True)) for fold in folds],
         "manifest": report.manifest.to_dict(),
     }
-    emit(payload, as_json, lambda out: out.print(rows_table(f"candidate {report.model_id}", columns, folds)))
+    shown = [[*fold[:4], *(f"{number:.4f}" for number in fold[4:])] for fold in folds]
+    title = f"candidate {report.model_id}"
+    emit(payload, as_json, lambda out: out.print(rows_table(title, [*_FOLD_COLUMNS], shown)))
 
 
-def candidates(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Every registered model with its stage."""
-    settings = load_settings(str(config))
-    rows = open_workbench(settings).journal.rows("models")
-    listed = [{"model_id": row["model_id"], "stage": row["stage"] or "candidate"} for row in rows]
-    table = rows_table("models", ["model", "stage"], [(row["model_id"], row["stage"]) for row in listed])
-    emit({"models": listed}, as_json, lambda out: out.print(table))
+def candidates(
+    sort: Annotated[
+        str, typer.Option("--sort", help="Column to sort by, best first; without it as registered.")
+    ] = "",
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Every registered model: what it was made of, its scores net of cost, and its stage."""
+    listed = admin.candidates(load_settings(str(config)), sort=sort)
+    emit({"models": listed}, as_json, lambda out: _print_wide(out, _candidate_table(listed)))
+
+
+def _print_wide(out: Console, table: Table) -> None:
+    out.width = max(out.width, _WIDE)  # nothing is folded: an id is needed in full
+    out.print(table)
+
+
+def _candidate_table(listed: list[dict[str, Any]]) -> Table:
+    rows = []
+    for row in listed:
+        shown = {**row, "features": len(row["features"]), "bars": row["bars_fingerprint"][:12]}
+        shown |= {name: f"{row[name]:.4f}" for name in _SCORES if row[name] is not None}
+        rows.append([shown[name] for name in _CANDIDATE_COLUMNS])
+    return rows_table("models", _CANDIDATE_COLUMNS, rows)
 
 
 def promote(

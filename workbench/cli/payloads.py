@@ -48,12 +48,16 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "clean": "true when nothing differs",
         "breaks": "kind, symbol, ours, theirs and evidence of each difference",
     },
+    "features": {
+        "features": "feature, lookback, family, unit, meaning and used of each",
+        "used": "names that model.features uses",
+    },
     "train": {
         "model_id": "hash that names the candidate",
         "folds": "walk-forward blocks with their scores",
         "manifest": "data, features, settings, seed and versions it was made from",
     },
-    "candidates": {"models": "model_id and stage of each"},
+    "candidates": {"models": "model_id, stage, what it was made of and its walk-forward scores, of each"},
     "promote": {
         "model_id": "the model",
         "stage": "stage it is accepted for",

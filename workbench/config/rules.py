@@ -14,6 +14,7 @@ from workbench.config.secret import shown
 from workbench.config.sections import SessionTime
 from workbench.config.settings import leaves, sections
 from workbench.config.sources import Problem
+from workbench.core.features import select_features
 from workbench.core.types import Mode
 
 LIVE_HOST = "api.alpaca.markets"
@@ -54,6 +55,14 @@ def _symbols(value: tuple[str, ...]) -> str:
 
 def _universe(value: tuple[str, ...]) -> str:
     return _symbols(value) if value else "is empty: a desk needs at least one symbol to trade"
+
+
+def _features(value: tuple[str, ...]) -> str:
+    try:
+        select_features(value)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _times(value: tuple[str, ...]) -> str:
@@ -114,6 +123,7 @@ _SINGLE: Mapping[str, Callable[[Any], str]] = {
     "model.horizon_sessions": _positive,
     "model.ridge_alpha": _positive,
     "model.train_first_session": _iso_date,
+    "model.features": _features,
     "lease.ttl_s": _positive,
     "supervision.runner_heartbeat_s": _positive,
     "limits.restricted": _symbols,

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from workbench.config.secret import Secret
+from workbench.core.features import DEFAULT_FEATURES
 from workbench.core.types import NANO
 
 _SESSION_TIME = re.compile(r"(open|close)(?:([+-])(\d{1,3})m)?")
@@ -121,11 +122,14 @@ class ModelSettings:
         Strength of the ridge penalty on standardised features.
     train_first_session : str
         First exchange session of the training window, ISO date.
+    features : tuple of str
+        Names of the model's columns, in order; `workbench features` lists all there are.
     """
 
     horizon_sessions: int = 5
     ridge_alpha: float = 100.0
     train_first_session: str = "2005-01-03"
+    features: tuple[str, ...] = DEFAULT_FEATURES
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,11 @@ from workbench.errors import ManifestMismatch
 REAL = "real"
 SYNTHETIC = "synthetic"
 
+#: The label that the policy trades on: a return over the horizon. No other model may be accepted.
+TRADED_LABEL = "forward_return"
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_OPTIONAL = frozenset({"parameters"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,9 @@ class ModelManifest:
     library_versions : mapping of str to str
     metrics : mapping of str to float
         Out-of-sample results; NaN and infinity are refused.
+    parameters : mapping of str to float, default empty
+        What label, estimator and evaluation were set to. Manifests from before it was recorded lack it,
+        and an empty one is left out, so that they read and hash as they did.
     """
 
     kind: str
@@ -73,6 +80,7 @@ class ModelManifest:
     library_versions: Mapping[str, str]
     content_sha256: str
     metrics: Mapping[str, float]
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems = [*_wrong_names(self), *_wrong_numbers(self), *_wrong_dates(self), *_wrong_mappings(self)]
@@ -82,13 +90,14 @@ class ModelManifest:
     def to_dict(self) -> dict[str, Any]:
         """The manifest as plain lists, dicts, strings and numbers, ready for canonical JSON."""
         plain: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for each in fields(self):
+            value = getattr(self, each.name)
             if isinstance(value, tuple):
                 value = list(value)
             elif isinstance(value, Mapping):
                 value = dict(value)
-            plain[field.name] = value
+            if each.name not in _OPTIONAL or value:
+                plain[each.name] = value
         return plain
 
     @classmethod
@@ -100,9 +109,9 @@ class ModelManifest:
         ManifestMismatch
             A key is missing or unknown, or a value cannot be true.
         """
-        known = {field.name for field in fields(cls)}
+        known = {each.name for each in fields(cls)}
         wrong = [f"unknown key {key!r}" for key in sorted(set(plain) - known)]
-        wrong += [f"missing key {key!r}" for key in sorted(known - set(plain))]
+        wrong += [f"missing key {key!r}" for key in sorted(known - _OPTIONAL - set(plain))]
         if wrong:
             raise _unusable("; ".join(wrong))
         values: dict[str, Any] = {
@@ -147,6 +156,8 @@ def acceptable(
         trained = getattr(manifest, name)
         if trained != here:
             reasons.append(f"{name} is {_short(trained)} in the manifest and {_short(here)} here")
+    if manifest.label != TRADED_LABEL:
+        reasons.append(f"forecasts {manifest.label}, and the policy trades on {TRADED_LABEL}")
     absent = sorted(set(universe) - set(manifest.universe))
     surplus = sorted(set(manifest.universe) - set(universe))
     if absent:
@@ -247,7 +258,17 @@ def _wrong_mappings(manifest: ModelManifest) -> list[str]:
     for metric, number in metrics.items():
         if not isinstance(number, float) or not math.isfinite(number):
             wrong.append(f"metric {metric} is {number!r}, not a finite float")
-    return wrong
+    return [*wrong, *_wrong_parameters(manifest.parameters)]
+
+
+def _wrong_parameters(parameters: object) -> list[str]:
+    if not (isinstance(parameters, Mapping) and all(isinstance(key, str) for key in parameters)):
+        return ["parameters must map names to values"]
+    return [
+        f"parameter {name} is {number!r}, not a finite float"
+        for name, number in parameters.items()
+        if not isinstance(number, float) or not math.isfinite(number)
+    ]
 
 
 def _is_date(value: object) -> bool:

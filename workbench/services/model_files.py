@@ -30,6 +30,7 @@ ALLOWED_TYPES = frozenset(
         ("ObjectNode", "sklearn.pipeline.Pipeline"),
         ("ObjectNode", "sklearn.preprocessing._data.StandardScaler"),
         ("ObjectNode", "sklearn.linear_model._ridge.Ridge"),
+        ("ObjectNode", "sklearn.linear_model._coordinate_descent.ElasticNet"),
         ("NdArrayNode", "numpy.ndarray"),
         ("NdArrayNode", "numpy.float64"),
         ("NdArrayNode", "numpy.int64"),

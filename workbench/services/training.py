@@ -9,25 +9,31 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.core.costs import CostModel
+from workbench.core.evaluation import cost_per_side_bps
 from workbench.core.features import Feature, features_hash
 from workbench.core.forecast import ForecastModel
+from workbench.core.labels import Label
 from workbench.core.manifest import ModelManifest, compatible
 from workbench.core.ports import Calendar, Journal, Registry
 from workbench.core.types import Bars, Floats
 from workbench.errors import DataError, ManifestMismatch
+from workbench.services.estimators import Estimator, fit_pipeline
 from workbench.services.model_files import model_bytes, read_forecast_model, read_pipeline
 from workbench.services.promotion import accepted_model, read_model, register_model
-from workbench.services.walk_forward import FOLDS, Fold, evaluate_block, forecast_blocks, training_rows
+from workbench.services.walk_forward import (
+    FOLDS,
+    Book,
+    Fold,
+    TrainingRows,
+    evaluate_block,
+    forecast_blocks,
+    training_rows,
+)
 
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
-
-KIND = "standard_scaler+ridge"
-LABEL = "forward_return"
 Progress = Callable[[str, int, int], None]  #: what is being done, steps done, steps in all
 
 
@@ -42,21 +48,69 @@ class CandidateReport:
     def _repr_html_(self) -> str:
         cells = "".join(
             f"<tr><td>{fold.first_session} to {fold.last_session}</td><td>{fold.train_rows}</td>"
-            f"<td>{fold.test_rows}</td><td>{fold.ic:+.4f}</td><td>{fold.hit_rate:.3f}</td></tr>"
+            f"<td>{fold.test_rows}</td><td>{fold.ic:+.4f}</td><td>{fold.hit_rate:.3f}</td>"
+            f"<td>{fold.gross_bps:+.2f}</td><td>{fold.net_bps:+.2f}</td><td>{fold.turnover:.3f}</td></tr>"
             for fold in self.folds
         )
-        head = "<tr><th>tested on</th><th>train rows</th><th>test rows</th><th>IC</th><th>hit rate</th></tr>"
+        names = "tested on|train rows|test rows|IC|hit rate|gross bps|net bps|turnover".split("|")
+        head = f"<tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"
         return f"<p>candidate <code>{self.model_id[:12]}</code></p><table>{head}{cells}</table>"
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """What is tried: everything about a candidate that is not data.
+
+    Attributes
+    ----------
+    features : tuple of Feature
+        Columns in order.
+    label : Label
+    horizon_sessions : int
+        Sessions from the decision to the latest end of a label.
+    estimator : Estimator
+    alpha : float
+        Penalty, in the estimator's own measure.
+    seed : int
+    cost_model : CostModel
+        Prices the walk-forward book.
+    notional_usd : float
+        Value of one order of the book; decides impact and fees.
+    allow_short : bool
+        Whether the book takes negative forecasts as positions.
+    """
+
+    features: tuple[Feature, ...]
+    label: Label
+    horizon_sessions: int
+    estimator: Estimator
+    alpha: float
+    seed: int
+    cost_model: CostModel
+    notional_usd: float
+    allow_short: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(feature.name for feature in self.features)
+
+    def parameters(self) -> dict[str, float]:
+        """The numbers that the manifest keeps."""
+        return {
+            "alpha": float(self.alpha),
+            **self.estimator.parameters(),
+            **self.label.parameters(),
+            "evaluation_notional_usd": float(self.notional_usd),
+            "evaluation_allow_short": float(self.allow_short),
+        }
+
+
 def train_candidate(
+    experiment: Experiment,
     *,
     bars: Bars,
     calendar: Calendar,
-    features: Sequence[Feature],
-    horizon_sessions: int,
-    alpha: float,
-    seed: int,
     as_of_ns: int,
     bars_fingerprint: str,
     provenance: str,
@@ -70,15 +124,11 @@ def train_candidate(
 
     Parameters
     ----------
+    experiment : Experiment
     bars : Bars
         Adjusted daily panel as known at `as_of_ns`, one row for every exchange session it spans.
     calendar : Calendar
         Proves that no session is missing, so that a horizon in rows is one in sessions.
-    features : sequence of Feature
-    horizon_sessions : int
-        Sessions from the decision to the end of the label.
-    alpha : float
-        Ridge penalty, in units of one standardised feature's sum of squares.
     as_of_ns : int
         Time at which the bars were known, UTC nanoseconds.
     bars_fingerprint, config_hash, code_hash : str
@@ -97,43 +147,59 @@ def train_candidate(
     steps = FOLDS + 3
     progress("features and labels", 0, steps)
     sessions = _sessions_of(bars, calendar, as_of_ns=as_of_ns)
-    rows = training_rows(bars, features, horizon_sessions=horizon_sessions)
-    names = tuple(feature.name for feature in features)
-    folds = []
-
-    def fit(matrix: Floats, target: Floats) -> ForecastModel:
-        return read_forecast_model(_fit(matrix, target, alpha=alpha, seed=seed), names)
-
-    for number, block in enumerate(forecast_blocks(rows)):
-        progress(f"walk-forward {number + 1} of {FOLDS}", number + 1, steps)
-        folds.append(evaluate_block(rows, block, sessions=sessions, fit=fit))
+    rows = training_rows(
+        bars, experiment.features, label=experiment.label, horizon_sessions=experiment.horizon_sessions
+    )
+    folds = _walk_forward(experiment, bars, rows, sessions, lambda what, done: progress(what, done, steps))
     progress("final fit", FOLDS + 1, steps)
-    content = _fit(rows.matrix, rows.target, alpha=alpha, seed=seed)
-    _prove_readable(content, rows.matrix, names)
+    content = _fit(experiment, rows.matrix, rows.target)
+    _prove_readable(content, rows.matrix, experiment.names)
     manifest = ModelManifest(
-        kind=KIND,
-        features=names,
-        features_hash=features_hash(features),
+        kind=experiment.estimator.kind,
+        features=experiment.names,
+        features_hash=features_hash(experiment.features),
         universe=bars.symbols,
-        horizon_sessions=horizon_sessions,
+        horizon_sessions=experiment.horizon_sessions,
         bars_fingerprint=bars_fingerprint,
         provenance=provenance,
         train_first_session=sessions[0],
         train_last_session=sessions[-1],
         train_rows=len(rows.target),
-        label=LABEL,
-        seed=seed,
+        label=experiment.label.name,
+        seed=experiment.seed,
         as_of_ns=as_of_ns,
         config_hash=config_hash,
         code_hash=code_hash,
         library_versions=_library_versions(),
         content_sha256=hashlib.sha256(content).hexdigest(),
-        metrics=_metrics(folds, alpha),
+        metrics=_metrics(folds),
+        parameters=experiment.parameters(),
     )
     progress("registration", FOLDS + 2, steps)
     model_id = register_model(journal, registry, content, manifest)
     progress("done", steps, steps)
-    return CandidateReport(model_id, manifest, tuple(folds))
+    return CandidateReport(model_id, manifest, folds)
+
+
+def _walk_forward(
+    experiment: Experiment,
+    bars: Bars,
+    rows: TrainingRows,
+    sessions: Sequence[str],
+    progress: Callable[[str, int], None],
+) -> tuple[Fold, ...]:
+    """Out-of-sample results block by block; every model is given only what was settled before its block."""
+    cost_bps = cost_per_side_bps(bars, experiment.cost_model, notional_usd=experiment.notional_usd)
+    book = Book(bars, cost_bps, experiment.horizon_sessions, experiment.allow_short)
+
+    def fit(matrix: Floats, target: Floats) -> ForecastModel:
+        return read_forecast_model(_fit(experiment, matrix, target), experiment.names)
+
+    folds = []
+    for number, block in enumerate(forecast_blocks(rows), start=1):
+        progress(f"walk-forward {number} of {FOLDS}", number)
+        folds.append(evaluate_block(rows, block, sessions=sessions, fit=fit, book=book))
+    return tuple(folds)
 
 
 def load_model(
@@ -206,28 +272,11 @@ def _sessions_of(bars: Bars, calendar: Calendar, *, as_of_ns: int) -> tuple[str,
     return sessions
 
 
-def _fit(matrix: Floats, target: Floats, *, alpha: float, seed: int) -> bytes:
-    """File of the fitted pipeline; one thread, so that sums are taken in one order."""
-    from sklearn.linear_model import Ridge
-    from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    ridge = Ridge(alpha=alpha, solver="cholesky", random_state=seed)
-    pipeline = Pipeline([("scale", StandardScaler()), ("ridge", ridge)])
-    with threadpool_limits(limits=1):
-        pipeline.fit(matrix, target)
-    _round_learned(pipeline)
-    return model_bytes(pipeline)
-
-
-def _round_learned(pipeline: Pipeline) -> None:
-    # 12 digits: the last ones depend on the processor that added the sums, and mean nothing
-    for step, learned in (("scale", ("mean_", "var_", "scale_")), ("ridge", ("coef_", "intercept_"))):
-        for name in learned:
-            value = np.asarray(getattr(pipeline.named_steps[step], name), dtype=np.float64)
-            rounded = np.array([float(f"{one:.11e}") for one in value.ravel()]).reshape(value.shape)
-            setattr(pipeline.named_steps[step], name, rounded if value.ndim else np.float64(rounded))
+def _fit(experiment: Experiment, matrix: Floats, target: Floats) -> bytes:
+    """File of the fitted pipeline."""
+    return model_bytes(
+        fit_pipeline(experiment.estimator, matrix, target, alpha=experiment.alpha, seed=experiment.seed)
+    )
 
 
 def _prove_readable(content: bytes, matrix: Floats, names: tuple[str, ...]) -> None:
@@ -241,13 +290,17 @@ def _prove_readable(content: bytes, matrix: Floats, names: tuple[str, ...]) -> N
         )
 
 
-def _metrics(folds: Sequence[Fold], alpha: float) -> dict[str, float]:
-    metrics = {"alpha": float(alpha)}
+_SCORES = ("ic", "hit_rate", "gross_bps", "cost_bps", "net_bps", "turnover", "hold_bps")
+
+
+def _metrics(folds: Sequence[Fold]) -> dict[str, float]:
+    """Every score of every fold, and its mean over the folds."""
+    metrics = {}
     for number, fold in enumerate(folds, start=1):
-        metrics[f"fold_{number}_ic"] = fold.ic
-        metrics[f"fold_{number}_hit_rate"] = fold.hit_rate
-    metrics["mean_ic"] = round(math.fsum(fold.ic for fold in folds) / len(folds), 6)
-    metrics["mean_hit_rate"] = round(math.fsum(fold.hit_rate for fold in folds) / len(folds), 6)
+        for name in _SCORES:
+            metrics[f"fold_{number}_{name}"] = float(getattr(fold, name))
+    for name in _SCORES:
+        metrics[f"mean_{name}"] = round(math.fsum(getattr(fold, name) for fold in folds) / len(folds), 6)
     return metrics
 
 

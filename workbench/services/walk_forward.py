@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workbench.core.evaluation import NetResult, net_of_cost
 from workbench.core.features import Feature, compute_history
 from workbench.core.forecast import ForecastModel
-from workbench.core.labels import forward_return, label_end_ns
-from workbench.core.types import Bars, Floats, Integers
+from workbench.core.labels import Label
+from workbench.core.types import Bars, Booleans, Floats, Integers
 from workbench.errors import DataError
 
 FOLDS = 4
@@ -33,8 +34,8 @@ class TrainingRows:
     matrix : float64 (rows, features)
     target : float64 (rows,)
         Label of each row, as a fraction.
-    bar : int64 (rows,)
-        Position of each row's bar in the panel.
+    bar, column : int64 (rows,)
+        Position of each row's bar, and of its symbol, in the panel.
     known_ns, label_end_ns : int64 (rows,)
         Time at which the features were known and at which the label was, UTC nanoseconds.
     """
@@ -42,8 +43,41 @@ class TrainingRows:
     matrix: Floats
     target: Floats
     bar: Integers
+    column: Integers
     known_ns: Integers
     label_end_ns: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class Book:
+    """What the forecasts of a block are traded with, see `workbench.core.evaluation`.
+
+    Attributes
+    ----------
+    bars : Bars
+    cost_bps : float64 (2, times, symbols)
+        Expected cost of buying and of selling at each row.
+    horizon_sessions : int
+    allow_short : bool
+    """
+
+    bars: Bars
+    cost_bps: Floats
+    horizon_sessions: int
+    allow_short: bool
+
+    def result(self, rows: TrainingRows, test: Booleans, forecast: Floats, block: Integers) -> NetResult:
+        """Net result of the block's forecasts, each where its row stands in the panel."""
+        placed = np.full(self.bars.close.shape, np.nan)
+        placed[rows.bar[test], rows.column[test]] = forecast
+        return net_of_cost(
+            placed,
+            self.bars,
+            self.cost_bps,
+            rows=np.arange(block[0], block[-1] + 1, dtype=np.int64),
+            horizon=self.horizon_sessions,
+            allow_short=self.allow_short,
+        )
 
 
 @dataclass(frozen=True)
@@ -56,6 +90,8 @@ class Fold:
         Rank correlation of forecast and label over the pooled rows of the block.
     hit_rate : float
         Share of rows in which forecast and label have the same sign, among those where neither is 0.
+    gross_bps, cost_bps, net_bps, turnover, hold_bps : float
+        Means a session of the book that trades the forecasts at the next open.
     """
 
     first_session: str
@@ -65,17 +101,23 @@ class Fold:
     test_rows: int
     ic: float
     hit_rate: float
+    gross_bps: float
+    cost_bps: float
+    net_bps: float
+    turnover: float
+    hold_bps: float
 
 
-def training_rows(bars: Bars, features: Sequence[Feature], *, horizon_sessions: int) -> TrainingRows:
+def training_rows(
+    bars: Bars, features: Sequence[Feature], *, label: Label, horizon_sessions: int
+) -> TrainingRows:
     """Rows with every feature and a label that ends within the panel, pooled over the symbols."""
     matrix = compute_history(features, bars)
-    target = forward_return(bars, horizon_sessions)
-    ends = label_end_ns(bars, horizon_sessions)
+    target, ends = label.labelled(bars, horizon_sessions)
     inside = (ends >= 0) & (ends <= bars.ts_ns[-1])
-    usable = np.isfinite(matrix).all(axis=2) & np.isfinite(target) & inside[:, None]
-    bar = np.nonzero(usable)[0].astype(np.int64)
-    return TrainingRows(matrix[usable], target[usable], bar, bars.ts_ns[bar], ends[bar])
+    usable = np.isfinite(matrix).all(axis=2) & np.isfinite(target) & inside
+    bar, column = (at.astype(np.int64) for at in np.nonzero(usable))
+    return TrainingRows(matrix[usable], target[usable], bar, column, bars.ts_ns[bar], ends[usable])
 
 
 def forecast_blocks(rows: TrainingRows) -> list[Integers]:
@@ -84,7 +126,9 @@ def forecast_blocks(rows: TrainingRows) -> list[Integers]:
     return list(np.array_split(bars, FOLDS + 1)[1:])
 
 
-def evaluate_block(rows: TrainingRows, block: Integers, *, sessions: Sequence[str], fit: Fit) -> Fold:
+def evaluate_block(
+    rows: TrainingRows, block: Integers, *, sessions: Sequence[str], fit: Fit, book: Book
+) -> Fold:
     """How a model of everything known before the block forecasts the rows of the block.
 
     Parameters
@@ -95,6 +139,8 @@ def evaluate_block(rows: TrainingRows, block: Integers, *, sessions: Sequence[st
         Session of every bar of the panel.
     fit : callable
         Makes a model; it is given the purged training rows only.
+    book : Book
+        Trades the forecasts, for the result net of cost.
 
     Raises
     ------
@@ -110,6 +156,7 @@ def evaluate_block(rows: TrainingRows, block: Integers, *, sessions: Sequence[st
         raise _too_few(len(rows.target))
     forecast = fit(rows.matrix[train], rows.target[train]).forecast(rows.matrix[test])
     ic, hit_rate = _score(forecast, rows.target[test])
+    net = book.result(rows, test, forecast, block)
     return Fold(
         first_session=sessions[block[0]],
         last_session=sessions[block[-1]],
@@ -118,6 +165,7 @@ def evaluate_block(rows: TrainingRows, block: Integers, *, sessions: Sequence[st
         test_rows=int(test.sum()),
         ic=ic,
         hit_rate=hit_rate,
+        **{name: round(value, 6) for name, value in net._asdict().items()},
     )
 
 
