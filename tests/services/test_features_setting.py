@@ -17,7 +17,7 @@ from workbench.core.types import MISSING
 from workbench.errors import Refused
 
 NAMES = ("reversal_5", "gap_1", "rank_momentum_60")
-SESSION, BEFORE = "2013-02-04", "2013-02-01"
+SESSION, BEFORE = "2013-02-01", "2013-01-31"
 
 
 def test_the_setting_reaches_training_acceptance_and_the_session(tmp_path: Path) -> None:
