@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from workbench.adapters.bars.validation import Examined
 
 _EPOCH_STEP = {"epoch_s": NANO, "epoch_ms": 1_000_000, "epoch_us": 1_000, "epoch_ns": 1}
-_OFFSET = r"[0-9](Z|[+-][0-9]{2}:?[0-9]{2})$"
+_OFFSET = r"[0-9](?:Z|[+-][0-9]{2}:?[0-9]{2})$"
 
 
 def texts_of(column: Any) -> tuple[NDArray[np.int64], list[str]]:
@@ -39,6 +39,8 @@ def texts_of(column: Any) -> tuple[NDArray[np.int64], list[str]]:
         return code, [*texts, ""] if found.null_count else texts
     import pandas as pd
 
+    if len(column) and isinstance(column.iloc[0], list | tuple):  # Alpaca's conditions
+        column = column.map(_text)
     code, kept = pd.factorize(column)
     texts = [_text(value) for value in kept]
     # what factorize calls missing has the code -1, which is the list's last

@@ -140,7 +140,7 @@ def _csv_chunks(file: Path, schema: BarSchema, chunk_rows: int) -> Iterator[Chun
     reader = pc_csv.open_csv(
         file,
         read_options=pc_csv.ReadOptions(
-            use_threads=False, block_size=max(4_096, chunk_rows * ROW_BYTES), column_names=names,
+            use_threads=False, block_size=max(512, chunk_rows * ROW_BYTES), column_names=names,
             skip_rows=1 if schema.header else 0,
         ),
         parse_options=pc_csv.ParseOptions(delimiter=schema.delimiter, invalid_row_handler=skip),
@@ -152,13 +152,19 @@ def _csv_chunks(file: Path, schema: BarSchema, chunk_rows: int) -> Iterator[Chun
     shift = 2 if schema.header else 1  # physical lines are counted from 1
     start = 0
     for batch in reader:
-        holes = sorted(line - shift for line, _ in broken)
-        rows = _around(start, len(batch), holes)
+        # The reader parses ahead, so lines reported by now may lie behind this batch.
+        rows = _around(start, len(batch), [line - shift for line, _ in broken])
         found = dict(zip(names, batch.columns, strict=True))
         chunk = _chunk(file.name, start, found, schema, len(batch))
-        chunk.row, chunk.broken = rows, [(line - shift, text) for line, text in broken]
         start = int(rows[-1]) + 1 if len(rows) else start
-        broken.clear()
+        chunk.row = rows
+        chunk.broken = [(line - shift, text) for line, text in broken if line - shift < start]
+        broken[:] = broken[len(chunk.broken) :]
+        yield chunk
+    if broken:
+        nothing = {name: pa.array([], pa.string()) for name in names}
+        chunk = _chunk(file.name, start, nothing, schema, 0)
+        chunk.broken = [(line - shift, text) for line, text in broken]
         yield chunk
 
 
