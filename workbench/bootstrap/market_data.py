@@ -34,7 +34,7 @@ def store_of(settings: Settings, kind: str, *, calendar: str = HOME) -> ParquetB
         hours = ExchangeCalendar(calendar)
     except ValueError as problem:  # the library's own error of an unknown name
         raise ConfigError(
-            f"calendar: {problem}", next_step="use a name of exchange-calendars, such as XNYS or XLON"
+            f"calendar: {str(problem)[:200]}", next_step="use a name such as XNYS or XLON"
         ) from None
     return ParquetBarStore(desk.paths.bars / calendar.replace("/", "-") / kind, calendar=hours, kind=kind)
 

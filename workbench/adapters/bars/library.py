@@ -39,7 +39,7 @@ class Shelf:
 
 
 class Library:
-    """Reads parts; each file's hash is checked once per object."""
+    """Reads parts; each file's hash is checked once per object, before its rows are used."""
 
     def __init__(self, root: Path, kind: Kind, calendar: Calendar) -> None:
         self.root = root
@@ -47,6 +47,7 @@ class Library:
         self.calendar = calendar
         self._shelf: Shelf | None = None
         self._tried = ""
+        self._small = True
         self._verified: set[str] = set()
         self._indexes: dict[str, Index] = {}
         self._events: dict[str, tuple[Any, ...]] = {}
@@ -95,13 +96,15 @@ class Library:
     def index_of(self, part: Part) -> Index:
         """Symbols of a part."""
         if part.sha256 not in self._indexes:
-            path = self._verify(part)
+            # The files of a large store are checked when their rows are read, not all before the first.
+            path = self._verify(part) if self._small else self.root / part.path
             self._indexes[part.sha256] = self._guarded(
                 part, lambda: read_index(path, lambda: self._whole(part))
             )
         return self._indexes[part.sha256]
 
     def _opened(self, manifest: Manifest, digest: str) -> Shelf:
+        self._small = manifest.rows <= KEPT_ROWS
         index: Index = {}
         found: dict[str, list[Any]] = {sort: [] for sort in _SORTS}
         for part in manifest.parts:
