@@ -55,6 +55,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("data ingest")
     do("data status")
     do("features")
+    do("data compact")
     do("people add", "operator", "--role", "operator")
     do("people list")
     model = do("train", "--until", BEFORE)["model_id"]

@@ -54,21 +54,10 @@ def init(config_path: Path) -> Settings:
 def ingest_sample(settings: Settings) -> IngestReport:
     """Take the committed daily sample, with its splits, into the desk's bars store."""
     folder = sample_folder()
-    return _ingest(settings, folder / "daily", source=SAMPLE_SOURCE, splits=folder / "splits.parquet")
-
-
-def ingest(settings: Settings, path: Path, *, source: str) -> IngestReport:
-    """Take a Parquet file, or a folder of them, into the desk's bars store."""
-    if not path.exists():
-        raise UsageError(f"there is no {path}", next_step="name a Parquet file or a folder of them")
-    return _ingest(settings, path, source=source or path.name, splits=None)
-
-
-def _ingest(settings: Settings, path: Path, *, source: str, splits: Path | None) -> IngestReport:
-    now_ns = time.time_ns()
     return Desk(settings).bars.ingest(
-        path, source=source, known_at="session_close", now_ns=now_ns, splits=splits
-    )
+        folder / "daily", source=SAMPLE_SOURCE, known_at="session_close", now_ns=time.time_ns(),
+        splits=folder / "splits.parquet",
+    )  # fmt: skip
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`workbench data`: take market data in and see what the store holds."""
+"""`workbench data`: take market data in and see what the stores hold."""
 
 from __future__ import annotations
 
@@ -8,38 +8,68 @@ from typing import Annotated
 
 import typer
 
-from workbench.bootstrap import admin, open_workbench
+from workbench.bootstrap import admin, market_data
 from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, emit, rows_table
 from workbench.config import load_settings
 
-app = typer.Typer(no_args_is_help=True, help="Ingest daily bars and show what the store holds.")
+app = typer.Typer(no_args_is_help=True, help="Ingest bars, quotes and trades; show what the stores hold.")
+
+Kind = Annotated[str, typer.Option("--kind", help="daily, minute, quotes or trades.")]
+Exchange = Annotated[str, typer.Option("--calendar", help="Exchange of the store.")]
 
 
 @app.command("ingest")
 def ingest(
     path: Annotated[
-        Path | None, typer.Argument(help="Parquet file or folder; without it the committed sample.")
+        Path | None, typer.Argument(help="CSV, Parquet or JSON file, or a folder; without it the sample.")
     ] = None,
     source: Annotated[str, typer.Option("--source", help="Where the rows come from; kept with them.")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="daily, minute, quotes or trades.")] = "",
+    schema: Annotated[
+        Path | None, typer.Option("--schema", help="TOML file: columns, delimiter, zone, label, hours.")
+    ] = None,
+    splits: Annotated[Path | None, typer.Option("--splits", help="Recorded splits.")] = None,
+    dividends: Annotated[Path | None, typer.Option("--dividends", help="Recorded dividends.")] = None,
+    renames: Annotated[Path | None, typer.Option("--renames", help="Recorded changes of symbol.")] = None,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Take daily bars in; rows that cannot be believed go to quarantine with a reason."""
+    """Take market data in; rows that cannot be believed go to quarantine with a reason."""
     settings = load_settings(str(config))
-    report = admin.ingest(settings, path, source=source) if path else admin.ingest_sample(settings)
+    if path is None:
+        report = admin.ingest_sample(settings)
+    else:
+        report = market_data.ingest(
+            settings, path, source=source, kind=kind or None, schema=schema, splits=splits,
+            dividends=dividends, renames=renames,
+        )  # fmt: skip
     emit(dataclasses.asdict(report), as_json, lambda out: out.print(str(report), markup=False))
 
 
 @app.command("status")
-def status(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def status(
+    kind: Kind = "daily", calendar: Exchange = market_data.HOME, config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Rows, symbols, sessions, files, fingerprint and quarantined rows by reason."""
-    found = open_workbench(load_settings(str(config))).bars.status()
+    found = market_data.status(load_settings(str(config)), kind=kind, calendar=calendar)
     rows = [
         (name, facts["rows"], facts["first_session"], facts["last_session"])
         for name, facts in found["symbols"].items()
     ]
     title = (
-        f"{found['rows']:,} bars, fingerprint {found['fingerprint'][:12]}, quarantined {found['quarantined']}"
+        f"{found['rows']:,} {kind} rows, fingerprint {found['fingerprint'][:12]}, "
+        f"quarantined {found['quarantined']}"
     )
     columns = ["symbol", "rows", "first session", "last session"]
     emit(found, as_json, lambda out: out.print(rows_table(title, columns, rows)))
+
+
+@app.command("compact")
+def compact(
+    kind: Kind = "daily", calendar: Exchange = market_data.HOME, config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Merge many small files into few; rows and fingerprint stay."""
+    before, after = market_data.compact(load_settings(str(config)), kind=kind, calendar=calendar)
+    emit({"before": before, "after": after}, as_json, lambda out: out.print(f"{before} files, now {after}"))

@@ -1,6 +1,17 @@
-"""Daily bars in Parquet files with a manifest, each row with the time from which it was known."""
+"""Bars, quotes and trades in Parquet files with a manifest; each row with the time it was known from."""
 
+from workbench.adapters.bars.reasons import REASONS, IngestReport, Refusal
+from workbench.adapters.bars.schema import ALPACA, CANONICAL, KINDS, BarSchema, read_schema
 from workbench.adapters.bars.store import ParquetBarStore
-from workbench.adapters.bars.validation import REASONS, IngestReport
 
-__all__ = ["REASONS", "IngestReport", "ParquetBarStore"]
+__all__ = [
+    "ALPACA",
+    "CANONICAL",
+    "KINDS",
+    "REASONS",
+    "BarSchema",
+    "IngestReport",
+    "ParquetBarStore",
+    "Refusal",
+    "read_schema",
+]

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,9 +16,15 @@ from typing import TypeVar
 
 from workbench.errors import DataError, Refused, StorageFailed
 
-SCHEMA = 1
-FOLDERS = {"bars": "parts", "splits": "parts", "quarantine": "quarantine"}
-_OURS = re.compile(r"((bars|splits|quarantine)-[0-9a-f]{24}\.parquet|manifest\.json)(\.tmp)?")
+SCHEMA = 2
+READABLE = (1, 2)  #: 1 had daily bars only, and no seal
+FOLDERS = {
+    "bars": "parts", "quotes": "parts", "trades": "parts", "splits": "parts", "dividends": "parts",
+    "renames": "parts", "quarantine": "quarantine",
+}  # fmt: skip
+ROW_KINDS = ("bars", "quotes", "trades")
+STAGING = "staging"
+_OURS = re.compile(rf"(({'|'.join(FOLDERS)})-[0-9a-f]{{24}}\.parquet|manifest\.json)(\.tmp)?")
 _RESTORE = "restore it from a backup, or move the store aside and run `workbench data ingest` from the source"
 
 Result = TypeVar("Result")
@@ -32,9 +39,11 @@ class Part:
     path : str
         Below the store's folder.
     kind : str
-        "bars", "splits" or "quarantine".
+        "bars", "quotes", "trades", "splits", "dividends", "renames" or "quarantine".
     reasons : mapping of str to int
         Rows by reason, for quarantined rows.
+    first_day, last_day : int
+        First and last session of the rows, as days since 1970-01-01; 0 and 0 where not recorded.
     """
 
     path: str
@@ -44,19 +53,38 @@ class Part:
     source: str
     ingested_at_ns: int
     reasons: Mapping[str, int] = field(default_factory=dict)
+    first_day: int = 0
+    last_day: int = 0
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the store holds; a file that is not listed does not exist."""
+    """What the store holds; a file that is not listed does not exist.
+
+    Attributes
+    ----------
+    content_sum : tuple of int
+        Order-free sum of the rows' hashes, from which the fingerprint of other kinds than daily is made.
+    calendar, currency : str
+        What every row was declared to be in; "" before the first row.
+    """
 
     parts: tuple[Part, ...]
     rows: int
     fingerprint: str
+    kind: str = "daily"
+    calendar: str = ""
+    currency: str = ""
+    content_sum: tuple[int, ...] = (0, 0, 0, 0)
 
     def to_bytes(self) -> bytes:
         """Canonical JSON text."""
-        return (json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, sort_keys=True) + "\n").encode()
+        content = {"schema": SCHEMA, "seal": self.seal(), **asdict(self)}
+        return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
+
+    def seal(self) -> str:
+        """Hash of everything listed: a part that is taken out of the list, or changed in it, shows."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 def read_manifest(root: Path) -> tuple[Manifest | None, str]:
@@ -78,20 +106,28 @@ def read_manifest(root: Path) -> tuple[Manifest | None, str]:
         raise DataError(f"{path} cannot be read: {problem.strerror}", next_step=_RESTORE) from problem
     try:
         found = json.loads(content)
-        if found["schema"] != SCHEMA:
+        if found["schema"] not in READABLE:
             raise DataError(
-                f"{path} has schema {found['schema']}, this workbench reads {SCHEMA}",
+                f"{path} has schema {found['schema']}, this workbench reads {READABLE}",
                 next_step="use the workbench version that wrote it",
             )
         parts = tuple(Part(**part) for part in found["parts"])
-        manifest = Manifest(parts, found["rows"], found["fingerprint"])
+        more = {name: found[name] for name in ("kind", "calendar", "currency") if name in found}
+        total = tuple(found.get("content_sum", (0, 0, 0, 0)))
+        manifest = Manifest(parts, found["rows"], found["fingerprint"], content_sum=total, **more)
     except (ValueError, KeyError, TypeError) as problem:
         raise DataError(f"{path} is not a manifest: {problem}", next_step=_RESTORE) from problem
+    listed = sum(part.rows for part in parts if part.kind in ROW_KINDS)
+    if found.get("seal", manifest.seal()) != manifest.seal() or listed != manifest.rows:
+        raise DataError(
+            f"{path} does not describe its parts: their fingerprint differs",
+            next_step="restore it from a backup, or move the store aside and ingest again",
+        )
     return manifest, hashlib.sha256(content).hexdigest()
 
 
-def read_part(root: Path, part: Part) -> bytes:
-    """Content of a committed file, after its hash was found as listed.
+def verify_part(root: Path, part: Part) -> Path:
+    """The path of a committed file, after its hash was found as listed; read in pieces.
 
     Raises
     ------
@@ -100,31 +136,32 @@ def read_part(root: Path, part: Part) -> bytes:
     """
     path = root / part.path
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
     except OSError as problem:
         raise DataError(
             f"{path} cannot be read: {problem.strerror}", next_step=_RESTORE, path=str(path)
         ) from problem
-    found = hashlib.sha256(content).hexdigest()
     if found != part.sha256:
         raise DataError(
-            f"{path} is not the file that was ingested: {len(content):,} bytes with sha256 {found[:12]}..., "
+            f"{path} is not the file that was ingested: {size:,} bytes with sha256 {found[:12]}..., "
             f"the manifest says {part.sha256[:12]}...",
             next_step=_RESTORE,
             path=str(path),
         )
-    return content
+    return path
 
 
 def write_part(
     root: Path, kind: str, content: bytes, *, rows: int, source: str, ingested_at_ns: int,
-    reasons: Mapping[str, int] | None = None,
+    reasons: Mapping[str, int] | None = None, days: tuple[int, int] = (0, 0),
 ) -> Part:  # fmt: skip
     """Store one file under a name made of its content; it counts once a manifest lists it."""
     digest = hashlib.sha256(content).hexdigest()
     name = f"{FOLDERS[kind]}/{kind}-{digest[:24]}.parquet"
     write_durably(root / name, content)
-    return Part(name, kind, digest, rows, source, ingested_at_ns, dict(reasons or {}))
+    return Part(name, kind, digest, rows, source, ingested_at_ns, dict(reasons or {}), *days)
 
 
 def write_manifest(root: Path, manifest: Manifest) -> None:
@@ -174,6 +211,7 @@ def prepare(root: Path, empty: Manifest) -> Manifest:
     if manifest is None:
         manifest = empty
         write_manifest(root, manifest)
+    shutil.rmtree(root / STAGING, ignore_errors=True)
     listed = {root / part.path for part in manifest.parts}
     for folder in (root, *(root / name for name in sorted(set(FOLDERS.values())))):
         for path in sorted(folder.iterdir()):

@@ -1,109 +1,123 @@
-"""The bars store: one way in, and reads that never show what was not yet known."""
+"""The market-data store: one way in, and reads that never show what was not yet known."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
-import pyarrow as pa
 
-from workbench.adapters.bars.files import (
-    Manifest,
-    Part,
-    ingest_lock,
-    prepare,
-    read_manifest,
-    read_part,
-    write_manifest,
-    write_part,
+from workbench.adapters.bars.compaction import compacted
+from workbench.adapters.bars.events import Events, read_events
+from workbench.adapters.bars.files import Manifest, ingest_lock, prepare, write_manifest
+from workbench.adapters.bars.intake import Intake
+from workbench.adapters.bars.library import Library, Shelf
+from workbench.adapters.bars.panel import VIEWS
+from workbench.adapters.bars.reading import freshness_of, painted, session_row, tick_frame
+from workbench.adapters.bars.reasons import IngestReport
+from workbench.adapters.bars.rows import day_number, session_text
+from workbench.adapters.bars.schema import CANONICAL, KINDS, BarSchema
+from workbench.adapters.bars.sources import CHUNK_ROWS
+from workbench.adapters.bars.writing import (
+    fingerprint,
+    require_same,
+    stage_events,
+    stage_quarantine,
+    stage_rows,
+    take_in,
 )
-from workbench.adapters.bars.panel import Content, panel
-from workbench.adapters.bars.rows import (
-    Rows,
-    Split,
-    blocks_of,
-    concatenated,
-    fingerprint_of,
-    rows_from_parquet,
-    rows_to_parquet,
-    session_text,
-    splits_from_parquet,
-    splits_to_parquet,
-)
-from workbench.adapters.bars.validation import Examined, IngestReport, against_history, examine, read_splits
 from workbench.core.ports import Calendar
-from workbench.core.types import NANO, Bars, Integers
+from workbench.core.types import Bars, Integers
 from workbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from workbench.adapters.bars.validation import Frame
+    import pandas as pd
 
-_END = np.iinfo(np.int64).max
-_EMPTY = Manifest((), 0, fingerprint_of(concatenated([]), ()))
+    from workbench.adapters.bars.events import Frame
+    from workbench.adapters.bars.sources import Delivery
+
+BUDGET_ROWS = 2_000_000  #: believed rows of one delivery kept in memory
+Result = TypeVar("Result")
 
 
 class ParquetBarStore:
-    """Daily bars in Parquet files below one folder; satisfies `core.ports.BarStore`.
+    """Rows of one kind in Parquet files below one folder; daily satisfies `core.ports.BarStore`.
 
     Files are only added. `manifest.json` lists them with their hashes; its rename is the commit, so a
     crash leaves the old data readable. Every row has the time from which it was known, and a
     correction is a later row, so a read as of a past instant returns what it returned then.
-    Each file's hash is checked once per object, and the fingerprint of the rows at each new manifest.
+    Each file's hash is checked once per object. Readers need no lock: a commit that comes during a
+    read is either seen whole or not at all.
 
     Parameters
     ----------
     root : Path
         The store's folder; made by the first ingest.
     calendar : Calendar
-        The exchange's sessions: a bar ends at its session's close.
+        The exchange's sessions: a daily bar ends at its session's close.
+    kind : str, default "daily"
+        "daily" | "minute" | "quotes" | "trades".
     """
 
-    def __init__(self, root: Path, *, calendar: Calendar) -> None:
+    def __init__(self, root: Path, *, calendar: Calendar, kind: str = "daily") -> None:
+        if kind not in KINDS:
+            raise UsageError(f"kind: {kind!r} is unknown", next_step=f"use one of {', '.join(KINDS)}")
         self.root = Path(root)
         self.calendar = calendar
-        self._content: Content | None = None
-        self._decoded: dict[str, Any] = {}
+        self.kind = KINDS[kind]
+        self._library = Library(self.root, self.kind, calendar)
+        empty = Manifest((), 0, "", kind=kind)
+        self._empty = replace(empty, fingerprint=fingerprint(self._library, (), Events(), empty.content_sum))
 
     def __repr__(self) -> str:
-        return f"ParquetBarStore({str(self.root)!r})"
+        return f"ParquetBarStore({str(self.root)!r}, kind={self.kind.name!r})"
 
     # --- in ------------------------------------------------------------------------------------
 
     def ingest(
         self,
-        frame: Frame,
+        delivery: Delivery,
         *,
         source: str,
-        known_at: Literal["session_close"] | Sequence[int] | Integers,
+        known_at: Literal["session_close", "bar_end"] | Sequence[int] | Integers = "session_close",
         now_ns: int,
+        schema: BarSchema | None = None,
         splits: Frame | None = None,
+        dividends: Frame | None = None,
+        renames: Frame | None = None,
+        chunk_rows: int = CHUNK_ROWS,
+        budget_rows: int = BUDGET_ROWS,
     ) -> IngestReport:
-        """Add a delivery of daily bars; rows that cannot be believed go to quarantine with a reason.
+        """Add a delivery; rows that cannot be believed go to quarantine with a reason.
 
         Parameters
         ----------
-        frame : DataFrame or Path
-            Columns symbol, session, open, high, low, close (currency, as printed) and volume (shares);
-            adj_close may be there and is not kept, because it contains later splits and dividends.
-            A path names a Parquet file, or a folder of them.
+        delivery : DataFrame, Path or mapping
+            A frame (alpaca-py's `.df` with its two-level index included), a CSV, Parquet or JSON file, a
+            folder of them, or Alpaca's JSON answer as it came.
         source : str
             Where the rows come from; recorded with them.
-        known_at : "session_close" or int64 (rows,)
-            When each row became known, UTC nanoseconds. Assumption of "session_close": the row was
-            known the moment the session closed and was never corrected.
+        known_at : "session_close", "bar_end" or int64 (rows,), default "session_close"
+            When each row became known, UTC nanoseconds. Assumption of the words, which mean the same: the
+            row was known the moment it ended and was never corrected. A column "known_at" goes before.
         now_ns : int
             The present, UTC nanoseconds; what ends later is not believed.
-        splits : DataFrame, Path or None
-            Recorded events: symbol, ex_session, new_shares, old_shares.
+        schema : BarSchema or None, default None
+            What the delivery says about itself; None = the workbench's own columns of daily bars.
+        splits, dividends, renames : DataFrame, Path or None
+            Recorded events: symbol, ex_session and new_shares, old_shares | amount | new_symbol.
+        chunk_rows, budget_rows : int
+            Rows read at once, and rows kept in memory before they are put aside on disk.
 
         Raises
         ------
         DataError
-            A file cannot be read, a column is wrong, a split is doubtful, or the store is damaged.
+            A file cannot be read, a column is wrong, an event is doubtful, or the store is damaged.
+        ConfigError
+            The schema is of another kind, calendar or currency than the store.
         Refused
             Another process is ingesting.
         StorageFailed
@@ -111,40 +125,62 @@ class ParquetBarStore:
         """
         if not source.strip():
             raise UsageError("source: is empty", next_step="say where the rows come from")
-        found = examine(frame, calendar=self.calendar, known_at=known_at, now_ns=now_ns)
+        schema = schema or replace(CANONICAL, kind=self.kind.name)
+        times = _known_at(known_at)
+        stamp = {"source": source, "ingested_at_ns": now_ns}
         with ingest_lock(self.root):
-            return self._commit(found, splits, {"source": source, "ingested_at_ns": now_ns})
+            manifest = require_same(prepare(self.root, self._empty), schema, self.root)
+            shelf = self._open()
+            events = read_events(splits, dividends, renames, calendar=self.calendar, recorded=shelf.events)
+            intake = Intake(self.root, schema, budget=budget_rows)
+            try:
+                take_in(
+                    delivery, schema, intake, calendar=self.calendar, known_at=times, now_ns=now_ns,
+                    chunk_rows=chunk_rows,
+                )  # fmt: skip
+                return self._commit(manifest, shelf, intake, events, stamp)
+            finally:
+                intake.close()
 
-    def _commit(self, found: Examined, splits: Frame | None, stamp: dict[str, Any]) -> IngestReport:
-        manifest = prepare(self.root, _EMPTY)
-        content = self._load()
-        recorded = [split for group in content.splits.values() for split in group]
-        events = read_splits(splits, calendar=self.calendar, recorded=recorded)
-        rows, corrections, unchanged = against_history(found, content.rows)
-        whole = concatenated([content.rows, rows])
-        fingerprint = fingerprint_of(whole, [*recorded, *events])
-        parts = []
-        if len(rows):
-            parts.append(write_part(self.root, "bars", rows_to_parquet(rows), rows=len(rows), **stamp))
-        if events:
-            file = splits_to_parquet(events)
-            parts.append(write_part(self.root, "splits", file, rows=len(events), **stamp))
-        parts += self._quarantine(found.counts(), found.quarantine_parquet(), manifest, stamp)
+    def _commit(
+        self, manifest: Manifest, shelf: Shelf, intake: Intake, events: Events, stamp: dict[str, Any]
+    ) -> IngestReport:
+        whole = shelf.events.plus(events)
+        parts, accepted, corrections, unchanged, total = stage_rows(
+            self._library, shelf, intake, whole, stamp
+        )
+        mark = manifest.fingerprint
+        if parts or events.all:
+            mark = fingerprint(self._library, [*shelf.parts, *parts], whole, total)
+        parts = [*parts, *stage_events(self.root, events, stamp)]
+        parts += stage_quarantine(self.root, intake, manifest.parts, stamp)
         if parts:
-            write_manifest(self.root, Manifest((*manifest.parts, *parts), len(whole), fingerprint))
+            write_manifest(
+                self.root,
+                replace(
+                    manifest, parts=(*manifest.parts, *parts), rows=manifest.rows + accepted,
+                    fingerprint=mark, content_sum=total,
+                ),
+            )  # fmt: skip
         return IngestReport(
-            stamp["source"], len(found.reasons), len(rows), corrections, unchanged, found.counts(),
-            found.examples(), len(events), fingerprint,
+            stamp["source"], intake.offered, accepted, corrections, unchanged, intake.quarantined(),
+            intake.examples(), len(events.splits), mark, self.kind.name, tuple(intake.refusals),
+            len(events.dividends), len(events.renames),
         )  # fmt: skip
 
-    def _quarantine(
-        self, counts: dict[str, int], file: bytes, manifest: Manifest, stamp: dict[str, Any]
-    ) -> list[Part]:
-        if not counts:
-            return []
-        part = write_part(self.root, "quarantine", file, rows=sum(counts.values()), reasons=counts, **stamp)
-        # The same bad delivery again has the same bytes, hence the same name: one record is enough.
-        return [] if any(part.path == listed.path for listed in manifest.parts) else [part]
+    def compact(self, *, now_ns: int) -> tuple[int, int]:
+        """Merge small files of one period into one; returns the number of files before and after.
+
+        Content and fingerprint stay. Files that readers may still be reading are removed by the next
+        ingest or compaction, not by this one.
+        """
+        with ingest_lock(self.root):
+            manifest = prepare(self.root, self._empty)
+            shelf = self._open()
+            parts = compacted(self._library, shelf, now_ns=now_ns)
+            if len(parts) < len(manifest.parts):
+                write_manifest(self.root, replace(manifest, parts=parts))
+            return len(manifest.parts), len(parts)
 
     # --- out -----------------------------------------------------------------------------------
 
@@ -155,42 +191,74 @@ class ParquetBarStore:
         as_of_ns: int,
         rows: int | None = None,
         view: str = "adjusted",
+        start_ns: int | None = None,
+        hours: str = "regular",
     ) -> Bars:
-        """The panel that was known at `as_of_ns`; every exchange session between its ends has a row.
+        """The panel that was known at `as_of_ns`; every session or minute between its ends has a row.
 
         Parameters
         ----------
         symbols : sequence of str
-            Any order; the panel is sorted.
+            Any order; the panel is sorted. A symbol that took over from another one by a recorded change
+            of name shows the earlier rows too.
         as_of_ns : int
             UTC nanoseconds. Of each bar the latest version known by then is shown.
         rows : int or None, default None
-            Only the last `rows` sessions; None = all.
+            Only the last `rows` bars; None = all.
         view : str, default "adjusted"
-            "adjusted": in the share terms of `as_of_ns`, splits whose ex session has opened by then are
-            applied to earlier bars (dividends are not); "raw": as printed.
+            "adjusted": in the share terms of `as_of_ns`: splits in force by then, which they are from the
+            close before their ex session on, are applied to earlier bars (dividends are not);
+            "total_return": dividends too, as if reinvested at the close before; "raw": as printed.
+        start_ns : int or None, default None
+            Only bars that end at or after it.
+        hours : str, default "regular"
+            Minutes of regular hours only, or "all" that were taken in.
 
         Raises
         ------
         DataError
             A file is not as the manifest lists it, or a symbol is not in the store.
         UsageError
-            No symbols, an unknown view, or `rows` below 1.
+            No symbols, an unknown view, `rows` below 1, or a store of ticks.
         """
-        if view not in ("adjusted", "raw"):
+        if view not in VIEWS:
             raise UsageError(f"view: {view!r} is unknown", next_step='use "adjusted" or "raw"')
         if rows is not None and rows < 1:
             raise UsageError(
                 f"rows: {rows} is not a number of bars", next_step="use 1 or more, or None for all"
             )
-        content = self._load()
-        names = self._require(symbols, content)
-        shown = [content.visible(name, as_of_ns) for name in names]
-        ends = [content.place[row[[0, -1]]] for row in shown if len(row)]
-        first = min((int(end[0]) for end in ends), default=0)
-        stop = max((int(end[1]) + 1 for end in ends), default=0)
-        first = first if rows is None else max(first, stop - rows)
-        return panel(content, names, shown, first, stop, as_of_ns if view == "adjusted" else None)
+        if hours not in ("regular", "all") or self.kind.ticks:
+            raise UsageError(
+                f"hours: {hours!r} of {self.kind.name}", next_step='use "regular" or "all" with bars'
+            )
+
+        def cut(shelf: Shelf) -> Bars:
+            names = self._require(symbols, shelf)
+            return painted(
+                self._library, shelf, names, as_of_ns=as_of_ns, rows=rows, view=view,
+                start_ns=start_ns, hours=hours,
+            )  # fmt: skip
+
+        return self._steadily(cut)
+
+    def read_ticks(
+        self, symbols: Sequence[str], *, start_ns: int, end_ns: int, as_of_ns: int
+    ) -> pd.DataFrame:
+        """Quotes or trades from `start_ns` up to and including `end_ns` that were known at `as_of_ns`.
+
+        Returns
+        -------
+        DataFrame
+            symbol, ts_ns, known_at_ns, the values as printed in integers of their grids, venue and
+            conditions as texts; by symbol, then as they came.
+        """
+        if not self.kind.ticks:
+            raise UsageError(f"{self.kind.name} are no ticks", next_step="read bars with read()")
+        return self._steadily(
+            lambda shelf: tick_frame(
+                self._library, shelf, self._require(symbols, shelf), start_ns, end_ns, as_of_ns
+            )
+        )
 
     def raw_session(self, symbols: Sequence[str], session: str) -> Bars:
         """One row as printed: what the market did that day by the latest knowledge; NaN where unknown.
@@ -205,25 +273,18 @@ class ParquetBarStore:
             Not an exchange session, or no symbols.
         """
         close_ns = self.calendar.session_close_ns(session)
-        content = self._load()
-        names = self._require(symbols, content)
-        place = int(np.searchsorted(content.grid_ns, close_ns))
-        if place < len(content.grid_ns) and content.grid_ns[place] == close_ns:
-            shown = [content.visible(name, _END) for name in names]
-            return panel(content, names, shown, place, place + 1, None)
-        nothing = np.full((1, len(names)), np.nan)
-        prices = (nothing, nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy())
-        return Bars(
-            np.array([close_ns], dtype=np.int64), names, *prices, np.zeros((1, len(names)), dtype=bool)
+        only = (day_number(session), close_ns)
+        return self._steadily(
+            lambda shelf: session_row(self._library, shelf, self._require(symbols, shelf), only)
         )
 
     def freshness(self, *, as_of_ns: int, symbols: Sequence[str] | None = None) -> dict[str, int]:
-        """Completed sessions since each symbol's last known bar: 0 = latest, -1 = no bar known.
+        """Completed sessions since each symbol's last known row: 0 = latest, -1 = none known.
 
         Parameters
         ----------
         as_of_ns : int
-            UTC nanoseconds; bars known later do not count.
+            UTC nanoseconds; rows known later do not count.
         symbols : sequence of str or None, default None
             None = all.
 
@@ -232,119 +293,93 @@ class ParquetBarStore:
         DataError
             The store is damaged, a symbol is not in it, or `as_of_ns` is outside the calendar.
         """
-        content = self._load()
-        names = tuple(content.blocks) if symbols is None else self._require(symbols, content)
-        tomorrow = datetime.fromtimestamp(as_of_ns // NANO, UTC).date() + timedelta(days=1)
-        behind = {}
-        for name in names:
-            shown = content.visible(name, as_of_ns)
-            if not len(shown):
-                behind[name] = -1
-                continue
-            last = session_text(int(content.rows.day[shown[-1]]))
-            since = self.calendar.sessions_between(last, tomorrow.isoformat())[1:]
-            behind[name] = sum(self.calendar.session_close_ns(session) <= as_of_ns for session in since)
-        return behind
+
+        def count(shelf: Shelf) -> dict[str, int]:
+            names = tuple(shelf.index) if symbols is None else self._require(symbols, shelf)
+            return freshness_of(self._library, shelf, names, as_of_ns)
+
+        return self._steadily(count)
 
     def fingerprint(self) -> str:
         """Hash of the canonical row content, independent of file layout and of the order of ingests."""
-        return self._load().manifest.fingerprint
+        return self._open().manifest.fingerprint
 
     def symbols(self) -> tuple[str, ...]:
         """Symbols in the store, sorted."""
-        return tuple(self._load().blocks)
+        return tuple(self._open().index)
 
     def status(self) -> dict[str, Any]:
         """What the store holds: rows, symbols, first and last session, files, sources, quarantine."""
-        content = self._load()
+        shelf = self._open()
+        manifest = shelf.manifest
         quarantined: Counter[str] = Counter()
-        for part in content.manifest.parts:
+        for part in manifest.parts:
             quarantined.update(part.reasons)
-        per_symbol = {
-            name: {
-                "rows": block.stop - block.start,
-                "first_session": session_text(int(content.rows.day[block.start])),
-                "last_session": session_text(int(content.rows.day[block.stop - 1])),
-            }
-            for name, block in content.blocks.items()
+        per_symbol: dict[str, dict[str, Any]] = {
+            name: {"rows": rows, "first_session": session_text(first), "last_session": session_text(last)}
+            for name, (rows, first, last) in shelf.index.items()
         }
         return {
-            "rows": len(content.rows),
+            "kind": self.kind.name,
+            "rows": manifest.rows,
             "symbols": per_symbol,
             "first_session": min((row["first_session"] for row in per_symbol.values()), default=None),
             "last_session": max((row["last_session"] for row in per_symbol.values()), default=None),
-            "splits": sum(len(group) for group in content.splits.values()),
-            "parts": len(content.manifest.parts),
-            "sources": sorted({part.source for part in content.manifest.parts if part.kind == "bars"}),
-            "fingerprint": content.manifest.fingerprint,
+            "splits": len(shelf.events.splits),
+            "dividends": len(shelf.events.dividends),
+            "renames": len(shelf.events.renames),
+            "parts": len(manifest.parts),
+            "sources": sorted({part.source for part in shelf.parts}),
+            "calendar": manifest.calendar,
+            "currency": manifest.currency,
+            "fingerprint": manifest.fingerprint,
             "quarantined": dict(sorted(quarantined.items())),
         }
 
-    def _require(self, symbols: Sequence[str], content: Content) -> tuple[str, ...]:
+    def _require(self, symbols: Sequence[str], shelf: Shelf) -> tuple[str, ...]:
         names = tuple(sorted(set(symbols)))
         if not names:
             raise UsageError("symbols: none were given", next_step="name at least one symbol of the universe")
-        unknown = [name for name in names if name not in content.blocks]
+        taken = {event.new_symbol for event in shelf.events.renames}
+        unknown = [name for name in names if name not in shelf.index and name not in taken]
         if unknown:
-            held = ", ".join(content.blocks) or "none"
+            held = ", ".join(shelf.index) if len(shelf.index) <= 50 else f"{len(shelf.index):,} others"
             raise DataError(
-                f"no bars of {', '.join(unknown)} in {self.root}; known symbols: {held}",
+                f"no {self.kind.name} rows of {', '.join(unknown)} in {self.root}; "
+                f"known symbols: {held or 'none'}",
                 next_step="correct the universe, or ingest them with `workbench data ingest`",
                 symbols=tuple(unknown),
             )
         return names
 
-    def _load(self) -> Content:
-        manifest, digest = read_manifest(self.root)
-        if self._content is None or self._content.digest != digest:
-            self._content = self._decode(manifest or _EMPTY, digest)
-        return self._content
+    def _open(self) -> Shelf:
+        return self._steadily(lambda shelf: shelf)
 
-    def _decode(self, manifest: Manifest, digest: str) -> Content:
-        blocks, events = [], []
-        for part in manifest.parts:
-            if part.kind == "bars":
-                blocks.append(self._part(part))
-            elif part.kind == "splits":
-                events += self._part(part)
-        rows = concatenated(blocks)
-        if fingerprint_of(rows, events) != manifest.fingerprint or len(rows) != manifest.rows:
-            raise DataError(
-                f"{self.root / 'manifest.json'} does not describe its parts: their fingerprint differs",
-                next_step="restore it from a backup, or move the store aside and ingest again",
-            )
-        grid_ns, place = self._grid(rows)
-        splits: dict[str, tuple[Split, ...]] = {}
-        for event in sorted(events):
-            splits[event.symbol] = (*splits.get(event.symbol, ()), event)
-        return Content(digest, manifest, rows, blocks_of(rows), splits, grid_ns, place)
-
-    def _part(self, part: Part) -> Any:
-        if part.sha256 not in self._decoded:
-            content = read_part(self.root, part)
+    def _steadily(self, act: Callable[[Shelf], Result]) -> Result:
+        """The result on one state of the store; again when a writer's commit removed a file meanwhile."""
+        for _ in range(20):
             try:
-                decode = rows_from_parquet if part.kind == "bars" else splits_from_parquet
-                self._decoded[part.sha256] = decode(content)
-            except (pa.ArrowException, KeyError, TypeError, ValueError) as problem:
-                raise DataError(
-                    f"{self.root / part.path} cannot be read as {part.kind}: {problem}",
-                    next_step="restore it from a backup, or move the store aside and ingest again",
-                ) from problem
-        return self._decoded[part.sha256]
+                return act(self._library.open(self._empty))
+            except DataError:
+                if not self._library.stale():
+                    raise
+        raise DataError(
+            f"{self.root} changed during 20 reads", next_step="wait for the writer to end and read again"
+        )
 
-    def _grid(self, rows: Rows) -> tuple[Integers, Integers]:
-        if not len(rows):
-            return np.array([], dtype=np.int64), np.array([], dtype=np.int64)
-        first, last = session_text(int(rows.day.min())), session_text(int(rows.day.max()))
-        sessions = self.calendar.sessions_between(first, last)
-        grid_ns = np.array([self.calendar.session_close_ns(session) for session in sessions], dtype=np.int64)
-        place = np.minimum(np.searchsorted(grid_ns, rows.ts_ns), len(grid_ns) - 1)
-        strange = np.flatnonzero(grid_ns[place] != rows.ts_ns)
-        if len(strange):
-            row = int(strange[0])
-            raise DataError(
-                f"bar of {rows.symbol[row]} on {session_text(int(rows.day[row]))} does not end at a close of "
-                "the exchange calendar",
-                next_step="check the version of exchange-calendars, then ingest into a new store",
+
+def _known_at(known_at: str | Sequence[int] | Integers) -> Integers | None:
+    if isinstance(known_at, str):
+        if known_at not in ("session_close", "bar_end"):
+            raise UsageError(
+                f"known_at: {known_at!r} is unknown",
+                next_step='use "session_close" or one UTC nanosecond time for each row',
             )
-        return grid_ns, place
+        return None
+    times = np.asarray(known_at)
+    if times.ndim != 1 or (len(times) and times.dtype.kind not in "iu"):
+        raise UsageError(
+            f"known_at: {times.dtype} of shape {times.shape}",
+            next_step="give one integer UTC nanosecond time for each row; 0 or less means missing",
+        )
+    return times.astype(np.int64)
