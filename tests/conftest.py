@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,9 @@ from workbench.kernel_cache import name_kernel_cache
 name_kernel_cache()
 
 from workbench.config import Settings, load_settings  # noqa: E402
+
+if TYPE_CHECKING:
+    from places import Place, PostgresForTests
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
@@ -26,6 +30,27 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
     make_desk(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresForTests]:
+    """A real PostgreSQL server, started when the first test asks for it."""
+    from places import PostgresForTests
+
+    server = PostgresForTests()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty database of each kind, to open a journal in."""
+    from places import file_place
+
+    if request.param == "sqlite":
+        return file_place(tmp_path)
+    server: PostgresForTests = request.getfixturevalue("postgres")
+    return server.new_place()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from places import Place, file_place
 
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.journal.kinds import FIELDS
@@ -18,16 +19,16 @@ from workbench.errors import IllegalTransition, JournalConflict, UsageError, Wor
 NANO = 1_000_000_000
 
 
-def open_journal(folder: Path, at_ns=1_000) -> JournalDatabase:
+def open_journal(folder: Path, place: Place | None = None, at_ns=1_000) -> JournalDatabase:
     return JournalDatabase(
-        f"sqlite:///{folder / 'journal.sqlite'}", anchor_path=folder / "anchor", anchor_key=b"key",
+        (place or file_place(folder)).url, anchor_path=folder / "anchor", anchor_key=b"key",
         config_hash="c" * 64, wall_ns=lambda: at_ns,
     )  # fmt: skip
 
 
 @pytest.fixture
-def journal(tmp_path):
-    with open_journal(tmp_path) as journal:
+def journal(tmp_path, place):
+    with open_journal(tmp_path, place) as journal:
         yield journal
 
 
@@ -306,7 +307,7 @@ def test_every_kind_that_is_declared_folds_and_every_projection_is_reached():
     from workbench.adapters.journal.projections import _FOLDS
 
     assert _FOLDS.keys() == FIELDS.keys()
-    assert len(PROJECTIONS) == 15
+    assert len(PROJECTIONS) == 16
 
 
 # --- random programs -----------------------------------------------------------------------------------
@@ -344,10 +345,22 @@ def all_rows(journal):
     return {name: journal.rows(name) for name in PROJECTIONS}
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def new_place(request):
+    """Makes an empty database of each kind for each program."""
+    if request.param == "sqlite":
+        return file_place
+    server = request.getfixturevalue("postgres")
+    return lambda folder: server.new_place()
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(STEPS, min_size=3, max_size=25))
-def test_after_any_program_live_projections_equal_a_rebuild_and_refusals_leave_no_trace(program):
-    with tempfile.TemporaryDirectory() as folder, open_journal(Path(folder)) as journal:
+def test_after_any_program_live_projections_equal_a_rebuild_and_refusals_leave_no_trace(new_place, program):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_journal(Path(folder), new_place(Path(folder))) as journal,
+    ):
         kept = 0
         for step in program:
             before = journal.head()
@@ -370,7 +383,7 @@ def test_after_any_program_live_projections_equal_a_rebuild_and_refusals_leave_n
 
 
 def test_any_altered_column_of_any_projection_is_found(tmp_path):
-    with open_journal(tmp_path) as journal:
+    with open_journal(tmp_path) as journal:  # one kind is enough: the comparison is the same code
         journal.commit([person(), decision(), intended(), changed("SENT"), fill(), state("ACTIVE", 1, "ann")])
         raw = sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)
         missed, tried = [], 0

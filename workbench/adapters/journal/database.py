@@ -11,8 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from workbench.adapters.journal.chain import START, Anchor, Mark, event_hash
-from workbench.adapters.journal.engine import database_file
+from workbench.adapters.journal.chain import Anchor, Mark, event_hash
+from workbench.adapters.journal.engine import database_of
 from workbench.adapters.journal.kinds import check_event
 from workbench.adapters.journal.projections import fold
 from workbench.adapters.journal.rowstore import RowWriter
@@ -26,6 +26,7 @@ from workbench.adapters.journal.verify import (
     head_of,
     read_events,
     refold,
+    start_of,
 )
 from workbench.core.canonical import canonical_json
 from workbench.core.ports import Event, Lease, RecordedEvent
@@ -40,7 +41,9 @@ class JournalDatabase:
     Parameters
     ----------
     url : str
-        "sqlite:///PATH". The file is created when it does not exist.
+        "sqlite:///PATH", a file that is created when it does not exist, or
+        "postgresql+psycopg://USER@HOST:PORT/DATABASE", a database that exists; its tables are created in
+        the first schema of the search path. Never with a password in it.
     anchor_path : Path
         File outside the database that proves how far the chain has come.
     anchor_key : bytes or None
@@ -49,6 +52,8 @@ class JournalDatabase:
         Hash of the effective configuration; recorded in every event.
     wall_ns : callable
         Wall-clock time, UTC nanoseconds: stamps events and judges leases.
+    password : str, optional
+        Of the PostgreSQL user.
     read_only : bool, default False
         Open the file without the right to write; every write is Refused.
 
@@ -57,7 +62,8 @@ class JournalDatabase:
     JournalCorrupt
         The tail was altered, cut or re-hashed, or the anchor is missing.
     Refused
-        The journal was written by another version of its schema.
+        The journal was written by a newer version of its schema, or by an older one and is opened
+        read-only; opened to write an older one is backed up and migrated.
     StorageFailed
         The file cannot be opened or written.
     """
@@ -70,6 +76,7 @@ class JournalDatabase:
         anchor_key: bytes | None,
         config_hash: str,
         wall_ns: Callable[[], int],
+        password: str | None = None,
         read_only: bool = False,
     ) -> None:
         if "\n" in config_hash:
@@ -79,13 +86,14 @@ class JournalDatabase:
                 "the journal's anchor key is missing",
                 next_step="set the anchor key secret; only reading works without it",
             )
-        self.path = database_file(url)
+        database = database_of(url, password)
+        self.name = database.name
         self.read_only = read_only
         self._config_hash = config_hash
         self._wall_ns = wall_ns
         self._authenticated = bool(anchor_key)
         self._anchor = Anchor(Path(anchor_path), anchor_key or b"")
-        self._transactions = Transactions(self.path, self._anchor, read_only=read_only)
+        self._transactions = Transactions(database, self._anchor, read_only=read_only)
 
     # --- writing ------------------------------------------------------------------------------------
 
@@ -181,7 +189,7 @@ class JournalDatabase:
             check_marks(connection, self._anchor.marks())
             metadata.drop_all(connection, tables=PROJECTION_TABLES)
             metadata.create_all(connection, tables=PROJECTION_TABLES)
-            return refold(connection, read_events(connection, START), self._transactions.statements)
+            return refold(connection, self._transactions.statements)
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -238,7 +246,8 @@ class JournalDatabase:
         try:
             marks = self._marks_before_reading()
             with self._transactions.reading() as connection:
-                for event in read_events(connection, START):
+                count = start_of(connection).seq
+                for event in read_events(connection, start_of(connection)):
                     count = event.seq
                 if isinstance(marks, JournalCorrupt):
                     if count:
@@ -292,7 +301,7 @@ class JournalDatabase:
             )  # fmt: skip
             recorded.append(RecordedEvent(seq, at_ns, kind, payload, config_hash, digest))
             previous = digest
-        self._transactions.statements.insert(events_table).run_many(unit.connection, stored)
+        self._transactions.statements.insert(events_table).run_many(unit.cursor, stored)
         for event in recorded:
             fold(unit.rows, event)
         unit.head = Mark(seq, previous)

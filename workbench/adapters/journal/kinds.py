@@ -48,6 +48,8 @@ _DECLARED: dict[str, str] = {
     "model.staged": "model_id:text stage:text person:text reason:text",
     "cost_model.registered": "cost_model_id:text manifest:text",
     "cost_model.approved": "cost_model_id:text person:text reason:text",
+    "journal.archived": "last_seq:int last_hash:text first_seq:int before_session:text base_hash:text "
+    "file_hash:text person:text reason:text",
     "alert.raised": "account:text code:text text:text at_ns:int",
 }
 
