@@ -8,9 +8,10 @@ import sys
 import threading
 from pathlib import Path
 
-import places
+import journals
 import pytest
-from places import Place, file_place
+from journals import CONFIG_HASH, KEY, SECOND, Desk, alert, texts
+from places import Place
 
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.journal.schema import SCHEMA_VERSION
@@ -26,48 +27,6 @@ from workbench.errors import (
     WorkbenchError,
 )
 
-KEY = b"the anchor key of a desk under test"
-CONFIG_HASH = "c" * 64
-SECOND = 1_000_000_000
-
-
-class Wall:
-    """A wall clock that stands until it is moved."""
-
-    def __init__(self):
-        self.at_ns = 1_700_000_000 * SECOND
-
-    def __call__(self):
-        return self.at_ns
-
-
-class Desk:
-    """A folder with a journal and its anchor."""
-
-    def __init__(self, folder: Path, place: Place | None = None):
-        self.folder = folder
-        self.place = place or file_place(folder)
-        self.file = self.place.file
-        self.anchor = folder / "outside" / "journal.anchor"
-        self.wall = Wall()
-        self._opened = []
-
-    def open(self, *, key=KEY, config_hash=CONFIG_HASH, read_only=False) -> JournalDatabase:
-        journal = JournalDatabase(
-            self.place.url, anchor_path=self.anchor, anchor_key=key, config_hash=config_hash,
-            wall_ns=self.wall, read_only=read_only,
-        )  # fmt: skip
-        self._opened.append(journal)
-        return journal
-
-    def raw(self, *statements):
-        """What somebody with the file and no manners can do."""
-        return self.place.raw(*statements)
-
-    def close(self):
-        for journal in self._opened:
-            journal.close()
-
 
 @pytest.fixture
 def desk(tmp_path, place):
@@ -82,14 +41,6 @@ def file_desk(tmp_path):
     desk = Desk(tmp_path)
     yield desk
     desk.close()
-
-
-def alert(text="x", account="demo"):
-    return Event("alert.raised", {"account": account, "code": "TEST", "text": text, "at_ns": 1})
-
-
-def texts(journal):
-    return [row["text"] for row in journal.rows("alerts")]
 
 
 # --- append and read ----------------------------------------------------------------------------------
@@ -138,6 +89,7 @@ def test_the_recorded_payload_does_not_follow_later_changes_of_the_callers_dict(
         ({"text": {1: "x"}}, TypeError, "key 1"),
         ({"text": b"x"}, TypeError, "bytes"),
         ({"at_ns": 2**63}, OverflowError, "at_ns"),
+        ({"text": "a\0b"}, UsageError, "alert.raised.text holds a NUL"),
         ({"at_ns": True}, UsageError, "at_ns is bool, expected int"),
         ({"at_ns": None}, UsageError, "lacks the field 'at_ns'"),
         ({"cod": "x"}, UsageError, "no field 'cod'; the nearest is 'code'"),
@@ -270,7 +222,7 @@ def test_a_database_that_is_no_journal_is_refused_untouched(desk):
             desk.open(read_only=read_only)
     tables = {
         "sqlite": "SELECT name FROM sqlite_master",
-        "postgresql": "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()",
+        "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
     }
     assert desk.raw(tables[desk.place.kind]) == [("precious",)]
 
@@ -421,9 +373,9 @@ def test_a_full_database_keeps_nothing_of_the_commit_and_goes_on_later(file_desk
 def test_a_disk_that_fills_in_a_commit_loses_only_what_was_not_acknowledged(file_desk):
     script = f"""
 import resource, signal, sys
-sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(places.__file__).parent)!r}]
+sys.path.insert(0, {str(Path(journals.__file__).parent)!r})
 from pathlib import Path
-from test_journal import Desk, alert
+from journals import Desk, alert
 from workbench.errors import StorageFailed
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 journal = Desk(Path({str(file_desk.file.parent)!r})).open()
@@ -497,15 +449,15 @@ def rehash(place: Place, first: int, last: int = 2**62) -> None:
     """Make the chain consistent again from an event on, as somebody without the key can."""
     from workbench.adapters.journal.chain import GENESIS, event_hash
 
-    before = place.raw(f"SELECT hash FROM events WHERE seq = {first - 1}")
+    before = place.raw(f"SELECT hash FROM events WHERE seq = {first - 1}")  # noqa: S608
     previous = before[0][0] if before else GENESIS
     rows = place.raw(
-        "SELECT seq, at_ns, kind, payload, config_hash FROM events "
+        "SELECT seq, at_ns, kind, payload, config_hash FROM events "  # noqa: S608
         f"WHERE seq BETWEEN {first} AND {last} ORDER BY seq"
     )
     for seq, at_ns, kind, payload, config_hash in rows:
         digest = event_hash(seq, at_ns, kind, payload, config_hash, previous)
-        place.raw(f"UPDATE events SET prev_hash='{previous}', hash='{digest}' WHERE seq={seq}")
+        place.raw(f"UPDATE events SET prev_hash='{previous}', hash='{digest}' WHERE seq={seq}")  # noqa: S608
         previous = digest
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from journals import NANO, changed, decision, fill, intended, intent, person, state
 from places import Place, file_place
 
 from workbench.adapters.journal import JournalDatabase
@@ -15,8 +16,6 @@ from workbench.adapters.journal.schema import PROJECTIONS
 from workbench.core.orders import TERMINAL, TRANSITIONS, OrderState
 from workbench.core.ports import Event
 from workbench.errors import IllegalTransition, JournalConflict, UsageError, WorkbenchError
-
-NANO = 1_000_000_000
 
 
 def open_journal(folder: Path, place: Place | None = None, at_ns=1_000) -> JournalDatabase:
@@ -30,48 +29,6 @@ def open_journal(folder: Path, place: Place | None = None, at_ns=1_000) -> Journ
 def journal(tmp_path, place):
     with open_journal(tmp_path, place) as journal:
         yield journal
-
-
-def intent(number=1, **changes):
-    return {
-        "client_order_id": f"wb1-{number}", "account": "demo", "strategy": "trend", "session": "2013-02-01",
-        "scheduled_ns": 7, "symbol": "AAPL", "leg": "entry", "side": "buy", "quantity_nano": 10 * NANO,
-        "order_type": "limit", "limit_micro": 100_000_000, "reference_micro": 99_000_000,
-        "expected_cost_micro": 5, "parent_id": "", "decision_id": "d1", **changes,
-    }  # fmt: skip
-
-
-def intended(number=1, **changes):
-    return Event("order.intended", {**intent(number, **changes), "verdict": "allowed"})
-
-
-def changed(state, number=1, **changes):
-    return Event("order.changed", {"client_order_id": f"wb1-{number}", "state": state, "at_ns": 9, **changes})
-
-
-def fill(number=1, execution="x1", **changes):
-    postings = [
-        {"ledger_account": "securities:AAPL", "amount_micro": 500, "quantity_nano": NANO, "memo": ""},
-        {"ledger_account": "cash", "amount_micro": -500, "quantity_nano": 0, "memo": ""},
-    ]
-    payload = {
-        "execution_id": execution, "client_order_id": f"wb1-{number}", "account": "demo",
-        "session": "2013-02-01", "symbol": "AAPL", "side": "buy", "quantity_nano": NANO,
-        "price_micro": 500, "fee_micro": 0, "filled_at_ns": 10, "postings": postings, **changes,
-    }  # fmt: skip
-    return Event("fill.booked", payload)
-
-
-def state(word, epoch, person="", reason="because"):
-    return Event(
-        "state.changed",
-        {"account": "demo", "state": word, "epoch": epoch, "reason": reason, "cause": "test",
-         "person": person, "code_hash": "h"},
-    )  # fmt: skip
-
-
-def person(name="ann"):
-    return Event("person.added", {"person": name, "role": "operator", "passphrase_hash": ""})
 
 
 def refused(journal, event, words, kind=JournalConflict):
@@ -262,16 +219,6 @@ def test_lease_events_are_judged_like_any_other(journal):
 
 
 # --- records -------------------------------------------------------------------------------------------
-
-
-def decision(**changes):
-    payload = {
-        "decision_id": "d1", "account": "demo", "strategy": "trend", "session": "2013-02-01",
-        "scheduled_ns": 7, "snapshot_hash": "s", "model_id": "m", "cost_model_id": "c",
-        "bars_fingerprint": "b",
-        "rows": [{"symbol": "AAPL", "forecast_micro": None, "reason": "BAND"}], **changes,
-    }  # fmt: skip
-    return Event("decision.made", payload)
 
 
 def test_a_decision_time_is_decided_once(journal):

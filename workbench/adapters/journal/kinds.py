@@ -75,10 +75,17 @@ def plain(value: Any, path: str) -> Any:
         Anything else, a float above all: records hold integers on declared grids. Names the path.
     OverflowError
         An integer that does not fit in 64 bits.
+    UsageError
+        Text with a NUL character.
     """
     if value is None or value is True or value is False:
         return value
     if isinstance(value, str):
+        if "\0" in value:
+            raise UsageError(
+                f"{path} holds a NUL character, which not every database keeps",
+                next_step="take it out; nothing was written",
+            )
         return str(value)
     if isinstance(value, int):
         if not -_INT64 <= value < _INT64:

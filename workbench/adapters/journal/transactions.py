@@ -58,7 +58,7 @@ class Transactions:
             raise database.absent()
         self._engine = database.open_engine(read_only=read_only)
         self.statements = Statements(self._engine.dialect, database.integrity_errors)
-        self._errors = (sa.exc.DBAPIError, *database.driver_errors)
+        self._errors: tuple[type[BaseException], ...] = (sa.exc.DBAPIError, *database.driver_errors)
         try:
             self._open_to_read() if read_only else self._open_to_write()
         except self._errors as error:

@@ -219,7 +219,7 @@ def restore_base(connection: sa.Connection, writer: RowWriter) -> None:
     if start == START:
         return
     query = sa.select(events.c.payload).where(events.c.kind == "journal.archived", events.c.seq > start.seq)
-    for (text,) in connection.execute(query.order_by(events.c.seq.desc()).limit(1)):
+    for text in connection.scalars(query.order_by(events.c.seq.desc()).limit(1)):
         recorded = json.loads(text)
         if (recorded["last_seq"], recorded["last_hash"]) == (start.seq, start.hash):
             if recorded["base_hash"] == digest.hexdigest():
