@@ -522,7 +522,9 @@ def canonical(values: dict[str, Any]) -> dict[str, Any]:
     """What the values mean: lists of symbols and times have no order, an absent key has its default."""
     full = {key: leaf.default for key, leaf in leaves().items()} | values
     return {
-        key: frozenset(value) if isinstance(value, (list, tuple)) else value for key, value in full.items()
+        key: frozenset(value) if isinstance(value, (list, tuple)) else value
+        for key, value in full.items()
+        if key not in LOCATION_KEYS
     }
 
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from workbench.adapters.journal.archive import Archived, cut, prove_archives, write_archive
 from workbench.adapters.journal.chain import Anchor, Mark, event_hash
 from workbench.adapters.journal.engine import database_of
 from workbench.adapters.journal.kinds import check_event
+from workbench.adapters.journal.parquet import export
 from workbench.adapters.journal.projections import fold
 from workbench.adapters.journal.rowstore import RowWriter
-from workbench.adapters.journal.schema import PROJECTION_TABLES, PROJECTIONS, metadata
+from workbench.adapters.journal.schema import PROJECTION_TABLES, PROJECTIONS, SCHEMA_VERSION, metadata
 from workbench.adapters.journal.schema import events as events_table
 from workbench.adapters.journal.transactions import Transactions, Unit
 from workbench.adapters.journal.verify import (
@@ -94,6 +96,16 @@ class JournalDatabase:
         self._authenticated = bool(anchor_key)
         self._anchor = Anchor(Path(anchor_path), anchor_key or b"")
         self._transactions = Transactions(database, self._anchor, read_only=read_only)
+
+    @property
+    def schema_version(self) -> int:
+        """Version of the tables that this code reads and writes."""
+        return SCHEMA_VERSION
+
+    @property
+    def backup(self) -> str:
+        """Where the copy is that was made because this opening migrated an older journal; "" = it did not."""
+        return self._transactions.backup
 
     # --- writing ------------------------------------------------------------------------------------
 
@@ -240,13 +252,54 @@ class JournalDatabase:
             mark = head_of(connection)
         return mark.seq, mark.hash
 
-    def verify(self) -> VerifyReport:
-        """Walk the whole journal: chain, anchor, projections. What is wrong is a value, not an error."""
-        count = 0
+    def export(self, folder: Path) -> dict[str, int]:
+        """Write events and projections to FOLDER/NAME.parquet, one consistent state; rows of each.
+
+        Nested values are canonical JSON text.
+
+        Raises
+        ------
+        Refused
+            The folder is not empty.
+        """
+        with self._transactions.reading() as connection:
+            return export(connection, folder)
+
+    def archive(self, before_session: str, path: Path, *, person: str, reason: str) -> Archived:
+        """Move the events before a session to a file; the chain goes on and the projections stay.
+
+        See `workbench.adapters.journal.archive`. Events that were moved are no longer among `events`.
+
+        Raises
+        ------
+        Refused
+            There is nothing to move, or the file exists.
+        JournalCorrupt
+            The chain is broken; nothing was changed.
+        """
+        if self.read_only:
+            raise self._transactions.database.read_only_refusal()
+        with self._transactions.reading() as connection:
+            archived, rows = write_archive(connection, before_session, path)
+        with self._transactions.writing() as unit:
+            cut(unit.connection, archived, rows)
+            self._append(unit, [("journal.archived", archived.payload(person, reason))])
+        return archived
+
+    def verify(self, archives: Sequence[Path] = ()) -> VerifyReport:
+        """Walk the whole journal: chain, anchor, projections. What is wrong is a value, not an error.
+
+        Parameters
+        ----------
+        archives : sequence of Path
+            All files that `archive` wrote, oldest first, to prove them too. Without them the proof starts
+            at the projections that were kept when the last one was written.
+        """
+        count = first = 0
         try:
             marks = self._marks_before_reading()
             with self._transactions.reading() as connection:
-                count = start_of(connection).seq
+                count = first = start_of(connection).seq
                 for event in read_events(connection, start_of(connection)):
                     count = event.seq
                 if isinstance(marks, JournalCorrupt):
@@ -255,13 +308,16 @@ class JournalDatabase:
                 else:
                     check_marks(connection, marks)
                 compare_with_rebuild(connection)
+                if archives:
+                    prove_archives(connection, archives)
         except JournalCorrupt as error:
             seq = error.facts.get("seq")
             reason = f"event {seq} {error.facts['reason']}" if isinstance(seq, int) else error.message
             first_bad_seq = seq if isinstance(seq, int) else None
             proved = count if first_bad_seq is None else min(count, max(0, first_bad_seq - 1))
-            return VerifyReport(False, proved, first_bad_seq, reason, self._authenticated)
-        return VerifyReport(True, count, None, "", self._authenticated)
+            living = max(0, proved - first)
+            return VerifyReport(False, living, first_bad_seq, reason, self._authenticated, first)
+        return VerifyReport(True, count - first, None, "", self._authenticated, first, bool(archives))
 
     def _marks_before_reading(self) -> list[Mark] | JournalCorrupt:
         """The anchored marks, read before the database: a commit in between may only be ahead of them."""

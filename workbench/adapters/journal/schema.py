@@ -95,6 +95,11 @@ class Projection:
         """Names of the table's columns, in order."""
         return tuple(self.table.columns.keys())
 
+    @cached_property
+    def booleans(self) -> tuple[str, ...]:
+        """Names of the columns that are true or false."""
+        return tuple(c.name for c in self.table.columns if isinstance(c.type, sa.Boolean))
+
 
 PROJECTIONS: dict[str, Projection] = {}
 _TERMINAL = ", ".join(sorted(f"'{state}'" for state in TERMINAL))

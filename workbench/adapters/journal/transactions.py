@@ -54,6 +54,7 @@ class Transactions:
         self._writer: sa.Connection | None = None
         self._known = START
         self._anchored = START
+        self.backup = ""
         if read_only and not database.exists():
             raise database.absent()
         self._engine = database.open_engine(read_only=read_only)
@@ -210,7 +211,7 @@ class Transactions:
             if expected and not self.database.exists():
                 raise corrupt(1, f"and all others are missing: {self.database.name} does not exist")
             create_schema(self._engine, expected=expected, name=self.database.name)
-            migrate(self._engine, self.database, self.statements, marks)
+            self.backup = migrate(self._engine, self.database, self.statements, marks)
             with self.reading() as connection:
                 require_version(connection, self.database)
                 self._known = head_of(connection)
