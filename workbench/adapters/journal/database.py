@@ -345,19 +345,16 @@ class JournalDatabase:
         at_ns = self._wall_ns()
         config_hash = self._config_hash
         seq, previous = unit.head.seq, unit.head.hash
-        stored: list[dict[str, Any]] = []
+        stored: list[tuple[Any, ...]] = []
         recorded: list[RecordedEvent] = []
         for kind, payload in checked:
             seq += 1
             text = canonical_json(payload)
             digest = event_hash(seq, at_ns, kind, text, config_hash, previous)
-            stored.append(
-                {"seq": seq, "at_ns": at_ns, "kind": kind, "payload": text, "config_hash": config_hash,
-                 "prev_hash": previous, "hash": digest}
-            )  # fmt: skip
+            stored.append((seq, at_ns, kind, text, config_hash, previous, digest))  # as the table's columns
             recorded.append(RecordedEvent(seq, at_ns, kind, payload, config_hash, digest))
             previous = digest
-        self._transactions.statements.insert(events_table).run_many(unit.cursor, stored)
+        self._transactions.statements.insert(events_table).run_tuples(unit.cursor, stored)
         for event in recorded:
             fold(unit.rows, event)
         unit.head = Mark(seq, previous)

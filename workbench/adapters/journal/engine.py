@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from workbench.errors import JournalCorrupt, Refused, StorageFailed, UsageError, WorkbenchError
 
 _WRITES = "journal_writes"
+#: The transaction is begun and ended by statements of our own, on the driver's connection.
+HANDS_OFF = object()
 #: What a driver's message contains, what that means, and what to do.
 Failures = tuple[tuple[str, str, str], ...]
 
@@ -28,6 +30,8 @@ class Database(ABC):
     """
 
     name: str
+    #: What begins a transaction that holds the write lock from its first statement.
+    begin: tuple[str, ...]
     driver_errors: tuple[type[BaseException], ...]
     integrity_errors: tuple[type[BaseException], ...]
     _failures: Failures
@@ -48,6 +52,14 @@ class Database(ABC):
     @abstractmethod
     def back_up(self, engine: sa.Engine, version: int) -> str:
         """Keep a copy of the journal as it is before a migration from `version`; where the copy is."""
+
+    @abstractmethod
+    def own_transactions(self, connection: sa.Connection) -> Any:
+        """The driver's connection below, which from now on begins and ends nothing by itself."""
+
+    @abstractmethod
+    def usable(self, driver: Any) -> bool:
+        """Whether a driver's connection still has its database at the other end."""
 
     def lost(self, error: BaseException) -> bool:
         """Whether the connection broke, so that the fate of a COMMIT is not known from the error."""
@@ -137,13 +149,34 @@ def writing(engine: sa.Engine) -> sa.Connection:
     return engine.connect().execution_options(**{_WRITES: True})
 
 
+def hands_off(engine: sa.Engine) -> sa.Connection:
+    """A connection that SQLAlchemy neither begins nor ends a transaction on."""
+    return engine.connect().execution_options(**{_WRITES: HANDS_OFF})
+
+
+class OwnTransaction:
+    """A write transaction of statements of our own: a third of what SQLAlchemy's costs."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+
+    def commit(self) -> None:
+        """Make it durable."""
+        self._cursor.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo it."""
+        self._cursor.execute("ROLLBACK")
+
+
 def on_begin(engine: sa.Engine, *, write: str, read: str) -> sa.Engine:
     """Send one of these statements first in every transaction; the same engine."""
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql(write if writes else read)
+        if writes is not HANDS_OFF:
+            connection.exec_driver_sql(write if writes else read)
 
     return engine
 

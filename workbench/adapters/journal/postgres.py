@@ -6,10 +6,12 @@ it, so every writer reads a head that nobody else can move on: the chain stays o
 
 from __future__ import annotations
 
+from typing import Any
+
 import psycopg
 import sqlalchemy as sa
 
-from workbench.adapters.journal.engine import Database, on_begin, writing
+from workbench.adapters.journal.engine import Database, driver_connection, on_begin, writing
 from workbench.errors import UsageError
 
 LOCK_TIMEOUT_S = 10.0
@@ -24,6 +26,7 @@ _SECRET_OPTIONS = frozenset({"password", "passfile", "sslpassword"})
 class PostgresDatabase(Database):
     """The database of a URL such as "postgresql+psycopg://desk@host/workbench"."""
 
+    begin = ("BEGIN", _LOCK)
     driver_errors = (psycopg.Error,)
     integrity_errors = (psycopg.IntegrityError, sa.exc.IntegrityError)
     _damage = ("invalid page", "could not read block", "checksum")
@@ -93,6 +96,16 @@ class PostgresDatabase(Database):
     def lost(self, error: BaseException) -> bool:
         """Whether the connection broke; nearly every operational error of the driver means that."""
         return super().lost(error) or isinstance(error, psycopg.OperationalError)
+
+    def own_transactions(self, connection: sa.Connection) -> Any:
+        """The connection of psycopg, told to begin nothing by itself."""
+        driver = driver_connection(connection)
+        driver.autocommit = True
+        return driver
+
+    def usable(self, driver: Any) -> bool:
+        """Whether psycopg has not seen the connection break."""
+        return not driver.closed
 
     def back_up(self, engine: sa.Engine, version: int) -> str:
         """Copy every table into the schema workbench_backup_vN of the same database."""

@@ -32,10 +32,14 @@ class Statement:
 
     def run_many(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> int:
         """Execute once for each row, as one call of the driver; the number of rows it touched."""
+        return self.run_tuples(cursor, list(map(self._shape, rows)))
+
+    def run_tuples(self, cursor: Any, rows: Sequence[tuple[Any, ...]]) -> int:
+        """As `run_many`, for rows whose values are in the order of the statement already."""
         if len(rows) == 1:
-            cursor.execute(self.text, self._shape(rows[0]))
+            cursor.execute(self.text, rows[0])
         else:
-            cursor.executemany(self.text, list(map(self._shape, rows)))
+            cursor.executemany(self.text, rows)
         return int(cursor.rowcount)
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from workbench.adapters.journal.engine import Database, on_begin
+from workbench.adapters.journal.engine import Database, driver_connection, on_begin
 from workbench.errors import UsageError
 
 BUSY_TIMEOUT_S = 10.0
@@ -23,6 +24,7 @@ BUSY_TIMEOUT_S = 10.0
 class SqliteFile(Database):
     """The file of a URL such as "sqlite:///desk/journal.sqlite"."""
 
+    begin = ("BEGIN IMMEDIATE",)
     driver_errors = (sqlite3.Error,)
     integrity_errors = (sqlite3.IntegrityError, sa.exc.IntegrityError)
     _damage = ("malformed", "not a database", "could not decode")
@@ -73,7 +75,15 @@ class SqliteFile(Database):
             return connection
 
         engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.QueuePool)
-        return on_begin(engine, write="BEGIN IMMEDIATE", read="BEGIN")
+        return on_begin(engine, write=self.begin[0], read="BEGIN")
+
+    def own_transactions(self, connection: sa.Connection) -> Any:
+        """The connection of sqlite3, which begins nothing by itself as it is."""
+        return driver_connection(connection)
+
+    def usable(self, driver: Any) -> bool:
+        """True: a file does not go away."""
+        return True
 
     def back_up(self, engine: sa.Engine, version: int) -> str:
         """Copy the file, with what its log holds, to FILE.backup-vN; an older copy is never replaced."""

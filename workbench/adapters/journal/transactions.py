@@ -6,11 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from workbench.adapters.journal.chain import START, Anchor, Mark
-from workbench.adapters.journal.engine import Database, driver_connection, writing
+from workbench.adapters.journal.engine import Database, OwnTransaction, hands_off, writing
 from workbench.adapters.journal.opening import (
     check_tail,
     create_schema,
@@ -28,12 +29,21 @@ _HEAD = """SELECT (SELECT value FROM meta WHERE name = 'schema_version'), seq, h
 FROM events ORDER BY seq DESC LIMIT 1"""
 
 
+@dataclass(frozen=True)
+class Writer:
+    """The one connection that writes, the driver's own below it, and the cursor that is used again."""
+
+    connection: sa.Connection
+    driver: Any
+    cursor: Any
+
+
 @dataclass
 class Unit:
     """One write transaction: its connection, a cursor of the driver, its rows, and the head in it."""
 
     connection: sa.Connection
-    cursor: object
+    cursor: Any
     rows: RowWriter
     head: Mark
 
@@ -51,7 +61,7 @@ class Transactions:
         self.anchor = anchor
         self._read_only = read_only
         self._lock = threading.RLock()
-        self._writer: sa.Connection | None = None
+        self._writer: Writer | None = None
         self._known = START
         self._anchored = START
         self.backup = ""
@@ -94,11 +104,10 @@ class Transactions:
             if self._anchored != self._known:
                 self._follow(self._known)
             try:
-                connection, transaction = self._begin()
+                writer, transaction = self._begin()
                 try:
-                    cursor = driver_connection(connection).cursor()
-                    rows = RowWriter(cursor, self.statements)
-                    unit = Unit(connection, cursor, rows, self._head(connection, cursor))
+                    rows = RowWriter(writer.cursor, self.statements)
+                    unit = Unit(writer.connection, writer.cursor, rows, self._head(writer))
                     yield unit
                     rows.flush()
                 except BaseException:
@@ -125,25 +134,32 @@ class Transactions:
 
     # --- inside -------------------------------------------------------------------------------------
 
-    def _begin(self) -> tuple[sa.Connection, sa.RootTransaction]:
+    def _begin(self) -> tuple[Writer, OwnTransaction]:
         """A connection with a transaction; one that broke while it was idle is replaced once."""
         fresh = self._writer is None
-        connection = self._writer = self._writer or writing(self._engine)
+        writer = self._writer = self._writer or self._connect()
         try:
-            return connection, connection.begin()
-        except sa.exc.DBAPIError as error:
-            if fresh or not error.connection_invalidated:
+            for statement in self.database.begin:
+                writer.cursor.execute(statement)
+            return writer, OwnTransaction(writer.cursor)
+        except self.database.driver_errors:
+            if fresh or self.database.usable(writer.driver):
                 raise
         self._drop_writer()
         return self._begin()
 
-    def _undo(self, transaction: sa.RootTransaction) -> None:
+    def _connect(self) -> Writer:
+        connection = hands_off(self._engine)
+        driver = self.database.own_transactions(connection)
+        return Writer(connection, driver, driver.cursor())
+
+    def _undo(self, transaction: OwnTransaction) -> None:
         try:
             transaction.rollback()
         except self._errors:
             self._drop_writer()  # the database undoes it when the connection ends
 
-    def _commit(self, transaction: sa.RootTransaction, head: Mark) -> None:
+    def _commit(self, transaction: OwnTransaction, head: Mark) -> None:
         try:
             transaction.commit()
         except self._errors as error:
@@ -169,9 +185,11 @@ class Transactions:
         self.anchor.advance(mark)
         self._anchored = mark
 
-    def _head(self, connection: sa.Connection, cursor: object) -> Mark:
+    def _head(self, writer: Writer) -> Mark:
         """The head, which other processes may have moved on but nobody may have moved back."""
-        found = cursor.execute(_HEAD) and cursor.fetchone()  # type: ignore[attr-defined]
+        writer.cursor.execute(_HEAD)
+        found = writer.cursor.fetchone()
+        connection = writer.connection
         known = self._known
         if found is not None and found[0] == str(SCHEMA_VERSION) and found[2] == known.hash:
             return known if found[1] == known.seq else Mark(found[1], found[2])
@@ -185,7 +203,7 @@ class Transactions:
     def _drop_writer(self) -> None:
         """Forget the writing connection, whatever state it is in."""
         if self._writer is not None:
-            writer, self._writer = self._writer, None
+            writer, self._writer = self._writer.connection, None
             writer.invalidate()
             writer.close()
 
