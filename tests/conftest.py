@@ -7,8 +7,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +18,9 @@ from workbench.kernel_cache import name_kernel_cache
 name_kernel_cache()
 
 from workbench.config import Settings, load_settings  # noqa: E402
+
+if TYPE_CHECKING:
+    from places import Place, PostgresForTests
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
@@ -39,6 +43,27 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             make_desk(partial)
             partial.rename(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresForTests]:
+    """A real PostgreSQL server, started when the first test asks for it."""
+    from places import PostgresForTests
+
+    server = PostgresForTests()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty database of each kind, to open a journal in."""
+    from places import file_place
+
+    if request.param == "sqlite":
+        return file_place(tmp_path)
+    server: PostgresForTests = request.getfixturevalue("postgres")
+    return server.new_place()
 
 
 @pytest.fixture

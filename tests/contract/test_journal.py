@@ -1,4 +1,4 @@
-"""What every journal owes its callers, on a real database file."""
+"""What every journal owes its callers, on a real database file and on a real PostgreSQL server."""
 
 import multiprocessing
 import resource
@@ -8,9 +8,13 @@ import sys
 import threading
 from pathlib import Path
 
+import journals
 import pytest
+from journals import CONFIG_HASH, KEY, SECOND, Desk, alert, texts
+from places import Place
 
 from workbench.adapters.journal import JournalDatabase
+from workbench.adapters.journal.schema import SCHEMA_VERSION
 from workbench.core.ports import Event
 from workbench.errors import (
     ConfigError,
@@ -23,65 +27,20 @@ from workbench.errors import (
     WorkbenchError,
 )
 
-KEY = b"the anchor key of a desk under test"
-CONFIG_HASH = "c" * 64
-SECOND = 1_000_000_000
-
-
-class Wall:
-    """A wall clock that stands until it is moved."""
-
-    def __init__(self):
-        self.at_ns = 1_700_000_000 * SECOND
-
-    def __call__(self):
-        return self.at_ns
-
-
-class Desk:
-    """A folder with a journal and its anchor."""
-
-    def __init__(self, folder: Path):
-        self.file = folder / "journal.sqlite"
-        self.anchor = folder / "outside" / "journal.anchor"
-        self.wall = Wall()
-        self._opened = []
-
-    def open(self, *, key=KEY, config_hash=CONFIG_HASH, read_only=False) -> JournalDatabase:
-        journal = JournalDatabase(
-            f"sqlite:///{self.file}", anchor_path=self.anchor, anchor_key=key, config_hash=config_hash,
-            wall_ns=self.wall, read_only=read_only,
-        )  # fmt: skip
-        self._opened.append(journal)
-        return journal
-
-    def raw(self, *statements):
-        """What somebody with the file and no manners can do."""
-        connection = sqlite3.connect(self.file, isolation_level=None)
-        try:
-            for statement in statements:
-                connection.execute(statement)
-        finally:
-            connection.close()
-
-    def close(self):
-        for journal in self._opened:
-            journal.close()
-
 
 @pytest.fixture
-def desk(tmp_path):
-    desk = Desk(tmp_path)
+def desk(tmp_path, place):
+    desk = Desk(tmp_path, place)
     yield desk
     desk.close()
 
 
-def alert(text="x", account="demo"):
-    return Event("alert.raised", {"account": account, "code": "TEST", "text": text, "at_ns": 1})
-
-
-def texts(journal):
-    return [row["text"] for row in journal.rows("alerts")]
+@pytest.fixture
+def file_desk(tmp_path):
+    """A desk whose journal is a file, for what only files do."""
+    desk = Desk(tmp_path)
+    yield desk
+    desk.close()
 
 
 # --- append and read ----------------------------------------------------------------------------------
@@ -130,6 +89,7 @@ def test_the_recorded_payload_does_not_follow_later_changes_of_the_callers_dict(
         ({"text": {1: "x"}}, TypeError, "key 1"),
         ({"text": b"x"}, TypeError, "bytes"),
         ({"at_ns": 2**63}, OverflowError, "at_ns"),
+        ({"text": "a\0b"}, UsageError, "alert.raised.text holds a NUL"),
         ({"at_ns": True}, UsageError, "at_ns is bool, expected int"),
         ({"at_ns": None}, UsageError, "lacks the field 'at_ns'"),
         ({"cod": "x"}, UsageError, "no field 'cod'; the nearest is 'code'"),
@@ -180,14 +140,14 @@ def test_the_configuration_is_recorded_once(desk):
     assert journal.rows("configs")[0]["config"] == '{"gain":0.5,"mode":"replay"}'
 
 
-def test_durability_settings_hold_on_the_connection_that_writes(desk):
-    journal = desk.open()
+def test_durability_settings_hold_on_the_connection_that_writes(file_desk):
+    journal = file_desk.open()
     with journal._transactions.writing() as unit:
         setting = {
             name: unit.connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         }
-        other = sqlite3.connect(desk.file, timeout=0, isolation_level=None)
+        other = sqlite3.connect(file_desk.file, timeout=0, isolation_level=None)
         with pytest.raises(
             sqlite3.OperationalError, match="locked"
         ):  # BEGIN IMMEDIATE: locked before any write
@@ -222,21 +182,26 @@ def test_a_reader_sees_later_commits_of_a_writer(desk):
     assert texts(reader) == ["later"]
 
 
-def test_reading_a_journal_that_is_not_there_creates_nothing(desk):
+def test_reading_a_journal_that_is_not_there_creates_nothing(file_desk):
     with pytest.raises(Refused, match="no journal at"):
-        desk.open(read_only=True)
-    assert not desk.file.exists()
-    assert not desk.anchor.exists()
+        file_desk.open(read_only=True)
+    assert not file_desk.file.exists()
+    assert not file_desk.anchor.exists()
 
 
 def test_writing_needs_the_anchor_key(desk):
     with pytest.raises(ConfigError, match="anchor key"):
         desk.open(key=None)
-    assert not desk.file.exists()
+    with pytest.raises(Refused, match="no journal at"):
+        desk.open(read_only=True)
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql://host/x", "journal.sqlite"])
-def test_a_url_that_is_no_sqlite_file_is_refused(tmp_path, url):
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite://", "sqlite:///:memory:", "postgresql://host/x", "mysql://host/x", "postgresql+psycopg://host",
+     "journal.sqlite"],
+)  # fmt: skip
+def test_a_url_that_names_no_database_of_ours_is_refused(tmp_path, url):
     with pytest.raises(UsageError, match="URL"):
         JournalDatabase(url, anchor_path=tmp_path / "a", anchor_key=KEY, config_hash="", wall_ns=lambda: 0)
 
@@ -245,29 +210,34 @@ def test_a_journal_of_a_newer_schema_is_refused_and_both_versions_named(desk):
     desk.open().close()
     desk.raw("UPDATE meta SET value = '7' WHERE name = 'schema_version'")
     for read_only in (False, True):
-        with pytest.raises(Refused, match=r"version 7.*version 1") as caught:
+        with pytest.raises(Refused, match=rf"version 7.*version {SCHEMA_VERSION}") as caught:
             desk.open(read_only=read_only)
-        assert (caught.value.found, caught.value.known) == ("7", 1)
+        assert (caught.value.found, caught.value.known) == ("7", SCHEMA_VERSION)
 
 
 def test_a_database_that_is_no_journal_is_refused_untouched(desk):
-    desk.raw("CREATE TABLE precious (x)")
-    with pytest.raises(Refused, match="not a journal"):
-        desk.open()
-    connection = sqlite3.connect(desk.file)
-    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("precious",)]
-    connection.close()
+    desk.raw("CREATE TABLE precious (x INTEGER)")
+    for read_only in (False, True):
+        with pytest.raises(Refused, match="not a journal"):
+            desk.open(read_only=read_only)
+    tables = {
+        "sqlite": "SELECT name FROM sqlite_master",
+        "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
+    }
+    assert desk.raw(tables[desk.place.kind]) == [("precious",)]
 
 
-def test_a_file_that_is_no_database_is_named(desk):
-    desk.file.write_bytes(b"this is no database at all, but long enough to be read as a header" * 20)
+def test_a_file_that_is_no_database_is_named(file_desk):
+    file_desk.file.write_bytes(b"this is no database at all, but long enough to be read as a header" * 20)
     with pytest.raises(JournalCorrupt, match=r"journal\.sqlite is damaged"):
-        desk.open()
+        file_desk.open()
 
 
 def test_two_processes_open_a_new_journal_at_once_and_share_one_chain(desk):
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_write_alerts, args=(str(desk.file.parent), name, 20)) for name in "ab"]
+    writers = [
+        context.Process(target=_write_alerts, args=(desk.folder, desk.place.url, name, 20)) for name in "ab"
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -278,8 +248,8 @@ def test_two_processes_open_a_new_journal_at_once_and_share_one_chain(desk):
     assert journal.verify().ok
 
 
-def _write_alerts(folder: str, name: str, count: int) -> None:
-    journal = Desk(Path(folder)).open()
+def _write_alerts(folder: Path, url: str, name: str, count: int) -> None:
+    journal = Desk(folder, Place("", url)).open()
     for n in range(count):
         journal.commit([alert(f"{name}{n}")])
     journal.close()
@@ -384,8 +354,8 @@ def test_frequent_renewals_do_not_bloat_the_chain(desk):
 # --- failing storage -----------------------------------------------------------------------------------
 
 
-def test_a_full_database_keeps_nothing_of_the_commit_and_goes_on_later(desk):
-    journal = desk.open()
+def test_a_full_database_keeps_nothing_of_the_commit_and_goes_on_later(file_desk):
+    journal = file_desk.open()
     journal.commit([alert("kept")])
     before = journal.head()
     with journal._transactions.writing() as unit:
@@ -400,15 +370,15 @@ def test_a_full_database_keeps_nothing_of_the_commit_and_goes_on_later(desk):
     assert journal.verify().ok
 
 
-def test_a_disk_that_fills_in_a_commit_loses_only_what_was_not_acknowledged(desk):
+def test_a_disk_that_fills_in_a_commit_loses_only_what_was_not_acknowledged(file_desk):
     script = f"""
 import resource, signal, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(Path(journals.__file__).parent)!r})
 from pathlib import Path
-from test_journal import Desk, alert
+from journals import Desk, alert
 from workbench.errors import StorageFailed
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-journal = Desk(Path({str(desk.file.parent)!r})).open()
+journal = Desk(Path({str(file_desk.file.parent)!r})).open()
 journal.commit([alert("first")])
 resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
 for n in range(1000):
@@ -425,17 +395,17 @@ for n in range(1000):
     *acknowledged, last = done.stdout.splitlines()
     assert last.startswith("refused")
     assert acknowledged
-    journal = desk.open()
+    journal = file_desk.open()
     kept = [text.rstrip("z") for text in texts(journal)]
     assert kept == ["first", *acknowledged]
     assert journal.verify().ok
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
 
 
-def test_a_write_lock_that_is_never_given_back_is_named(desk, monkeypatch):
-    monkeypatch.setattr("workbench.adapters.journal.engine.BUSY_TIMEOUT_S", 0.05)
-    journal = desk.open()
-    other = sqlite3.connect(desk.file, isolation_level=None)
+def test_a_write_lock_that_is_never_given_back_is_named(file_desk, monkeypatch):
+    monkeypatch.setattr("workbench.adapters.journal.sqlite_file.BUSY_TIMEOUT_S", 0.05)
+    journal = file_desk.open()
+    other = sqlite3.connect(file_desk.file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StorageFailed, match="held by another writer"):
         journal.commit([alert("while locked")])
@@ -475,22 +445,20 @@ def written(desk):
     return desk
 
 
-def rehash(file: Path, first: int, last: int = 2**62) -> None:
+def rehash(place: Place, first: int, last: int = 2**62) -> None:
     """Make the chain consistent again from an event on, as somebody without the key can."""
     from workbench.adapters.journal.chain import GENESIS, event_hash
 
-    connection = sqlite3.connect(file, isolation_level=None)
-    row = connection.execute("SELECT hash FROM events WHERE seq = ?", (first - 1,)).fetchone()
-    previous = row[0] if row else GENESIS
-    rows = connection.execute(
-        "SELECT seq, at_ns, kind, payload, config_hash FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq",
-        (first, last),
-    ).fetchall()
+    before = place.raw(f"SELECT hash FROM events WHERE seq = {first - 1}")  # noqa: S608
+    previous = before[0][0] if before else GENESIS
+    rows = place.raw(
+        "SELECT seq, at_ns, kind, payload, config_hash FROM events "  # noqa: S608
+        f"WHERE seq BETWEEN {first} AND {last} ORDER BY seq"
+    )
     for seq, at_ns, kind, payload, config_hash in rows:
         digest = event_hash(seq, at_ns, kind, payload, config_hash, previous)
-        connection.execute("UPDATE events SET prev_hash=?, hash=? WHERE seq=?", (previous, digest, seq))
+        place.raw(f"UPDATE events SET prev_hash='{previous}', hash='{digest}' WHERE seq={seq}")  # noqa: S608
         previous = digest
-    connection.close()
 
 
 ALTER_SIX = "UPDATE events SET payload = replace(payload, 'alert 6', 'alert X') WHERE seq = 6"
@@ -503,7 +471,6 @@ ALTER_SIX = "UPDATE events SET payload = replace(payload, 'alert 6', 'alert X') 
         (["UPDATE events SET at_ns = at_ns + 1 WHERE seq = 3"], 3, "altered"),
         (["UPDATE events SET kind = 'model.staged' WHERE seq = 3"], 3, "altered"),
         (["UPDATE events SET config_hash = '' WHERE seq = 10"], 10, "altered"),
-        (["UPDATE events SET payload = CAST(x'ff00' AS TEXT) WHERE seq = 4"], 4, "cannot be read"),
         (["DELETE FROM events WHERE seq = 5"], 5, "missing"),
         (["DELETE FROM events WHERE seq = 1"], 1, "missing"),
         (["DELETE FROM events WHERE seq > 7"], 8, "anchor proves 10 events, 7 are present"),
@@ -526,9 +493,18 @@ def test_verify_names_the_first_bad_event(written, damage, seq, words):
         assert words in report.reason
 
 
+def test_bytes_that_are_no_text_are_found_in_a_file(file_desk):
+    journal = file_desk.open()
+    journal.commit([alert(str(n)) for n in range(5)])
+    file_desk.raw("UPDATE events SET payload = CAST(x'ff00' AS TEXT) WHERE seq = 4")
+    report = journal.verify()
+    assert (report.ok, report.first_bad_seq) == (False, 4)
+    assert "cannot be read" in report.reason
+
+
 def test_an_altered_event_with_a_new_hash_of_its_own_is_named_by_the_one_after_it(written):
     written.raw(ALTER_SIX)
-    rehash(written.file, 6, 6)
+    rehash(written.place, 6, 6)
     report = written.open(read_only=True).verify()
     assert (report.ok, report.first_bad_seq, report.events) == (False, 6, 5)
     assert "event 7 continues another one" in report.reason
@@ -537,7 +513,7 @@ def test_an_altered_event_with_a_new_hash_of_its_own_is_named_by_the_one_after_i
 @pytest.mark.parametrize("first", [6, 10])
 def test_a_rehashed_tail_does_not_match_the_anchor(written, first):
     written.raw(ALTER_SIX.replace("6", str(first)))
-    rehash(written.file, first)
+    rehash(written.place, first)
     report = written.open(read_only=True).verify()
     assert not report.ok
     assert report.first_bad_seq == max(first, 9)  # the two slots hold 9 and 10
@@ -557,11 +533,14 @@ def test_a_damaged_tail_is_refused_when_opened_to_write(written, damage):
     assert caught.value.next_step
 
 
-def test_a_missing_file_beside_an_anchor_is_a_loss_and_not_a_new_journal(written):
-    written.file.unlink()
-    with pytest.raises(JournalCorrupt, match="does not exist"):
+def test_a_missing_database_beside_an_anchor_is_a_loss_and_not_a_new_journal(written):
+    if written.file:
+        written.file.unlink()
+    else:
+        written.raw(f"DROP SCHEMA {written.place.schema} CASCADE", f"CREATE SCHEMA {written.place.schema}")
+    with pytest.raises(JournalCorrupt, match=r"does not exist|holds no table"):
         written.open()
-    assert not written.file.exists()
+    assert not (written.file and written.file.exists())
 
 
 def test_rows_taken_away_under_a_running_process_stop_it(desk):
@@ -649,18 +628,18 @@ def test_the_two_slots_take_turns(desk):
 
 
 @pytest.mark.parametrize("left", ["anchor only", "tables only", "first slot only", "nothing but the file"])
-def test_a_kill_while_a_new_journal_is_made_is_recovered(desk, left):
-    desk.open().close()
+def test_a_kill_while_a_new_journal_is_made_is_recovered(file_desk, left):
+    file_desk.open().close()
     if left == "anchor only":
-        desk.file.unlink()
+        file_desk.file.unlink()
     elif left == "tables only":
-        desk.anchor.write_bytes(b"")
+        file_desk.anchor.write_bytes(b"")
     elif left == "first slot only":
-        desk.anchor.write_bytes(desk.anchor.read_bytes()[:256])
+        file_desk.anchor.write_bytes(file_desk.anchor.read_bytes()[:256])
     else:
-        desk.anchor.unlink()
-        desk.file.write_bytes(b"")
-    journal = desk.open()
+        file_desk.anchor.unlink()
+        file_desk.file.write_bytes(b"")
+    journal = file_desk.open()
     journal.commit([alert()])
     assert journal.verify().ok
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from journals import NANO, changed, decision, fill, intended, intent, person, state
+from places import Place, file_place
 
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.journal.kinds import FIELDS
@@ -15,62 +17,18 @@ from workbench.core.orders import TERMINAL, TRANSITIONS, OrderState
 from workbench.core.ports import Event
 from workbench.errors import IllegalTransition, JournalConflict, UsageError, WorkbenchError
 
-NANO = 1_000_000_000
 
-
-def open_journal(folder: Path, at_ns=1_000) -> JournalDatabase:
+def open_journal(folder: Path, place: Place | None = None, at_ns=1_000) -> JournalDatabase:
     return JournalDatabase(
-        f"sqlite:///{folder / 'journal.sqlite'}", anchor_path=folder / "anchor", anchor_key=b"key",
+        (place or file_place(folder)).url, anchor_path=folder / "anchor", anchor_key=b"key",
         config_hash="c" * 64, wall_ns=lambda: at_ns,
     )  # fmt: skip
 
 
 @pytest.fixture
-def journal(tmp_path):
-    with open_journal(tmp_path) as journal:
+def journal(tmp_path, place):
+    with open_journal(tmp_path, place) as journal:
         yield journal
-
-
-def intent(number=1, **changes):
-    return {
-        "client_order_id": f"wb1-{number}", "account": "demo", "strategy": "trend", "session": "2013-02-01",
-        "scheduled_ns": 7, "symbol": "AAPL", "leg": "entry", "side": "buy", "quantity_nano": 10 * NANO,
-        "order_type": "limit", "limit_micro": 100_000_000, "reference_micro": 99_000_000,
-        "expected_cost_micro": 5, "parent_id": "", "decision_id": "d1", **changes,
-    }  # fmt: skip
-
-
-def intended(number=1, **changes):
-    return Event("order.intended", {**intent(number, **changes), "verdict": "allowed"})
-
-
-def changed(state, number=1, **changes):
-    return Event("order.changed", {"client_order_id": f"wb1-{number}", "state": state, "at_ns": 9, **changes})
-
-
-def fill(number=1, execution="x1", **changes):
-    postings = [
-        {"ledger_account": "securities:AAPL", "amount_micro": 500, "quantity_nano": NANO, "memo": ""},
-        {"ledger_account": "cash", "amount_micro": -500, "quantity_nano": 0, "memo": ""},
-    ]
-    payload = {
-        "execution_id": execution, "client_order_id": f"wb1-{number}", "account": "demo",
-        "session": "2013-02-01", "symbol": "AAPL", "side": "buy", "quantity_nano": NANO,
-        "price_micro": 500, "fee_micro": 0, "filled_at_ns": 10, "postings": postings, **changes,
-    }  # fmt: skip
-    return Event("fill.booked", payload)
-
-
-def state(word, epoch, person="", reason="because"):
-    return Event(
-        "state.changed",
-        {"account": "demo", "state": word, "epoch": epoch, "reason": reason, "cause": "test",
-         "person": person, "code_hash": "h"},
-    )  # fmt: skip
-
-
-def person(name="ann"):
-    return Event("person.added", {"person": name, "role": "operator", "passphrase_hash": ""})
 
 
 def refused(journal, event, words, kind=JournalConflict):
@@ -263,16 +221,6 @@ def test_lease_events_are_judged_like_any_other(journal):
 # --- records -------------------------------------------------------------------------------------------
 
 
-def decision(**changes):
-    payload = {
-        "decision_id": "d1", "account": "demo", "strategy": "trend", "session": "2013-02-01",
-        "scheduled_ns": 7, "snapshot_hash": "s", "model_id": "m", "cost_model_id": "c",
-        "bars_fingerprint": "b",
-        "rows": [{"symbol": "AAPL", "forecast_micro": None, "reason": "BAND"}], **changes,
-    }  # fmt: skip
-    return Event("decision.made", payload)
-
-
 def test_a_decision_time_is_decided_once(journal):
     journal.commit([decision()])
     assert journal.rows("decisions", scheduled_ns=7)[0]["rows"] == decision().payload["rows"]
@@ -306,7 +254,7 @@ def test_every_kind_that_is_declared_folds_and_every_projection_is_reached():
     from workbench.adapters.journal.projections import _FOLDS
 
     assert _FOLDS.keys() == FIELDS.keys()
-    assert len(PROJECTIONS) == 15
+    assert len(PROJECTIONS) == 16
 
 
 # --- random programs -----------------------------------------------------------------------------------
@@ -344,10 +292,22 @@ def all_rows(journal):
     return {name: journal.rows(name) for name in PROJECTIONS}
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def new_place(request):
+    """Makes an empty database of each kind for each program."""
+    if request.param == "sqlite":
+        return file_place
+    server = request.getfixturevalue("postgres")
+    return lambda folder: server.new_place()
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(STEPS, min_size=3, max_size=25))
-def test_after_any_program_live_projections_equal_a_rebuild_and_refusals_leave_no_trace(program):
-    with tempfile.TemporaryDirectory() as folder, open_journal(Path(folder)) as journal:
+def test_after_any_program_live_projections_equal_a_rebuild_and_refusals_leave_no_trace(new_place, program):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_journal(Path(folder), new_place(Path(folder))) as journal,
+    ):
         kept = 0
         for step in program:
             before = journal.head()
@@ -370,7 +330,7 @@ def test_after_any_program_live_projections_equal_a_rebuild_and_refusals_leave_n
 
 
 def test_any_altered_column_of_any_projection_is_found(tmp_path):
-    with open_journal(tmp_path) as journal:
+    with open_journal(tmp_path) as journal:  # one kind is enough: the comparison is the same code
         journal.commit([person(), decision(), intended(), changed("SENT"), fill(), state("ACTIVE", 1, "ann")])
         raw = sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)
         missed, tried = [], 0

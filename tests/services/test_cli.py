@@ -76,6 +76,9 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("reduce", *WHO)
     do("halt", *WHO)
     do("journal verify")
+    do("journal migrate")
+    do("journal export", "--to", str(folder / "exported"))
+    do("journal archive", "--before", SESSION, "--to", str(folder / "old.parquet"), *WHO)
     return folder, answers
 
 

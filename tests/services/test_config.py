@@ -224,6 +224,11 @@ BAD_FILE = [
     ({"venue.starting_cash_usd": 0}, "venue.starting_cash_usd", "greater than 0"),
     ({"venue.url": "http://venue.example"}, "venue.url", "https://"),
     ({"venue.url": "https://me:" + "hidden@venue.example"}, "venue.url", "a URL with credentials"),
+    ({"journal.url": "postgresql+psycopg://me:" + "hidden@db/x"}, "journal.url", "a URL with credentials"),
+    ({"journal.url": "postgresql+psycopg://db/x?password=" + "hidden"}, "journal.url", "a URL with a token"),
+    ({"journal.url": "postgresql://me@db/x"}, "journal.url", "must be"),
+    ({"journal.url": "sqlite:///journal.sqlite"}, "journal.url", "must be"),
+    ({"journal.url": "postgresql+psycopg://me@db"}, "journal.url", "must be"),
     ({"account": "https://x.example/?token=hidden"}, "account", "a URL with a token"),
     ({"secrets.venue_key": "hidden"}, "secrets.venue_key", "environment or the secrets folder only"),
     ({"model.train_first_session": "3 Jan 2005"}, "model.train_first_session", "is not a date"),
@@ -421,6 +426,10 @@ def test_secrets_come_from_the_folder_too_and_sources_must_agree(tmp_path: Path)
     [
         ("postgresql://me:" + "word@db/x", "credentials"),
         ("see https://user@host/ for it", "credentials"),
+        ("postgresql+psycopg://desk@db.example:5432/workbench", ""),
+        ("postgresql+psycopg://desk@db.example/workbench?password=" + "word", "token"),
+        ("postgresql+psycopg://desk:" + "word@db.example/workbench", "credentials"),
+        ("postgresql+psycopg://desk@me:" + "word@db.example/workbench", "credentials"),
         ("https://x.example/?a=1&API_KEY=2", "token"),
         ("https://x.example/#?token=2", ""),
         ("https://hooks.slack.com/" + "services/T0", "webhook"),
@@ -487,6 +496,7 @@ VALUES = st.fixed_dictionaries(
         "session.decision_times": st.lists(
             st.sampled_from(["open-15m", "open", "open+30m", "close-10m", "close"]), min_size=1, unique=True
         ),
+        "journal.url": st.sampled_from(["", "postgresql+psycopg://desk@db.example/workbench"]),
         "venue.url": st.sampled_from(["https://paper-api.alpaca.markets", "http://127.0.0.1:8080"]),
         "approvals.required": st.booleans(),
     },
@@ -515,7 +525,9 @@ def canonical(values: dict[str, Any]) -> dict[str, Any]:
     """What the values mean: lists of symbols and times have no order, an absent key has its default."""
     full = {key: leaf.default for key, leaf in leaves().items()} | values
     return {
-        key: frozenset(value) if isinstance(value, (list, tuple)) else value for key, value in full.items()
+        key: frozenset(value) if isinstance(value, (list, tuple)) else value
+        for key, value in full.items()
+        if key not in LOCATION_KEYS
     }
 
 

@@ -13,11 +13,10 @@ import numpy as np
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.bars import IngestReport
-from workbench.adapters.journal import VerifyReport
 from workbench.adapters.process_lock import process_lock
 from workbench.bootstrap.desk import Desk, create_journal, open_journal
 from workbench.bootstrap.resources import present_code_hash, sample_folder
-from workbench.bootstrap.trading import Account, open_account, require_whole
+from workbench.bootstrap.trading import Account, open_account
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core import costs
 from workbench.core.features import features_hash, registered_features, select_features
@@ -97,15 +96,6 @@ def halt(settings: Settings, *, person: str, reason: str) -> None:
     ArmedFileOnDisk(Desk(settings).paths.armed).remove()
     with supervision_of(settings) as supervision:
         supervision.halt(reason, cause="person", person=person)
-
-
-def verify_journal(settings: Settings) -> VerifyReport:
-    """Walk the whole journal: chain, anchor, projections; raises JournalCorrupt naming the first bad row."""
-    journal = open_journal(settings, read_only=True, with_key=True)
-    try:
-        return require_whole(journal)
-    finally:
-        journal.close()
 
 
 def list_features(settings: Settings) -> list[dict[str, str | int | bool]]:

@@ -103,7 +103,7 @@ class Desk:
     @property
     def initialised(self) -> bool:
         """Whether the desk has a journal yet."""
-        return self.paths.journal.exists()
+        return has_journal(self.settings)
 
     @cached_property
     def calendar(self) -> ExchangeCalendar:
@@ -167,6 +167,12 @@ def open_workbench(settings: Settings) -> Desk:
     return Desk(settings)
 
 
+def has_journal(settings: Settings) -> bool:
+    """Whether the desk has a journal: its file, or for one on a server the anchor that every journal has."""
+    paths = DeskPaths(settings.desk_path)
+    return paths.anchor.exists() if settings.journal.url else paths.journal.exists()
+
+
 def open_journal(settings: Settings, *, read_only: bool, with_key: bool = False) -> JournalDatabase:
     """The desk's journal; a read-only handle needs the anchor's key only to check its signature.
 
@@ -178,7 +184,7 @@ def open_journal(settings: Settings, *, read_only: bool, with_key: bool = False)
         The journal's end does not agree with its anchor.
     """
     paths = DeskPaths(settings.desk_path)
-    if not paths.journal.exists():
+    if not has_journal(settings):
         raise ConfigError(
             f"there is no desk at {paths.root}",
             next_step="workbench init, or workbench demo for one with history",
@@ -193,7 +199,7 @@ def create_journal(settings: Settings) -> JournalDatabase:
     paths = DeskPaths(settings.desk_path)
     try:
         paths.root.mkdir(parents=True, exist_ok=True)
-        if not paths.anchor_key.exists() and not paths.journal.exists():
+        if not paths.anchor_key.exists() and not has_journal(settings):
             descriptor = os.open(paths.anchor_key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(secrets.token_bytes(32))
@@ -210,11 +216,12 @@ def create_journal(settings: Settings) -> JournalDatabase:
 
 def _journal(settings: Settings, paths: DeskPaths, key: bytes | None, *, read_only: bool) -> JournalDatabase:
     return JournalDatabase(
-        f"sqlite:///{paths.journal}",
+        settings.journal.url or f"sqlite:///{paths.journal}",
         anchor_path=paths.anchor,
         anchor_key=key,
         config_hash=settings.config_hash,
         wall_ns=time.time_ns,
+        password=password.reveal() if (password := settings.secrets.journal_password) else None,
         read_only=read_only,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -197,9 +197,9 @@ def load_strategy(account: Account, *, session: str, now_ns: int) -> Strategy:
     )
 
 
-def require_whole(journal: JournalDatabase) -> VerifyReport:
+def require_whole(journal: JournalDatabase, *, archives: Sequence[Path] = ()) -> VerifyReport:
     """Walk the whole journal before it is trusted with orders: chain, anchor and projections."""
-    report = journal.verify()
+    report = journal.verify(archives)
     if not report.ok:
         raise JournalCorrupt(
             f"the journal is damaged: {report.reason}",

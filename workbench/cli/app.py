@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from workbench.cli import data, desk, jobs, models, people, settings
+from workbench.cli import data, desk, jobs, journal, models, people, settings
 from workbench.cli.console import fail
 from workbench.cli.payloads import KEYS
 from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError
@@ -32,9 +32,9 @@ def build() -> Any:
     )
     for module in (desk, models):
         module.register(app)
-    for name, module in (("config", settings), ("people", people), ("data", data), ("jobs", jobs)):
+    groups = {"config": settings, "people": people, "data": data, "jobs": jobs, "journal": journal}
+    for name, module in groups.items():
         app.add_typer(module.app, name=name)
-    app.add_typer(desk.journal_app, name="journal")
     app.command("demo")(jobs.demo)
     tree = typer.main.get_command(app)
     for path, command in commands(tree):

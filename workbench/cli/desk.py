@@ -1,4 +1,4 @@
-"""Commands of the person who supervises: init, status, adopt, resume, reduce, halt, reconcile, verify."""
+"""Commands of the person who supervises: init, status, adopt, resume, reduce, halt, reconcile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason
 from workbench.config import load_settings
 from workbench.errors import Refused
 
-journal_app = typer.Typer(no_args_is_help=True, help="Look after the journal.")
 AsOf = Annotated[str, typer.Option("--as-of", help="The embedded account opens at this session's close.")]
 
 
@@ -107,11 +106,3 @@ def reconcile(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     emit({"clean": not breaks, "breaks": listed}, as_json, text)
     if breaks:
         raise typer.Exit(Refused.exit_code)
-
-
-@journal_app.command("verify")
-def verify(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Prove the whole hash chain, its anchor and the projections; names the first altered row."""
-    report = admin.verify_journal(load_settings(str(config)))
-    text = f"{report.events:,} events: chain, anchor and projections agree"
-    emit(dataclasses.asdict(report), as_json, lambda out: out.print(text))

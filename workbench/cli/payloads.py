@@ -136,10 +136,26 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     "jobs history": {"runs": "run_id, status, exit_code, reason and notebook of each attempt"},
     "journal verify": {
         "ok": "true; a journal that is not whole is an error",
-        "events": "events that were proved",
+        "events": "events of the living journal that were proved",
         "first_bad_seq": "null",
         "reason": "empty",
         "anchored": "true when the anchor's signature was checked",
+        "archived": "events that were moved to archive files before the first living one",
+        "archives_proved": "true when files were named and prove all of these",
+    },
+    "journal migrate": {
+        "version": "version of the journal's tables",
+        "backup": "where the copy of the older journal is; empty when it was not older",
+    },
+    "journal export": {"folder": "where the files are", "rows": "rows of each file"},
+    "journal archive": {
+        "file": "the archive",
+        "first_seq": "first event in it",
+        "last_seq": "last event in it",
+        "last_hash": "hash of that event, which the living chain continues",
+        "before_session": "first session that stays",
+        "base_hash": "hash of the projections kept at that place",
+        "file_hash": "sha256 of the file",
     },
 }
 

@@ -109,12 +109,26 @@ def _url(value: str) -> str:
     return "must start with https:// (http:// only for the loopback address)"
 
 
+def _journal_url(value: str) -> str:
+    """A database server; a password in the URL is refused before, as in every value."""
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme != "postgresql+psycopg" or not parts.path.strip("/"):
+        return 'must be "" or postgresql+psycopg://USER@HOST:PORT/DATABASE'
+    return ""
+
+
 _SINGLE: Mapping[str, Callable[[Any], str]] = {
     "account": _name,
     "strategy": _name,
     "universe": _universe,
     "seed": _seed,
     "desk.path": _path,
+    "journal.url": _journal_url,
     "session.decision_times": _times,
     "session.reconcile_until": _reconcile_until,
     "session.stage_budget_ms": _positive,

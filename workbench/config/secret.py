@@ -18,6 +18,8 @@ _QUERY_NAMES = frozenset(
      "sig", "signature"}
 )  # fmt: skip
 _USER_INFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#]*@", re.IGNORECASE)
+#: The user of a database, without a password, is no secret.
+_DATABASE_USER = re.compile(r"postgresql(?:\+[a-z0-9]+)?://[^:/\s?#@]*@", re.IGNORECASE)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 _WEBHOOK = re.compile(
     r"hooks\.slack\.com/|/api/webhooks/|webhook\.office\.com/|api\.telegram\.org/bot", re.IGNORECASE
@@ -96,7 +98,7 @@ def secret_in(text: str) -> str:
 
     Credentials in a URL, tokens in its query, webhook addresses, and keys of well-known shapes.
     """
-    if _USER_INFO.search(text):
+    if any(not _DATABASE_USER.fullmatch(found) for found in _USER_INFO.findall(text)):
         return "a URL with credentials"
     if _WEBHOOK.search(text):
         return "a webhook address"

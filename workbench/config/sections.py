@@ -60,6 +60,20 @@ class DeskSettings:
 
 
 @dataclass(frozen=True)
+class JournalSettings:
+    """Where the journal is kept.
+
+    Attributes
+    ----------
+    url : str
+        "" = a SQLite file in the desk's folder; else postgresql+psycopg://USER@HOST:PORT/DATABASE, never
+        with a password. Not part of the config hash.
+    """
+
+    url: str = ""
+
+
+@dataclass(frozen=True)
 class SessionSettings:
     """When the desk decides and how long it may take.
 
@@ -170,8 +184,11 @@ class Secrets:
         Secret that belongs to the key id.
     anchor_key : Secret
         Key of the journal's anchor; when absent the desk keeps its own in a file of mode 0600.
+    journal_password : Secret
+        Password of the user that journal.url names.
     """
 
     venue_key: Secret | None = None
     venue_secret: Secret | None = None
     anchor_key: Secret | None = None
+    journal_password: Secret | None = None

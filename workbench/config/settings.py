@@ -15,6 +15,7 @@ from workbench.config.secret import shown
 from workbench.config.sections import (
     ApprovalsSettings,
     DeskSettings,
+    JournalSettings,
     LeaseSettings,
     ModelSettings,
     Secrets,
@@ -30,7 +31,7 @@ from workbench.core.pretrade import Limits
 from workbench.core.types import Mode
 
 #: Keys that say where things are, not what the desk does: the same desk moved is the same desk.
-LOCATION_KEYS = frozenset({"desk.path"})
+LOCATION_KEYS = frozenset({"desk.path", "journal.url"})
 _NOT_SETTINGS = frozenset({"secrets", "sources", "folder", "file"})
 _REQUIRED: Any = dataclasses.MISSING
 
@@ -51,7 +52,7 @@ class Settings:
         Symbols the desk may trade; sorted, unique, opaque, not empty.
     seed : int
         Seed of everything that draws random numbers.
-    desk, session, venue, approvals, model, lease, supervision : dataclasses
+    desk, journal, session, venue, approvals, model, lease, supervision : dataclasses
         The sections of `workbench.config.sections`.
     limits, policy, prior_cost, fees, fills : dataclasses
         Parameters of the kernels, exactly as they are called with them.
@@ -71,6 +72,7 @@ class Settings:
     universe: tuple[str, ...]
     seed: int
     desk: DeskSettings
+    journal: JournalSettings
     session: SessionSettings
     venue: VenueSettings
     approvals: ApprovalsSettings

@@ -65,6 +65,8 @@ class Anchor:
         self.path = path
         self._key = key
         self._descriptor = -1
+        #: What the file held last, which of its slots is the best, and that slot's sequence number.
+        self._seen: tuple[bytes, int, int] = (b"", 0, -1)
 
     def open_for_writing(self) -> None:
         """Open the file, creating an empty one; `initialise` gives an empty one its content."""
@@ -115,10 +117,17 @@ class Anchor:
         """
         try:
             with self.locked():
-                slots = self._slots(self._read_open())
-                best = max(range(2), key=lambda number: _seq_of(slots[number]))
-                if _seq_of(slots[best]) < mark.seq:
-                    self._write_slot(1 - best, mark)
+                content = self._read_open()
+                if content != self._seen[0]:  # another process wrote, or this one has not yet
+                    slots = self._slots(content)
+                    best = max(range(2), key=lambda number: _seq_of(slots[number]))
+                    self._seen = (content, best, _seq_of(slots[best]))
+                _, best, seq = self._seen
+                if seq < mark.seq:
+                    written = self._write_slot(1 - best, mark)
+                    halves = [content[:SLOT_BYTES], content[SLOT_BYTES:]]
+                    halves[1 - best] = written
+                    self._seen = (b"".join(halves), 1 - best, mark.seq)
         except OSError as error:
             raise StorageFailed(
                 f"anchor {self.path} cannot be written: {error.strerror or error}",
@@ -158,12 +167,13 @@ class Anchor:
     def _slots(self, content: bytes) -> list[Mark | None]:
         return [self._decode(content[at : at + SLOT_BYTES]) for at in (0, SLOT_BYTES)]
 
-    def _write_slot(self, number: int, mark: Mark) -> None:
+    def _write_slot(self, number: int, mark: Mark) -> bytes:
         body = b"%s %020d %s" % (_MAGIC, mark.seq, mark.hash.encode())
         slot = (body + b" " + self._sign(body) + b"\n").ljust(SLOT_BYTES)
         written = os.pwrite(self._descriptor, slot, number * SLOT_BYTES)
         if written != SLOT_BYTES:
             raise OSError(f"only {written} of {SLOT_BYTES} bytes were written")
+        return slot
 
     def _sign(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256").hex().encode()

@@ -11,12 +11,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from workbench.adapters.journal.chain import START, Anchor, Mark, event_hash
-from workbench.adapters.journal.engine import database_file
+from workbench.adapters.journal.archive import Archived, cut, prove_archives, write_archive
+from workbench.adapters.journal.chain import Anchor, Mark, event_hash
+from workbench.adapters.journal.engine import database_of
 from workbench.adapters.journal.kinds import check_event
+from workbench.adapters.journal.parquet import export
 from workbench.adapters.journal.projections import fold
 from workbench.adapters.journal.rowstore import RowWriter
-from workbench.adapters.journal.schema import PROJECTION_TABLES, PROJECTIONS, metadata
+from workbench.adapters.journal.schema import PROJECTION_TABLES, PROJECTIONS, SCHEMA_VERSION, metadata
 from workbench.adapters.journal.schema import events as events_table
 from workbench.adapters.journal.transactions import Transactions, Unit
 from workbench.adapters.journal.verify import (
@@ -26,6 +28,7 @@ from workbench.adapters.journal.verify import (
     head_of,
     read_events,
     refold,
+    start_of,
 )
 from workbench.core.canonical import canonical_json
 from workbench.core.ports import Event, Lease, RecordedEvent
@@ -40,7 +43,9 @@ class JournalDatabase:
     Parameters
     ----------
     url : str
-        "sqlite:///PATH". The file is created when it does not exist.
+        "sqlite:///PATH", a file that is created when it does not exist, or
+        "postgresql+psycopg://USER@HOST:PORT/DATABASE", a database that exists; its tables are created in
+        the first schema of the search path. Never with a password in it.
     anchor_path : Path
         File outside the database that proves how far the chain has come.
     anchor_key : bytes or None
@@ -49,6 +54,8 @@ class JournalDatabase:
         Hash of the effective configuration; recorded in every event.
     wall_ns : callable
         Wall-clock time, UTC nanoseconds: stamps events and judges leases.
+    password : str, optional
+        Of the PostgreSQL user.
     read_only : bool, default False
         Open the file without the right to write; every write is Refused.
 
@@ -57,7 +64,8 @@ class JournalDatabase:
     JournalCorrupt
         The tail was altered, cut or re-hashed, or the anchor is missing.
     Refused
-        The journal was written by another version of its schema.
+        The journal was written by a newer version of its schema, or by an older one and is opened
+        read-only; opened to write an older one is backed up and migrated.
     StorageFailed
         The file cannot be opened or written.
     """
@@ -70,6 +78,7 @@ class JournalDatabase:
         anchor_key: bytes | None,
         config_hash: str,
         wall_ns: Callable[[], int],
+        password: str | None = None,
         read_only: bool = False,
     ) -> None:
         if "\n" in config_hash:
@@ -79,13 +88,24 @@ class JournalDatabase:
                 "the journal's anchor key is missing",
                 next_step="set the anchor key secret; only reading works without it",
             )
-        self.path = database_file(url)
+        database = database_of(url, password)
+        self.name = database.name
         self.read_only = read_only
         self._config_hash = config_hash
         self._wall_ns = wall_ns
         self._authenticated = bool(anchor_key)
         self._anchor = Anchor(Path(anchor_path), anchor_key or b"")
-        self._transactions = Transactions(self.path, self._anchor, read_only=read_only)
+        self._transactions = Transactions(database, self._anchor, read_only=read_only)
+
+    @property
+    def schema_version(self) -> int:
+        """Version of the tables that this code reads and writes."""
+        return SCHEMA_VERSION
+
+    @property
+    def backup(self) -> str:
+        """Where the copy is that was made because this opening migrated an older journal; "" = it did not."""
+        return self._transactions.backup
 
     # --- writing ------------------------------------------------------------------------------------
 
@@ -181,7 +201,7 @@ class JournalDatabase:
             check_marks(connection, self._anchor.marks())
             metadata.drop_all(connection, tables=PROJECTION_TABLES)
             metadata.create_all(connection, tables=PROJECTION_TABLES)
-            return refold(connection, read_events(connection, START), self._transactions.statements)
+            return refold(connection, self._transactions.statements)
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -232,13 +252,55 @@ class JournalDatabase:
             mark = head_of(connection)
         return mark.seq, mark.hash
 
-    def verify(self) -> VerifyReport:
-        """Walk the whole journal: chain, anchor, projections. What is wrong is a value, not an error."""
-        count = 0
+    def export(self, folder: Path) -> dict[str, int]:
+        """Write events and projections to FOLDER/NAME.parquet, one consistent state; rows of each.
+
+        Nested values are canonical JSON text.
+
+        Raises
+        ------
+        Refused
+            The folder is not empty.
+        """
+        with self._transactions.reading() as connection:
+            return export(connection, folder)
+
+    def archive(self, before_session: str, path: Path, *, person: str, reason: str) -> Archived:
+        """Move the events before a session to a file; the chain goes on and the projections stay.
+
+        See `workbench.adapters.journal.archive`. Events that were moved are no longer among `events`.
+
+        Raises
+        ------
+        Refused
+            There is nothing to move, or the file exists.
+        JournalCorrupt
+            The chain is broken; nothing was changed.
+        """
+        if self.read_only:
+            raise self._transactions.database.read_only_refusal()
+        with self._transactions.reading() as connection:
+            archived, rows = write_archive(connection, before_session, path)
+        with self._transactions.writing() as unit:
+            cut(unit.connection, archived, rows)
+            self._append(unit, [("journal.archived", archived.payload(person, reason))])
+        return archived
+
+    def verify(self, archives: Sequence[Path] = ()) -> VerifyReport:
+        """Walk the whole journal: chain, anchor, projections. What is wrong is a value, not an error.
+
+        Parameters
+        ----------
+        archives : sequence of Path
+            All files that `archive` wrote, oldest first, to prove them too. Without them the proof starts
+            at the projections that were kept when the last one was written.
+        """
+        count = first = 0
         try:
             marks = self._marks_before_reading()
             with self._transactions.reading() as connection:
-                for event in read_events(connection, START):
+                count = first = start_of(connection).seq
+                for event in read_events(connection, start_of(connection)):
                     count = event.seq
                 if isinstance(marks, JournalCorrupt):
                     if count:
@@ -246,13 +308,16 @@ class JournalDatabase:
                 else:
                     check_marks(connection, marks)
                 compare_with_rebuild(connection)
+                if archives:
+                    prove_archives(connection, archives)
         except JournalCorrupt as error:
             seq = error.facts.get("seq")
             reason = f"event {seq} {error.facts['reason']}" if isinstance(seq, int) else error.message
             first_bad_seq = seq if isinstance(seq, int) else None
             proved = count if first_bad_seq is None else min(count, max(0, first_bad_seq - 1))
-            return VerifyReport(False, proved, first_bad_seq, reason, self._authenticated)
-        return VerifyReport(True, count, None, "", self._authenticated)
+            living = max(0, proved - first)
+            return VerifyReport(False, living, first_bad_seq, reason, self._authenticated, first)
+        return VerifyReport(True, count - first, None, "", self._authenticated, first, bool(archives))
 
     def _marks_before_reading(self) -> list[Mark] | JournalCorrupt:
         """The anchored marks, read before the database: a commit in between may only be ahead of them."""
@@ -280,19 +345,16 @@ class JournalDatabase:
         at_ns = self._wall_ns()
         config_hash = self._config_hash
         seq, previous = unit.head.seq, unit.head.hash
-        stored: list[dict[str, Any]] = []
+        stored: list[tuple[Any, ...]] = []
         recorded: list[RecordedEvent] = []
         for kind, payload in checked:
             seq += 1
             text = canonical_json(payload)
             digest = event_hash(seq, at_ns, kind, text, config_hash, previous)
-            stored.append(
-                {"seq": seq, "at_ns": at_ns, "kind": kind, "payload": text, "config_hash": config_hash,
-                 "prev_hash": previous, "hash": digest}
-            )  # fmt: skip
+            stored.append((seq, at_ns, kind, text, config_hash, previous, digest))  # as the table's columns
             recorded.append(RecordedEvent(seq, at_ns, kind, payload, config_hash, digest))
             previous = digest
-        self._transactions.statements.insert(events_table).run_many(unit.connection, stored)
+        self._transactions.statements.insert(events_table).run_tuples(unit.cursor, stored)
         for event in recorded:
             fold(unit.rows, event)
         unit.head = Mark(seq, previous)

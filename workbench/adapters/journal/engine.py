@@ -1,71 +1,137 @@
-"""The database behind the journal: one SQLAlchemy engine with full control of its transactions.
-
-sqlite3 would otherwise open transactions by itself, late and deferred: two writers would then read the
-same head and one would fail in the middle. Its own control is switched off (`isolation_level=None`) and
-every transaction begins with the statement that SQLAlchemy's begin event sends.
-"""
+"""The database behind the journal: which one a URL names, and what both kinds have in common."""
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
-from urllib.parse import quote
+from abc import ABC, abstractmethod
+from typing import Any
 
 import sqlalchemy as sa
 
 from workbench.errors import JournalCorrupt, Refused, StorageFailed, UsageError, WorkbenchError
 
-BUSY_TIMEOUT_S = 10.0
 _WRITES = "journal_writes"
+#: The transaction is begun and ended by statements of our own, on the driver's connection.
+HANDS_OFF = object()
+#: What a driver's message contains, what that means, and what to do.
+Failures = tuple[tuple[str, str, str], ...]
 
 
-def database_file(url: str) -> Path:
-    """The file of a journal URL such as "sqlite:///desk/journal.sqlite".
+class Database(ABC):
+    """Where a journal is kept.
+
+    Attributes
+    ----------
+    name : str
+        What messages call it: the file, or the URL, which never holds a password.
+    driver_errors : tuple of exception types
+        What the driver raises when it is used without SQLAlchemy in between.
+    integrity_errors : tuple of exception types
+        Those of them that say that rows break a rule of the database.
+    """
+
+    name: str
+    #: What begins a transaction that holds the write lock from its first statement.
+    begin: tuple[str, ...]
+    driver_errors: tuple[type[BaseException], ...]
+    integrity_errors: tuple[type[BaseException], ...]
+    _failures: Failures
+    _damage: tuple[str, ...]
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether there is a database to read; a server is asked only when it is connected to."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make what must be there before connecting to write; OSError when it cannot be made."""
+
+    @abstractmethod
+    def open_engine(self, *, read_only: bool) -> sa.Engine:
+        """An engine; its transactions only read unless made by `writing`."""
+
+    @abstractmethod
+    def back_up(self, engine: sa.Engine, version: int) -> str:
+        """Keep a copy of the journal as it is before a migration from `version`; where the copy is."""
+
+    @abstractmethod
+    def own_transactions(self, connection: sa.Connection) -> Any:
+        """The driver's connection below, which from now on begins and ends nothing by itself."""
+
+    @abstractmethod
+    def usable(self, driver: Any) -> bool:
+        """Whether a driver's connection still has its database at the other end."""
+
+    def lost(self, error: BaseException) -> bool:
+        """Whether the connection broke, so that the fate of a COMMIT is not known from the error."""
+        return isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
+
+    def storage_error(self, error: BaseException) -> WorkbenchError:
+        """The error of our families for a driver's failure, naming the journal and the next step."""
+        cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        detail = " ".join(str(cause).split())
+        text = detail.lower()
+        if any(word in text for word in self._damage):
+            return JournalCorrupt(
+                f"journal {self.name} is damaged: {detail}",
+                next_step="run `workbench journal verify`, then restore the journal from a backup",
+                path=self.name,
+            )
+        for word, meaning, step in self._failures:
+            if word in text:
+                return StorageFailed(
+                    f"journal {self.name} {meaning} ({detail})", next_step=step, path=self.name
+                )
+        return StorageFailed(
+            f"journal {self.name} could not keep the rows: {detail}",
+            next_step="mend the database, then start again; nothing was written",
+            path=self.name,
+        )
+
+    def read_only_refusal(self) -> Refused:
+        """The answer to a write through a handle that only reads."""
+        return Refused(
+            f"journal {self.name} is open read-only; nothing was written",
+            next_step="writes belong to jobs and commands: use `workbench jobs run` or the command line",
+            path=self.name,
+        )
+
+    def absent(self) -> Refused:
+        """The answer to a reader of a journal that is not there."""
+        return Refused(
+            f"there is no journal at {self.name}", next_step="run `workbench init`", path=self.name
+        )
+
+
+def database_of(url: str, password: str | None = None) -> Database:
+    """The database that a journal URL names.
+
+    Parameters
+    ----------
+    url : str
+        "sqlite:///PATH" or "postgresql+psycopg://USER@HOST:PORT/DATABASE".
+    password : str, optional
+        Of the PostgreSQL user; None = the server asks for none, or libpq's own password file has it.
 
     Raises
     ------
     UsageError
-        The URL is not one of SQLite, or names no file.
+        The URL is of another kind, names no file, or holds a password.
     """
+    from workbench.adapters.journal.postgres import PostgresDatabase
+    from workbench.adapters.journal.sqlite_file import SqliteFile
+
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):
         parsed = None
-    if parsed is None or parsed.get_backend_name() != "sqlite":
-        raise UsageError(
-            "the journal's URL is not a SQLite one", next_step="use sqlite:///PATH, for example "
-            "sqlite:///desk/journal.sqlite",
-        )  # fmt: skip
-    if not parsed.database or parsed.database == ":memory:":
-        raise UsageError(
-            "the journal's URL names no file; a journal in memory would not survive the process",
-            next_step="use sqlite:///PATH",
-        )
-    return Path(parsed.database)
-
-
-def open_engine(path: Path, *, read_only: bool) -> sa.Engine:
-    """An engine for that file; transactions are deferred unless made by `writing`."""
-    mode = "ro" if read_only else "rwc"
-    address = f"file:{quote(str(path.absolute()))}?mode={mode}"
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
-        try:
-            connection.execute("PRAGMA foreign_keys=ON")
-            if read_only:
-                connection.execute("PRAGMA query_only=ON")
-            else:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    return _with_own_transactions(sa.create_engine("sqlite://", creator=connect, poolclass=sa.QueuePool))
+    if parsed is not None and parsed.drivername == "postgresql+psycopg":
+        return PostgresDatabase(parsed, password)
+    if parsed is not None and parsed.get_backend_name() == "sqlite":
+        return SqliteFile(parsed)
+    raise UsageError(
+        "the journal's URL is neither a SQLite nor a PostgreSQL one",
+        next_step="use sqlite:///PATH or postgresql+psycopg://USER@HOST/DATABASE",
+    )
 
 
 def memory_engine() -> sa.Engine:
@@ -75,7 +141,7 @@ def memory_engine() -> sa.Engine:
         poolclass=sa.StaticPool,
         connect_args={"isolation_level": None, "check_same_thread": False},
     )
-    return _with_own_transactions(engine)
+    return on_begin(engine, write="BEGIN IMMEDIATE", read="BEGIN")
 
 
 def writing(engine: sa.Engine) -> sa.Connection:
@@ -83,50 +149,38 @@ def writing(engine: sa.Engine) -> sa.Connection:
     return engine.connect().execution_options(**{_WRITES: True})
 
 
-def _with_own_transactions(engine: sa.Engine) -> sa.Engine:
+def hands_off(engine: sa.Engine) -> sa.Connection:
+    """A connection that SQLAlchemy neither begins nor ends a transaction on."""
+    return engine.connect().execution_options(**{_WRITES: HANDS_OFF})
+
+
+class OwnTransaction:
+    """A write transaction of statements of our own: a third of what SQLAlchemy's costs."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+
+    def commit(self) -> None:
+        """Make it durable."""
+        self._cursor.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo it."""
+        self._cursor.execute("ROLLBACK")
+
+
+def on_begin(engine: sa.Engine, *, write: str, read: str) -> sa.Engine:
+    """Send one of these statements first in every transaction; the same engine."""
+
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        write = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        writes = connection.get_execution_options().get(_WRITES, False)
+        if writes is not HANDS_OFF:
+            connection.exec_driver_sql(write if writes else read)
 
     return engine
 
 
-#: What a driver's message contains, what that means, and what to do.
-_FAILURES = (
-    ("full", "has no space left", "free disk space, then start again; nothing was written"),
-    ("readonly", "cannot be written: it is read-only", "make the file and its folder writable"),
-    ("locked", "is held by another writer", "end the process that holds it, then start again"),
-    ("unable to open", "cannot be opened", "check that the folder exists and may be written"),
-    ("disk i/o", "met a disk error", "check the disk and its free space; nothing was written"),
-)
-_DAMAGE = ("malformed", "not a database", "could not decode")
-
-
-def storage_error(error: sa.exc.DBAPIError | sqlite3.Error, path: Path) -> WorkbenchError:
-    """The error of our families for a driver's failure, naming the file and the next step."""
-    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    text = str(cause).lower()
-    if any(word in text for word in _DAMAGE):
-        return JournalCorrupt(
-            f"journal {path} is damaged: {cause}",
-            next_step="run `workbench journal verify`, then restore the file from a backup",
-            path=str(path),
-        )
-    for word, meaning, step in _FAILURES:
-        if word in text:
-            return StorageFailed(f"journal {path} {meaning} ({cause})", next_step=step, path=str(path))
-    return StorageFailed(
-        f"journal {path} could not keep the rows: {cause}",
-        next_step="mend the database, then start again; nothing was written",
-        path=str(path),
-    )
-
-
-def read_only_refusal(path: Path) -> Refused:
-    """The answer to a write through a handle that only reads."""
-    return Refused(
-        f"journal {path} is open read-only; nothing was written",
-        next_step="writes belong to jobs and commands: use `workbench jobs run` or the command line",
-        path=str(path),
-    )
+def driver_connection(connection: sa.Connection) -> Any:
+    """The driver's own connection, for statements that run too often to be wrapped."""
+    return connection.connection.driver_connection

@@ -49,6 +49,8 @@ _DECLARED: dict[str, str] = {
     "model.staged": "model_id:text stage:text person:text reason:text",
     "cost_model.registered": "cost_model_id:text manifest:text",
     "cost_model.approved": "cost_model_id:text person:text reason:text",
+    "journal.archived": "last_seq:int last_hash:text first_seq:int before_session:text base_hash:text "
+    "file_hash:text person:text reason:text",
     "alert.raised": "account:text code:text text:text at_ns:int",
 }
 
@@ -62,6 +64,13 @@ def _parse(declared: str) -> dict[str, tuple[str, bool]]:
 
 
 FIELDS = {kind: _parse(declared) for kind, declared in _DECLARED.items()}
+#: For payloads of plain fields alone, the type of each: most events by far, and judged in one pass.
+_FLAT: dict[str, dict[str, type]] = {
+    kind: {
+        name: {"text": str, "int": int, "bool": bool}.get(word, object) for name, (word, _) in fields.items()
+    }
+    for kind, fields in FIELDS.items()
+}
 POSTING_FIELDS = _parse("ledger_account:text amount_micro:int quantity_nano:int memo:text")
 
 
@@ -74,10 +83,17 @@ def plain(value: Any, path: str) -> Any:
         Anything else, a float above all: records hold integers on declared grids. Names the path.
     OverflowError
         An integer that does not fit in 64 bits.
+    UsageError
+        Text with a NUL character.
     """
     if value is None or value is True or value is False:
         return value
     if isinstance(value, str):
+        if "\0" in value:
+            raise UsageError(
+                f"{path} holds a NUL character, which not every database keeps",
+                next_step="take it out; nothing was written",
+            )
         return str(value)
     if isinstance(value, int):
         if not -_INT64 <= value < _INT64:
@@ -112,8 +128,26 @@ def check_event(kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
             next_step="use a kind that the journal declares",
             kind=kind,
         )
+    values = _flat(payload, _FLAT[kind]) if len(payload) == len(fields) else None
+    if values is not None:
+        return values
     values = {name: plain(part, f"{kind}.{name}") for name, part in payload.items()}
     check_fields(values, fields, kind)
+    return values
+
+
+def _flat(payload: Mapping[str, Any], types: dict[str, type]) -> dict[str, Any] | None:
+    """A copy of a payload that has each field, plain and of its type; None when in doubt."""
+    values = dict(payload)
+    for name, value in values.items():
+        kind = type(value)
+        if kind is not types.get(name):
+            return None
+        if kind is str:
+            if "\0" in value:
+                return None
+        elif kind is int and not -_INT64 <= value < _INT64:
+            return None
     return values
 
 

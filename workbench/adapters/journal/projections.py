@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
@@ -139,12 +140,22 @@ def _run_finished(rows: RowWriter, event: RecordedEvent, payload: Payload) -> No
     )  # fmt: skip
 
 
+@cache
+def _side(word: str) -> Side:
+    return Side[word.upper()]
+
+
+@cache
+def _order_type(word: str) -> OrderType:
+    return OrderType.parse(word)
+
+
 def _intent_of(row: Mapping[str, Any]) -> OrderIntent:
     try:
         return OrderIntent(
             row["client_order_id"], row["account"], row["strategy"], row["session"], row["scheduled_ns"],
-            row["symbol"], row["leg"], Side[row["side"].upper()], row["quantity_nano"],
-            OrderType.parse(row["order_type"]), row["limit_micro"], row["reference_micro"],
+            row["symbol"], row["leg"], _side(row["side"]), row["quantity_nano"],
+            _order_type(row["order_type"]), row["limit_micro"], row["reference_micro"],
             row["expected_cost_micro"], row["parent_id"],
         )  # fmt: skip
     except (KeyError, ValueError) as error:
@@ -162,7 +173,9 @@ def _order_added(rows: RowWriter, event: RecordedEvent, payload: Payload) -> Non
             f"{event.kind} of {payload['client_order_id']} contradicts its own verdict",
             "an intended order is allowed, a denied one has codes",
         )
-    row = {name: value for name, value in payload.items() if name not in ("verdict", "codes")}
+    row = dict(payload)
+    row.pop("verdict", None)
+    row.pop("codes", None)
     row["state"] = "DENIED" if denied else "INTENDED"
     row["reason"] = ",".join(payload["codes"]) if denied else ""
     row["venue_order_id"], row["filled_nano"], row["sent_at_ns"] = "", 0, 0
@@ -296,5 +309,6 @@ _FOLDS: dict[str, Fold] = {
     "model.staged": _model_staged,
     "cost_model.registered": _cost_model_registered,
     "cost_model.approved": _cost_model_approved,
+    "journal.archived": _added("archives"),
     "alert.raised": _added("alerts"),
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,30 +20,42 @@ class Statement:
 
     def __init__(self, clause: sa.sql.ClauseElement, dialect: sa.Dialect) -> None:
         compiled = clause.compile(dialect=dialect)
-        if not isinstance(compiled, sa.sql.compiler.SQLCompiler):
-            raise TypeError(f"{type(clause).__name__} is not a statement that reads or writes rows")
+        if not isinstance(compiled, sa.sql.compiler.SQLCompiler) or compiled.positiontup is None:
+            raise TypeError(f"{type(clause).__name__} is no statement with parameters in a fixed order")
         self.text = str(compiled)
-        self._order = tuple(compiled.positiontup or ()) if compiled.positional else None
+        self._shape = _shape(compiled.positiontup)
 
-    def run(self, connection: sa.Connection, values: Mapping[str, Any]) -> sa.CursorResult[Any]:
-        """Execute once."""
-        return connection.exec_driver_sql(self.text, self._shape(values))
+    def run(self, cursor: Any, values: Mapping[str, Any]) -> Any:
+        """Execute once on a cursor of the driver; the cursor."""
+        cursor.execute(self.text, self._shape(values))
+        return cursor
 
-    def run_many(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Execute once for each row, as one call of the driver."""
+    def run_many(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Execute once for each row, as one call of the driver; the number of rows it touched."""
+        return self.run_tuples(cursor, list(map(self._shape, rows)))
+
+    def run_tuples(self, cursor: Any, rows: Sequence[tuple[Any, ...]]) -> int:
+        """As `run_many`, for rows whose values are in the order of the statement already."""
         if len(rows) == 1:
-            connection.exec_driver_sql(self.text, self._shape(rows[0]))
+            cursor.execute(self.text, rows[0])
         else:
-            connection.exec_driver_sql(self.text, [self._shape(row) for row in rows])
+            cursor.executemany(self.text, rows)
+        return int(cursor.rowcount)
 
-    def _shape(self, values: Mapping[str, Any]) -> Any:
-        return dict(values) if self._order is None else tuple([values[name] for name in self._order])
+
+def _shape(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """Picks the values of these names, in order, as a tuple."""
+    if len(names) == 1:
+        only = names[0]
+        return lambda values: (values[only],)
+    return itemgetter(*names)
 
 
 class Statements:
     """All statements that the writer of one engine needs, each compiled at first use."""
 
-    def __init__(self, dialect: sa.Dialect) -> None:
+    def __init__(self, dialect: sa.Dialect, integrity_errors: tuple[type[BaseException], ...]) -> None:
+        self.integrity_errors = integrity_errors
         self._dialect = dialect
         self._known: dict[tuple[str, ...], Statement] = {}
 
@@ -89,26 +102,53 @@ class RowsRefused(Exception):
 
 
 class RowWriter:
-    """Rows of one transaction. Inserts wait until something is read or changed, then go as batches."""
+    """Rows of one transaction: read once, changed in memory, sent in batches.
 
-    def __init__(self, connection: sa.Connection, statements: Statements) -> None:
-        self._connection = connection
+    The write lock is held, so a row that was read stays as it is until this transaction changes it.
+    Inserts and updates wait until `flush`. Their order matters to one kind of rule alone, the one that
+    binds orders while they are open: an update that ends an order goes after the inserts before it and
+    before those after it.
+    """
+
+    def __init__(self, cursor: Any, statements: Statements) -> None:
+        self._cursor = cursor
         self._statements = statements
-        self._waiting: dict[str, list[dict[str, Any]]] = {}
+        self._inserts: dict[str, list[dict[str, Any]]] = {}
+        self._updates: dict[str, dict[tuple[Any, ...], tuple[dict[str, Any], set[str]]]] = {}
+        self._rows: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
+        self._new: dict[str, set[tuple[Any, ...]]] = {}
         self.seq = 0
 
     def insert(self, name: str, row: dict[str, Any]) -> None:
         """Add a row; it takes the number of the present event."""
         row["seq"] = row["added_seq"] = self.seq
-        self._waiting.setdefault(name, []).append(row)
+        waiting = self._inserts.get(name)
+        if waiting is None:
+            waiting = self._inserts[name] = []
+        waiting.append(row)
+        if name in _CHANGED_LATER:
+            key = tuple([row[column] for column in PROJECTIONS[name].key])
+            new = self._new.setdefault(name, set())
+            if key not in new:  # a second row of that key is refused at the flush
+                self._rows.setdefault(name, {}).setdefault(key, row)
+                new.add(key)
+
+    def restore(self, name: str, row: dict[str, Any]) -> None:
+        """Add a row that keeps the numbers of its own events."""
+        waiting = self._inserts.setdefault(name, [])
+        waiting.append(row)
+        if len(waiting) == _RESTORED_AT_ONCE:
+            self.flush()
 
     def get(self, name: str, *key: Any) -> dict[str, Any] | None:
         """The row with that key as the database returns it (nested values as text), or None."""
-        self.flush()
-        projection = PROJECTIONS[name]
-        values = {f"k_{column}": part for column, part in zip(projection.key, key, strict=True)}
-        found = self._statements.select(projection).run(self._connection, values).one_or_none()
-        return None if found is None else dict(found._mapping)
+        rows = self._rows.setdefault(name, {})
+        found = rows.get(key)
+        if found is None:
+            found = self._read(name, key)
+            if found is not None:
+                rows[key] = found
+        return found
 
     def update(self, name: str, *key: Any, **changes: Any) -> None:
         """Change a row that exists.
@@ -118,17 +158,19 @@ class RowWriter:
         JournalConflict
             There is no row with that key.
         """
-        self.flush()
-        projection = PROJECTIONS[name]
-        changes["seq"] = self.seq
-        statement = self._statements.update(projection, tuple(changes))
-        changes.update({f"k_{column}": part for column, part in zip(projection.key, key, strict=True)})
-        if statement.run(self._connection, changes).rowcount != 1:
+        row = self.get(name, *key)
+        if row is None:
             raise JournalConflict(
-                f"{name} holds no {_words(projection.key, key)}",
+                f"{name} holds no {_words(PROJECTIONS[name].key, key)}",
                 next_step="record the event that makes it first",
                 projection=name,
             )
+        if changes.get("state") in TERMINAL and self._inserts:
+            self._send_inserts()
+        row.update(changes)
+        row["seq"] = self.seq
+        if key not in self._new.get(name, ()):
+            self._updates.setdefault(name, {}).setdefault(key, (row, {"seq"}))[1].update(changes)
 
     def put(self, name: str, *key: Any, **columns: Any) -> None:
         """Change the row with that key, or add it."""
@@ -138,24 +180,63 @@ class RowWriter:
             self.update(name, *key, **columns)
 
     def flush(self) -> None:
-        """Send all waiting inserts; referenced tables first.
+        """Send all that waits; updates first, and inserts of referenced tables before the others.
 
         Raises
         ------
         RowsRefused
             A uniqueness or reference rule of the database is broken.
         """
-        if not self._waiting:
-            return
-        waiting, self._waiting = self._waiting, {}
+        if self._updates:
+            self._send_updates()
+        if self._inserts:
+            self._send_inserts()
+
+    def forget(self) -> None:
+        """Give up the rows that were kept in memory; call it after `flush`."""
+        self._rows.clear()
+
+    def _read(self, name: str, key: tuple[Any, ...]) -> dict[str, Any] | None:
+        projection = PROJECTIONS[name]
+        values = {f"k_{column}": part for column, part in zip(projection.key, key, strict=True)}
+        found = self._statements.select(projection).run(self._cursor, values).fetchone()
+        return None if found is None else dict(zip(projection.columns, found, strict=True))
+
+    def _send_inserts(self) -> None:
+        if self._updates:
+            self._send_updates()
+        waiting, self._inserts = self._inserts, {}
+        self._new.clear()
         for name in sorted(waiting, key=_RANK.__getitem__) if len(waiting) > 1 else waiting:
             projection = PROJECTIONS[name]
             try:
-                self._statements.insert(projection.table).run_many(self._connection, waiting[name])
-            except sa.exc.IntegrityError as error:
-                raise RowsRefused(projection, waiting[name], str(error.orig)) from error
+                self._statements.insert(projection.table).run_many(self._cursor, waiting[name])
+            except self._statements.integrity_errors as error:
+                raise RowsRefused(projection, waiting[name], str(error)) from error
+
+    def _send_updates(self) -> None:
+        waiting, self._updates = self._updates, {}
+        for name, changed in waiting.items():
+            projection = PROJECTIONS[name]
+            batches: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+            for key, (row, columns) in changed.items():
+                names = {f"k_{column}": part for column, part in zip(projection.key, key, strict=True)}
+                batches.setdefault(tuple(sorted(columns)), []).append(row | names)
+            for batch, rows in batches.items():
+                touched = self._statements.update(projection, batch).run_many(self._cursor, rows)
+                if touched != len(rows):
+                    raise JournalConflict(
+                        f"{touched} of {len(rows)} rows of {name} could be changed",
+                        next_step="run `workbench journal verify`; nothing was written",
+                        projection=name,
+                    )
 
 
+_RESTORED_AT_ONCE = 1_000
+#: Projections whose rows are read or changed by key; the others are only ever added to.
+_CHANGED_LATER = frozenset(
+    {"orders", "configs", "people", "state", "leases", "tickets", "runs", "models", "cost_models"}
+)
 _RANK = {name: position for position, name in enumerate(PROJECTIONS)}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +17,10 @@ from workbench.core.canonical import canonical_json
 from workbench.core.orders import TERMINAL
 
 #: Rises when the meaning of the stored rows changes; older code refuses a journal with a larger one.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+#: Name of the row of `meta` that says which event was archived last.
+CHECKPOINT = "archived"
 
 metadata = sa.MetaData()
 #: SQLite makes only a column declared INTEGER the key of the file itself.
@@ -43,6 +47,15 @@ meta = sa.Table(
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
+)
+#: Projections as they were after the last archived event, one row as canonical text: what a refold of an
+#: archived journal starts from.
+base_rows = sa.Table(
+    "base_rows",
+    metadata,
+    sa.Column("n", _KEY, primary_key=True, autoincrement=False),
+    sa.Column("projection", sa.Text, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
 )
 events = sa.Table(
     "events",
@@ -76,6 +89,16 @@ class Projection:
     key: tuple[str, ...]
     unique: tuple[tuple[tuple[str, ...], bool], ...]
     references: tuple[tuple[str, str], ...]
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the table's columns, in order."""
+        return tuple(self.table.columns.keys())
+
+    @cached_property
+    def booleans(self) -> tuple[str, ...]:
+        """Names of the columns that are true or false."""
+        return tuple(c.name for c in self.table.columns if isinstance(c.type, sa.Boolean))
 
 
 PROJECTIONS: dict[str, Projection] = {}
@@ -205,6 +228,12 @@ _projection(
     key="cost_model_id",
 )
 _projection("alerts", "account:text code:text text:text at_ns:int", key="added_seq", index=("account",))
+_projection(
+    "archives",
+    "last_seq:int last_hash:text first_seq:int before_session:text base_hash:text file_hash:text person:text "
+    "reason:text",
+    key="last_seq",
+)
 
 #: The tables that a rebuild drops and refolds; events and meta are never among them.
 PROJECTION_TABLES = [projection.table for projection in PROJECTIONS.values()]

@@ -4,28 +4,46 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
 from workbench.adapters.journal.chain import START, Anchor, Mark
-from workbench.adapters.journal.engine import open_engine, read_only_refusal, storage_error, writing
+from workbench.adapters.journal.engine import Database, OwnTransaction, hands_off, writing
+from workbench.adapters.journal.opening import (
+    check_tail,
+    create_schema,
+    migrate,
+    newer_schema,
+    require_version,
+    version_of,
+)
 from workbench.adapters.journal.rowstore import RowsRefused, RowWriter, Statements, name_conflict
-from workbench.adapters.journal.schema import SCHEMA_VERSION, meta, metadata
-from workbench.adapters.journal.verify import check_marks, corrupt, hash_at, head_of, read_events
-from workbench.errors import JournalCorrupt, Refused, StorageFailed
+from workbench.adapters.journal.schema import SCHEMA_VERSION
+from workbench.adapters.journal.verify import corrupt, hash_at, head_of, start_of
+from workbench.errors import JournalCorrupt, StorageFailed
 
-#: How many of the last events are proved at each opening; `verify` proves all.
-TAIL_EVENTS = 200
+_HEAD = """SELECT (SELECT value FROM meta WHERE name = 'schema_version'), seq, hash
+FROM events ORDER BY seq DESC LIMIT 1"""
+
+
+@dataclass(frozen=True)
+class Writer:
+    """The one connection that writes, the driver's own below it, and the cursor that is used again."""
+
+    connection: sa.Connection
+    driver: Any
+    cursor: Any
 
 
 @dataclass
 class Unit:
-    """One write transaction: its connection, its projection rows, and the head as it stands in it."""
+    """One write transaction: its connection, a cursor of the driver, its rows, and the head in it."""
 
     connection: sa.Connection
+    cursor: Any
     rows: RowWriter
     head: Mark
 
@@ -38,20 +56,25 @@ class Transactions:
     commit has succeeded; the *next* one is refused before it writes until the anchor has caught up.
     """
 
-    def __init__(self, path: Path, anchor: Anchor, *, read_only: bool) -> None:
-        self.path = path
+    def __init__(self, database: Database, anchor: Anchor, *, read_only: bool) -> None:
+        self.database = database
         self.anchor = anchor
         self._read_only = read_only
         self._lock = threading.RLock()
-        self._writer: sa.Connection | None = None
+        self._writer: Writer | None = None
         self._known = START
         self._anchored = START
-        if read_only and not path.exists():
-            raise Refused(f"there is no journal at {path}", next_step="run `workbench init`", path=str(path))
-        self._engine = open_engine(path, read_only=read_only)
-        self.statements = Statements(self._engine.dialect)
+        self.backup = ""
+        if read_only and not database.exists():
+            raise database.absent()
+        self._engine = database.open_engine(read_only=read_only)
+        self.statements = Statements(self._engine.dialect, database.integrity_errors)
+        self._errors: tuple[type[BaseException], ...] = (sa.exc.DBAPIError, *database.driver_errors)
         try:
             self._open_to_read() if read_only else self._open_to_write()
+        except self._errors as error:
+            self.close()
+            raise database.storage_error(error) from error
         except BaseException:
             self.close()
             raise
@@ -62,8 +85,8 @@ class Transactions:
         try:
             with self._engine.connect() as connection:
                 yield connection
-        except sa.exc.DBAPIError as error:
-            raise storage_error(error, self.path) from error
+        except self._errors as error:
+            raise self.database.storage_error(error) from error
 
     @contextmanager
     def writing(self) -> Iterator[Unit]:
@@ -72,31 +95,35 @@ class Transactions:
         Raises
         ------
         JournalConflict, StorageFailed, JournalCorrupt, Refused
-            Nothing was written.
+            Nothing was written; a StorageFailed whose fact `outcome` is "unknown" says that the
+            connection broke in the commit and the database could not be asked whether it was kept.
         """
         if self._read_only:
-            raise read_only_refusal(self.path)
+            raise self.database.read_only_refusal()
         with self._lock:
             if self._anchored != self._known:
                 self._follow(self._known)
             try:
-                connection = self._writer = self._writer or writing(self._engine)
-                with connection.begin():
-                    unit = Unit(connection, RowWriter(connection, self.statements), self._head(connection))
+                writer, transaction = self._begin()
+                try:
+                    rows = RowWriter(writer.cursor, self.statements)
+                    unit = Unit(writer.connection, writer.cursor, rows, self._head(writer))
                     yield unit
-                    unit.rows.flush()
+                    rows.flush()
+                except BaseException:
+                    self._undo(transaction)
+                    raise
+                self._commit(transaction, unit.head)
             except RowsRefused as refused:
                 with self.reading() as connection:
                     raise name_conflict(connection, refused) from refused
-            except sa.exc.DBAPIError as error:
+            except self._errors as error:
                 self._drop_writer()
-                raise storage_error(error, self.path) from error
+                raise self.database.storage_error(error) from error
             if unit.head != self._known:
                 self._known = unit.head
-                try:
+                with suppress(StorageFailed):  # durable already; the next transaction tries again first
                     self._follow(unit.head)
-                except StorageFailed:
-                    pass  # durable already; the next transaction starts by trying again, and fails closed
 
     def close(self) -> None:
         """Close the database and make the anchor durable; a second call does nothing."""
@@ -105,22 +132,78 @@ class Transactions:
             self._engine.dispose()
             self.anchor.close()
 
+    # --- inside -------------------------------------------------------------------------------------
+
+    def _begin(self) -> tuple[Writer, OwnTransaction]:
+        """A connection with a transaction; one that broke while it was idle is replaced once."""
+        fresh = self._writer is None
+        writer = self._writer = self._writer or self._connect()
+        try:
+            for statement in self.database.begin:
+                writer.cursor.execute(statement)
+            return writer, OwnTransaction(writer.cursor)
+        except self.database.driver_errors:
+            if fresh or self.database.usable(writer.driver):
+                raise
+        self._drop_writer()
+        return self._begin()
+
+    def _connect(self) -> Writer:
+        connection = hands_off(self._engine)
+        driver = self.database.own_transactions(connection)
+        return Writer(connection, driver, driver.cursor())
+
+    def _undo(self, transaction: OwnTransaction) -> None:
+        try:
+            transaction.rollback()
+        except self._errors:
+            self._drop_writer()  # the database undoes it when the connection ends
+
+    def _commit(self, transaction: OwnTransaction, head: Mark) -> None:
+        try:
+            transaction.commit()
+        except self._errors as error:
+            self._drop_writer()
+            if head == self._known or not self.database.lost(error):
+                raise
+            if not self._kept(head, error):
+                raise
+
+    def _kept(self, head: Mark, error: BaseException) -> bool:
+        """Whether a commit whose connection broke took effect; asked under the write lock it held."""
+        try:
+            with writing(self._engine) as connection, connection.begin():
+                return hash_at(connection, head.seq) == head.hash
+        except self._errors:
+            raise StorageFailed(
+                f"journal {self.database.name} went away in a commit; whether it was kept is not known",
+                next_step="start the database, then start again: what was kept is read back first",
+                path=self.database.name, outcome="unknown",
+            ) from error  # fmt: skip
+
     def _follow(self, mark: Mark) -> None:
         self.anchor.advance(mark)
         self._anchored = mark
 
-    def _head(self, connection: sa.Connection) -> Mark:
+    def _head(self, writer: Writer) -> Mark:
         """The head, which other processes may have moved on but nobody may have moved back."""
-        head = head_of(connection)
+        writer.cursor.execute(_HEAD)
+        found = writer.cursor.fetchone()
+        connection = writer.connection
         known = self._known
-        if head != known and (head.seq <= known.seq or hash_at(connection, known.seq) != known.hash):
+        if found is not None and found[0] == str(SCHEMA_VERSION) and found[2] == known.hash:
+            return known if found[1] == known.seq else Mark(found[1], found[2])
+        if (version := version_of(connection)) != str(SCHEMA_VERSION):
+            raise newer_schema(self.database, version)
+        head = head_of(connection)
+        if head != known and (head.seq <= known.seq or not _continues(connection, known)):
             raise corrupt(min(head.seq + 1, known.seq), "was taken away or replaced under this process")
         return head
 
     def _drop_writer(self) -> None:
         """Forget the writing connection, whatever state it is in."""
         if self._writer is not None:
-            writer, self._writer = self._writer, None
+            writer, self._writer = self._writer.connection, None
             writer.invalidate()
             writer.close()
 
@@ -128,28 +211,30 @@ class Transactions:
 
     def _open_to_read(self) -> None:
         with self.reading() as connection:
-            self._require_version(connection)
+            require_version(connection, self.database)
 
     def _open_to_write(self) -> None:
         try:
             self.anchor.open_for_writing()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.database.prepare()
         except OSError as error:
             raise StorageFailed(
-                f"journal {self.path} or its anchor {self.anchor.path} cannot be opened: {error}",
+                f"journal {self.database.name} or its anchor {self.anchor.path} cannot be opened: {error}",
                 next_step="check that the folders exist and may be written",
-                path=str(self.path),
+                path=self.database.name,
             ) from error
         with self.anchor.locked():  # processes that open a new journal at once take turns
             marks = None if self.anchor.empty else self.anchor.marks()
-            if marks and marks[0].seq and not self.path.exists():
-                raise corrupt(1, f"and all others are missing: {self.path} does not exist")
-            self._create_schema()
+            expected = marks is not None and marks[0].seq > 0
+            if expected and not self.database.exists():
+                raise corrupt(1, f"and all others are missing: {self.database.name} does not exist")
+            create_schema(self._engine, expected=expected, name=self.database.name)
+            self.backup = migrate(self._engine, self.database, self.statements, marks)
             with self.reading() as connection:
-                self._require_version(connection)
+                require_version(connection, self.database)
                 self._known = head_of(connection)
                 if marks is not None:
-                    self._check_tail(connection, marks)
+                    check_tail(connection, marks, self._known)
                 elif self._known.seq:
                     raise JournalCorrupt(
                         f"anchor {self.anchor.path} is missing or empty although the journal has events",
@@ -160,38 +245,8 @@ class Transactions:
                 self.anchor.initialise()
         self._follow(self._known)
 
-    def _create_schema(self) -> None:
-        """Make all tables in one transaction, unless they are there."""
-        try:
-            with writing(self._engine) as connection, connection.begin():
-                if not sa.inspect(connection).get_table_names():
-                    metadata.create_all(connection)
-                    connection.execute(
-                        sa.insert(meta).values(name="schema_version", value=str(SCHEMA_VERSION))
-                    )
-        except sa.exc.DBAPIError as error:
-            raise storage_error(error, self.path) from error
 
-    def _require_version(self, connection: sa.Connection) -> None:
-        found = None
-        if sa.inspect(connection).has_table("meta"):
-            found = connection.execute(
-                sa.select(meta.c.value).where(meta.c.name == "schema_version")
-            ).scalar_one_or_none()
-        if found == str(SCHEMA_VERSION):
-            return
-        if found is None:
-            raise Refused(f"{self.path} is not a journal", next_step="check the path", path=str(self.path))
-        raise Refused(
-            f"journal {self.path} has schema version {found}; this code knows version {SCHEMA_VERSION}",
-            next_step="use the release of workbench that wrote it, or a newer one",
-            found=found, known=SCHEMA_VERSION, path=str(self.path),
-        )  # fmt: skip
-
-    def _check_tail(self, connection: sa.Connection, marks: list[Mark]) -> None:
-        """Prove the anchored marks and the last events; at least all since the anchor."""
-        check_marks(connection, marks)
-        start = max(0, min(self._known.seq - TAIL_EVENTS, marks[0].seq))
-        before = START if start == 0 else Mark(start, hash_at(connection, start) or "")
-        for _event in read_events(connection, before):
-            pass
+def _continues(connection: sa.Connection, known: Mark) -> bool:
+    """Whether the chain still holds a place this process knows, or was archived past it."""
+    start = start_of(connection)
+    return start.seq > known.seq or start == known or hash_at(connection, known.seq) == known.hash

@@ -1,0 +1,184 @@
+"""The journal against bare sqlite3 that writes the same rows, interleaved in one run; ratios and rates.
+
+`BARS` are what was promised. A rate is void when the disk itself flushes fewer than 3,000 times a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from journals import intent
+
+from workbench.adapters.journal import GroupCommit, JournalDatabase
+from workbench.core.ports import Event
+
+BARS = {"commit_of_bare": 0.75, "batch_per_s": 40_000, "tasks_per_s": 18_000}
+FLUSHES_PER_S = 3_000
+BATCH, TASKS = 64, 64
+
+
+def open_journal(folder: Path) -> JournalDatabase:
+    return JournalDatabase(
+        f"sqlite:///{folder / 'journal.sqlite'}", anchor_path=folder / "anchor", anchor_key=b"k" * 32,
+        config_hash="c" * 64, wall_ns=time.time_ns,
+    )  # fmt: skip
+
+
+def intents(first: int, count: int) -> list[Event]:
+    return [
+        Event("order.intended", {**intent(n), "symbol": f"S{n}", "verdict": "allowed"})
+        for n in range(first, first + count)
+    ]
+
+
+def sent(first: int, count: int) -> list[Event]:
+    return [
+        Event("order.changed", {"client_order_id": f"wb1-{n}", "state": "SENT", "at_ns": n})
+        for n in range(first, first + count)
+    ]
+
+
+class Bare:
+    """sqlite3 alone, with the same tables, indexes and durability; it writes rows made beforehand."""
+
+    def __init__(self, folder: Path, events: list[Event]) -> None:
+        with open_journal(folder / "model") as journal:
+            journal.commit(events)
+            source = sqlite3.connect(folder / "model" / "journal.sqlite")
+        self.connection = sqlite3.connect(folder / "bare.sqlite", isolation_level=None)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            self.connection.execute(f"PRAGMA {pragma}")
+        for (sql,) in source.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"):
+            self.connection.execute(sql)
+        self.rows, self.insert = {}, {}
+        for name in ("events", "orders"):
+            self.rows[name] = source.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608
+            marks = ",".join("?" * len(self.rows[name][0]))
+            self.insert[name] = f"INSERT INTO {name} VALUES ({marks})"  # noqa: S608
+        source.close()
+
+    def commit(self, at: int, count: int) -> None:
+        execute = self.connection.execute
+        execute("BEGIN IMMEDIATE")
+        for name, insert in self.insert.items():
+            self.connection.executemany(insert, self.rows[name][at : at + count])
+        execute("COMMIT")
+
+    def commit_sent(self, at: int) -> None:
+        """The event and the change of the order that SENT is."""
+        execute = self.connection.execute
+        execute("BEGIN IMMEDIATE")
+        execute(self.insert["events"], (1_000_000 + at, *self.rows["events"][at][1:]))
+        execute(
+            "UPDATE orders SET filled_nano=?, reason=?, sent_at_ns=?, seq=?, state=?, venue_order_id=? "
+            "WHERE client_order_id=?",
+            (0, "", 1, 1_000_000 + at, "SENT", "", f"wb1-{at}"),
+        )
+        execute("COMMIT")
+
+
+def flushes_per_s(folder: Path, count: int = 300) -> float:
+    """How often the disk itself can make 200 bytes durable."""
+    descriptor = os.open(folder / "flush", os.O_WRONLY | os.O_CREAT)
+    started = time.perf_counter()
+    for _ in range(count):
+        os.write(descriptor, b"x" * 200)
+        os.fdatasync(descriptor)
+    os.close(descriptor)
+    return count / (time.perf_counter() - started)
+
+
+def timed(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def rounds(folder: Path, count: int) -> Iterator[tuple[int, JournalDatabase, Bare]]:
+    (folder / "ours").mkdir()
+    bare = Bare(folder, intents(0, count * BATCH))
+    with open_journal(folder / "ours") as journal:
+        for n in range(count):
+            yield n, journal, bare
+
+
+def measure_single(folder: Path, count: int = 600) -> tuple[float, float]:
+    """Seconds of ours and of bare for one intent: INTENDED, then SENT, a commit each; medians."""
+    ours, bare_s = [], []
+    (folder / "ours").mkdir()
+    bare = Bare(folder, intents(0, count))
+    with open_journal(folder / "ours") as journal:
+        for n in range(count):
+            both = (intents(n, 1), sent(n, 1))
+            ours.append(timed(lambda both=both: [journal.commit(events) for events in both]))
+            bare_s.append(timed(lambda n=n: (bare.commit(n, 1), bare.commit_sent(n))))
+    bare.connection.close()
+    return statistics.median(ours[50:]) / 2, statistics.median(bare_s[50:]) / 2
+
+
+def measure_batch(folder: Path, count: int = 60) -> tuple[float, float]:
+    """Seconds of ours and of bare for a batch of intents in one commit; medians."""
+    ours, bare_s = [], []
+    for n, journal, bare in rounds(folder, count):
+        batch = intents(n * BATCH, BATCH)
+        ours.append(timed(lambda journal=journal, batch=batch: journal.commit(batch)))
+        bare_s.append(timed(lambda bare=bare, n=n: bare.commit(n * BATCH, BATCH)))
+    bare.connection.close()
+    return statistics.median(ours[5:]), statistics.median(bare_s[5:])
+
+
+def measure_tasks(folder: Path, count: int = 40) -> float:
+    """Seconds until each of many tasks has its own intent on disk, `count` times in turn; the median turn."""
+    with open_journal(folder) as journal:
+
+        async def run() -> list[float]:
+            seconds = []
+            async with GroupCommit(journal) as group:
+                for turn in range(count):
+                    batch = intents(turn * TASKS, TASKS)
+                    started = time.perf_counter()
+                    await asyncio.gather(*(asyncio.create_task(group.commit([event])) for event in batch))
+                    seconds.append(time.perf_counter() - started)
+            return seconds
+
+        return statistics.median(asyncio.run(run())[5:])
+
+
+def measure() -> dict[str, float]:
+    """All figures of one run; each measurement has a fresh folder."""
+    with tempfile.TemporaryDirectory() as name:
+        folders = iter([Path(name) / part for part in ("flush", "single", "batch", "tasks")])
+        found = {}
+        for folder in folders:
+            folder.mkdir()
+        base = Path(name)
+        before = flushes_per_s(base / "flush")
+        ours, bare = measure_single(base / "single")
+        found |= {"commits_per_s": 1 / ours, "bare_commits_per_s": 1 / bare, "commit_of_bare": bare / ours}
+        ours, bare = measure_batch(base / "batch")
+        found |= {"batch_per_s": BATCH / ours, "bare_batch_per_s": BATCH / bare, "batch_of_bare": bare / ours}
+        found["tasks_per_s"] = TASKS / measure_tasks(base / "tasks")
+        after = flushes_per_s(base / "flush")
+        slow, fast = sorted((before, after))
+        return found | {"flushes_per_s": slow, "flushes_spread": fast / slow}
+
+
+def test_the_journal_is_near_the_bare_database() -> None:
+    found = measure()
+    load = os.getloadavg()[0]
+    print(f"\nload {load:.1f} on {os.cpu_count()} cores")
+    for name, value in found.items():
+        bar = f"  (bar {BARS[name]:,})" if name in BARS else ""
+        print(f"{name:>20} {value:>12,.2f}{bar}")
+    if found["flushes_per_s"] < FLUSHES_PER_S:
+        print("void: the disk flushes too slowly for the rates to mean anything")
+    else:
+        missed = [name for name, bar in BARS.items() if found[name] < bar]
+        print(f"missed: {', '.join(missed)}" if missed else "every bar is met")
