@@ -7,7 +7,7 @@ code   family                                 the caller must
 2      `UsageError`, `ConfigError`            correct the input and run again
 3      `Refused` and its children             look at the guard that said no; nothing was sent
 4      `OutcomeUnknown`                       resolve the order with the venue before anything else
-5      `JobFailed`, `StorageFailed`           mend the machine or the job, then run it again; what was done is kept
+5      `JobFailed`, `StorageFailed`           mend it, then run again; what was done is kept
 =====  =====================================  =========================================
 """
 
