@@ -64,7 +64,9 @@ class PolicyParams:
                 raise ValueError(f"policy.{name} = {value!r} must lie between {low:g} and {high:g}")
         for name in ("entry_order_type", "exit_order_type"):
             try:
-                OrderType.parse(getattr(self, name))
+                order_type = OrderType.parse(getattr(self, name))
+                if order_type in (OrderType.STOP, OrderType.STOP_LIMIT):
+                    raise ValueError(f"{order_type.word} needs a stop price, which the policy has not")
             except ValueError as error:
                 raise ValueError(f"policy.{name}: {error}") from None
 
