@@ -138,6 +138,7 @@ def open_account(settings: Settings, *, start_ns: int = 0) -> Account:
         symbols=settings.universe,
         fills=settings.fills,
         fees=settings.fees,
+        splits=desk.bars.splits_of,
     )
     clock.sleep_until(broker.last_ns)
     if not clock.now_ns():

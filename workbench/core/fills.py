@@ -6,8 +6,8 @@ gets at most one fill in one bar and at most a share of the bar's volume. Nothin
 bar which began before the order was accepted never fills it is the caller's rule.
 
 A stop is triggered by the open or by the range of a bar and then takes liquidity at the worse of stop and
-open; a stop-limit whose limit does not reach that price has only the close left, the one later price that
-is certain. Immediate orders see one event alone, and fill-or-kill ones fill whole there or not at all.
+open. A stop-limit whose limit does not reach that price rests from the open on when the open triggered it;
+otherwise it has only the close, the one later price that is certain. Immediate orders see one event alone, and fill-or-kill ones fill whole there or not at all.
 """
 
 from __future__ import annotations
@@ -223,6 +223,8 @@ def fill_stop(
     )
     if at_stop[0] > 0 or limit_micro == 0:
         return at_stop
+    if side * (int(np.rint(open_price * 1e6)) - stop_micro) >= 0:  # a limit order from the open on
+        return fill_range(side, leaves_shares, limit_micro, high, low, volume, params)
     return fill_auction(
         side, leaves_shares, limit_micro, close, volume, half_spread_bps, volatility_bps, params
     )

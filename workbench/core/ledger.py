@@ -1,8 +1,9 @@
 """Double entry: cash, positions and profit are a fold of postings whose amounts sum to zero.
 
 Accounts are plain words: "cash", "fees", "capital", and per symbol "securities:SYM" (at cost, with the
-quantity), "pnl:SYM" (realised by average cost) and "dividends:SYM" (cash dividends). A debit is positive, so an asset that grows and a cost
-that was paid are positive, income and capital are negative, and the sum over all accounts is always 0.
+quantity), "pnl:SYM" (realised by average cost) and "dividends:SYM" (cash dividends). A debit is positive,
+so an asset that grows and a cost that was paid are positive, income and capital are negative, and the sum
+over all accounts is always 0.
 Nothing is ever rewritten: a correction is a new entry.
 """
 
@@ -48,7 +49,8 @@ class Posting:
 
     def __post_init__(self) -> None:
         known = self.ledger_account in (CASH, FEES, CAPITAL) or (
-            self.ledger_account.startswith((SECURITIES, PNL, DIVIDENDS)) and not self.ledger_account.endswith(":")
+            self.ledger_account.startswith((SECURITIES, PNL, DIVIDENDS))
+            and not self.ledger_account.endswith(":")
         )
         if not known:
             raise ValueError(f"unknown ledger account {self.ledger_account!r}")

@@ -7,8 +7,9 @@ the request leaves, and an answer that proves nothing leaves the order UNKNOWN u
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import replace
 
+from workbench.core.corporate import ACTIVITY_KINDS, ENTRY_PREFIX, adjusted_intent, postings_of_activity
 from workbench.core.ledger import Ledger, Posting, posting_from_payload, posting_payload, postings_of_fill
 from workbench.core.orders import (
     TERMINAL,
@@ -21,9 +22,25 @@ from workbench.core.orders import (
     OrderState,
     apply,
 )
-from workbench.core.ports import Broker, Clock, Event, Journal, Lease, SubmitOutcome, SubmitResult, VenueOrder
-from workbench.core.types import OrderType, Side
+from workbench.core.ports import (
+    Activity,
+    Broker,
+    Clock,
+    Event,
+    Journal,
+    Lease,
+    SubmitOutcome,
+    SubmitResult,
+    VenueOrder,
+)
 from workbench.errors import IllegalTransition
+from workbench.services.order_records import (
+    date_of,
+    fill_payload,
+    fill_trouble,
+    intent_payload,
+    order_from_row,
+)
 
 #: How often an order may be looked up directly after an unclear answer before it stays UNKNOWN.
 LOOKUP_TRIES = 3
@@ -67,6 +84,7 @@ class Oms:
         self.orders: dict[str, Order] = {}
         self.ledger = Ledger()
         self._executions: set[str] = set()
+        self._activities: set[str] = set()
         self._load()
 
     # --- what the journal knows ------------------------------------------------------------------
@@ -74,10 +92,13 @@ class Oms:
     def _load(self) -> None:
         rows = self._journal.rows("orders", account=self._account)
         self.orders = {row["client_order_id"]: order_from_row(row) for row in rows}
-        postings = [
-            posting_from_payload(row) for row in self._journal.rows("postings", account=self._account)
-        ]
-        self.ledger = Ledger.from_postings(postings)
+        lines = self._journal.rows("postings", account=self._account)
+        self.ledger = Ledger.from_postings([posting_from_payload(row) for row in lines])
+        self._activities = {
+            row["entry_id"].removeprefix(ENTRY_PREFIX)
+            for row in lines
+            if row["entry_id"].startswith(ENTRY_PREFIX)
+        }
         self._executions = {row["execution_id"] for row in self._journal.rows("fills", account=self._account)}
 
     def working(self) -> tuple[Order, ...]:
@@ -99,6 +120,10 @@ class Oms:
     def record_opening(self, entry_id: str, session: str, postings: Iterable[Posting], memo: str) -> None:
         """Book the opening entry of the ledger, approved by a person beforehand."""
         entry = tuple(postings)
+        self._journal.commit([self._entry(entry_id, session, entry, memo)], lease=self._lease())
+        self.ledger = self.ledger.apply(entry)
+
+    def _entry(self, entry_id: str, session: str, entry: tuple[Posting, ...], memo: str) -> Event:
         payload = {
             "account": self._account,
             "session": session,
@@ -106,8 +131,7 @@ class Oms:
             "postings": [posting_payload(posting) for posting in entry],
             "memo": memo,
         }
-        self._journal.commit([Event("ledger.posted", payload)], lease=self._lease())
-        self.ledger = self.ledger.apply(entry)
+        return Event("ledger.posted", payload)
 
     def adopt_intents(self, intents: Iterable[OrderIntent], denied: dict[str, tuple[str, ...]]) -> None:
         """Take over intents that the caller has just journalled in the decision's transaction."""
@@ -115,6 +139,16 @@ class Oms:
             codes = denied.get(intent.client_order_id, ())
             state = OrderState.DENIED if codes else OrderState.INTENDED
             self.orders[intent.client_order_id] = Order(intent, state, reason=",".join(codes))
+
+    def intend(self, intent: OrderIntent, decision_id: str, codes: tuple[str, ...]) -> Order:
+        """Journal a leg with its verdict, which allocates its id; nothing is sent."""
+        payload = intent_payload(intent, decision_id)
+        event = Event("order.intended", {**payload, "verdict": "allowed"})
+        if codes:
+            event = Event("order.denied", {**payload, "codes": list(codes)})
+        self._journal.commit([event], lease=self._lease())
+        self.adopt_intents([intent], {intent.client_order_id: codes})
+        return self.orders[intent.client_order_id]
 
     # --- sending ---------------------------------------------------------------------------------
 
@@ -200,12 +234,31 @@ class Oms:
     # --- hearing ---------------------------------------------------------------------------------
 
     def poll(self, *, since_ns: int) -> int:
-        """Book new executions, then take over the venue's order states; returns the number of changes."""
+        """Book new executions and corporate events, then take over the venue's order states.
+
+        Executions and events in the order in which they happened, because a split changes the terms of
+        what follows. Returns the number of changes. What is foreign or of an unknown kind is left to
+        reconciliation, which names it.
+        """
         changes = 0
-        for fill in sorted(self._broker.fills(since_ns=since_ns), key=_fill_order):
-            if fill.execution_id in self._executions or fill.client_order_id not in self.orders:
-                continue  # booked already, or a foreign one, which reconciliation names
-            self._book(fill)
+        fills = [
+            fill
+            for fill in self._broker.fills(since_ns=since_ns)
+            if fill.client_order_id in self.orders and fill.execution_id not in self._executions
+        ]
+        activities = [
+            activity
+            for activity in self._broker.activities(since_ns=since_ns)
+            if activity.activity_id not in self._activities and activity.kind in ACTIVITY_KINDS
+        ]
+        news: list[Fill | Activity] = [*activities, *fills]
+        for heard in sorted(news, key=_order_of_events):
+            if isinstance(heard, Fill):
+                if heard.execution_id in self._executions:
+                    continue  # told twice in one answer
+                self._book(heard)
+            elif heard.activity_id not in self._activities:
+                self._book_activity(heard)
             changes += 1
         for theirs in self._broker.orders(since_ns=since_ns):
             ours = self.orders.get(theirs.client_order_id)
@@ -219,9 +272,9 @@ class Oms:
             # Not an execution of this order whatever its id says: it stays unbooked, a break with evidence.
             self._halt(f"execution {fill.execution_id} is {fill.side.word} {fill.symbol}, its order is not")
             return
-        trouble = _fill_trouble(order, fill)
+        trouble = fill_trouble(order, fill)
         postings = postings_of_fill(self.ledger, fill)
-        events = [Event("fill.booked", self._fill_payload(order, fill, postings))]
+        events = [Event("fill.booked", fill_payload(self._account, order, fill, postings))]
         filled_nano = order.filled_nano + fill.quantity_nano
         if not trouble:
             done = filled_nano == order.intent.quantity_nano
@@ -234,6 +287,30 @@ class Oms:
         self.ledger = self.ledger.apply(postings)
         if trouble:  # it happened, so it is booked; that it could happen stops everything
             self._halt(trouble)
+
+    def _book_activity(self, activity: Activity) -> None:
+        """Take over a corporate event in one transaction: its entry, and new terms of working orders."""
+        postings = postings_of_activity(self.ledger, activity)
+        entry_id, session = ENTRY_PREFIX + activity.activity_id, date_of(activity.at_ns)
+        events = [self._entry(entry_id, session, postings, f"{activity.kind} of {activity.symbol}")]
+        changed = []
+        for order in self.working():
+            intent = adjusted_intent(order, activity)
+            if intent is not None:
+                changed.append(replace(order, intent=intent))
+                payload = {
+                    "client_order_id": intent.client_order_id,
+                    "at_ns": activity.at_ns,
+                    "quantity_nano": intent.quantity_nano,
+                    "limit_micro": intent.limit_micro,
+                    "stop_micro": intent.stop_micro,
+                    "activity_id": activity.activity_id,
+                }
+                events.append(Event("order.adjusted", payload))
+        self._journal.commit(events, lease=self._lease())
+        self.orders.update({order.intent.client_order_id: order for order in changed})
+        self._activities.add(activity.activity_id)
+        self.ledger = self.ledger.apply(postings)
 
     def _follow(self, order: Order, theirs: VenueOrder) -> bool:
         """Take over the venue's state where it says more than the executions have said."""
@@ -314,83 +391,8 @@ class Oms:
         }
         return changed, Event("order.changed", payload)
 
-    def _fill_payload(self, order: Order, fill: Fill, postings: tuple[Posting, ...]) -> dict[str, Any]:
-        return {
-            "execution_id": fill.execution_id,
-            "client_order_id": fill.client_order_id,
-            "account": self._account,
-            "session": order.intent.session,
-            "symbol": fill.symbol,
-            "side": fill.side.word,
-            "quantity_nano": fill.quantity_nano,
-            "price_micro": fill.price_micro,
-            "fee_micro": fill.fee_micro,
-            "filled_at_ns": fill.filled_at_ns,
-            "postings": [posting_payload(posting) for posting in postings],
-        }
 
-
-def _fill_order(fill: Fill) -> tuple[int, str, str]:
-    return (fill.filled_at_ns, fill.symbol, fill.execution_id)
-
-
-def _fill_trouble(order: Order, fill: Fill) -> str:
-    """Why this execution may not have happened, or "" when it is as it should be."""
-    name = f"execution {fill.execution_id} of order {fill.client_order_id} ({fill.symbol})"
-    if order.state in TERMINAL:
-        return f"{name} came after {order.state}"
-    if order.filled_nano + fill.quantity_nano > order.intent.quantity_nano:
-        return f"{name} exceeds the order"
-    limit_micro = order.intent.limit_micro
-    if limit_micro and fill.side * (fill.price_micro - limit_micro) > 0:
-        return f"{name} at {fill.price_micro} is beyond its limit {limit_micro}"
-    return ""
-
-
-def intent_payload(intent: OrderIntent, decision_id: str) -> dict[str, Any]:
-    """The fields of an intent as the journal keeps them."""
-    return {
-        "client_order_id": intent.client_order_id,
-        "account": intent.account,
-        "strategy": intent.strategy,
-        "session": intent.session,
-        "scheduled_ns": intent.scheduled_ns,
-        "symbol": intent.symbol,
-        "leg": intent.leg,
-        "side": intent.side.word,
-        "quantity_nano": intent.quantity_nano,
-        "order_type": intent.order_type.word,
-        "limit_micro": intent.limit_micro,
-        "reference_micro": intent.reference_micro,
-        "expected_cost_micro": intent.expected_cost_micro,
-        "parent_id": intent.parent_id,
-        "decision_id": decision_id,
-    }
-
-
-def order_from_row(row: dict[str, Any]) -> Order:
-    """The order that a row of the journal's `orders` projection describes."""
-    intent = OrderIntent(
-        client_order_id=row["client_order_id"],
-        account=row["account"],
-        strategy=row["strategy"],
-        session=row["session"],
-        scheduled_ns=row["scheduled_ns"],
-        symbol=row["symbol"],
-        leg=row["leg"],
-        side=Side[str(row["side"]).upper()],
-        quantity_nano=row["quantity_nano"],
-        order_type=OrderType.parse(row["order_type"]),
-        limit_micro=row["limit_micro"],
-        reference_micro=row["reference_micro"],
-        expected_cost_micro=row["expected_cost_micro"],
-        parent_id=row["parent_id"],
-    )
-    return Order(
-        intent,
-        OrderState(row["state"]),
-        venue_order_id=row["venue_order_id"] or "",
-        filled_nano=row["filled_nano"],
-        sent_at_ns=row["sent_at_ns"] or 0,
-        reason=row["reason"] or "",
-    )
+def _order_of_events(heard: Fill | Activity) -> tuple[int, int, str, str]:
+    if isinstance(heard, Fill):
+        return (heard.filled_at_ns, 1, heard.symbol, heard.execution_id)
+    return (heard.at_ns, 0, heard.symbol, heard.activity_id)  # a split comes before the open it precedes

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from workbench.core.corporate import ENTRY_PREFIX
+from workbench.core.ledger import CASH
 from workbench.core.orders import Fill
 from workbench.core.ports import Broker, Clock, Event, Journal, Lease
 from workbench.core.reconcile import Break, find_breaks
 from workbench.core.types import Side
 from workbench.errors import OutcomeUnknown
 from workbench.services.oms import Oms
+from workbench.services.order_records import date_of
 
 
 class Reconciler:
@@ -63,6 +66,8 @@ class Reconciler:
                 venue_fills=self._broker.fills(since_ns=since_ns),
                 venue_account=theirs,
                 account=self._account,
+                activities=self._activities(since_ns),
+                venue_activities=self._broker.activities(since_ns=since_ns),
             )
         payload = {
             "account": self._account,
@@ -79,6 +84,17 @@ class Reconciler:
                 f"ours {first.ours}, theirs {first.theirs}"
             )
         return breaks
+
+    def _activities(self, since_ns: int) -> dict[str, tuple[int, int]]:
+        """Cash and shares of every corporate event that was booked for a date after `since_ns`."""
+        found: dict[str, tuple[int, int]] = {}
+        for row in self._journal.rows("postings", account=self._account):
+            if row["entry_id"].startswith(ENTRY_PREFIX) and row["session"] > date_of(since_ns):
+                key = row["entry_id"].removeprefix(ENTRY_PREFIX)
+                cash, shares = found.get(key, (0, 0))
+                cash += row["amount_micro"] if row["ledger_account"] == CASH else 0
+                found[key] = (cash, shares + row["quantity_nano"])
+        return found
 
     def _booked(self) -> tuple[Fill, ...]:
         rows = self._journal.rows("fills", account=self._account)

@@ -26,6 +26,7 @@ from workbench.errors import (
 )
 from workbench.services.authority import Authority
 from workbench.services.decision import DecisionMaker, Strategy, decision_events
+from workbench.services.legs import Legs
 from workbench.services.oms import Oms
 from workbench.services.preflight import Check, failed, preflight_checks
 from workbench.services.reconciler import Reconciler
@@ -129,6 +130,17 @@ class TradingSession:
             session_start_equity_micro=self._last_equity,
         )
 
+        self.legs = Legs(
+            journal=journal,
+            oms=self.oms,
+            account=account,
+            strategy=strategy.name,
+            session=times.session,
+            judge=self._judge,
+            max_slice_shares=strategy.policy.max_slice_shares,
+            allow_short=strategy.limits.allow_short,
+        )
+
     # --- before ----------------------------------------------------------------------------------
 
     @property
@@ -200,13 +212,15 @@ class TradingSession:
 
     @_orderly
     def watch(self, progress: Callable[[int], None] | None = None) -> int:
-        """Poll the venue until the session's end; returns the number of changes seen."""
+        """Poll the venue until the session's end and send legs that fall due; returns the changes seen."""
         changes = 0
         with self.timer.stage("watch"):
             at_ns = max(self._clock.now_ns(), self.times.open_ns)
             while at_ns < self.times.end_ns:
                 self._clock.sleep_until(at_ns)
                 changes += self.oms.poll(since_ns=self._since_ns())
+                if self._clock.now_ns() < self.times.close_ns:
+                    changes += self.legs.proceed()
                 if progress is not None:
                     progress(at_ns)
                 at_ns += self.times.poll_every_ns
@@ -281,6 +295,9 @@ class TradingSession:
         self._authority.require(permission)
         if order.intent.session != self.times.session:
             raise TradingHalted(f"order {order.intent.client_order_id} belongs to {order.intent.session}")
+        return self._judge(order)
+
+    def _judge(self, order: Order) -> tuple[str, ...]:
         return self._maker.judge_again(
             order, buying_power_micro=self._buying_power_micro(), now_ns=self._clock.now_ns()
         )

@@ -217,6 +217,15 @@ class ParquetBarStore:
             np.array([close_ns], dtype=np.int64), names, *prices, np.zeros((1, len(names)), dtype=bool)
         )
 
+    def splits_of(self, session: str) -> dict[str, tuple[int, int]]:
+        """Recorded splits whose ex session it is: symbol -> (new shares, old shares)."""
+        return {
+            split.symbol: (split.new_shares, split.old_shares)
+            for group in self._load().splits.values()
+            for split in group
+            if split.ex_session == session
+        }
+
     def freshness(self, *, as_of_ns: int, symbols: Sequence[str] | None = None) -> dict[str, int]:
         """Completed sessions since each symbol's last known bar: 0 = latest, -1 = no bar known.
 

@@ -16,7 +16,7 @@ from workbench.core.venue.book import Book
 def split(book: Book, command: Mapping[str, Any], at_ns: int) -> str:
     """Multiply shares, prices and open orders; pay fractions; a reverse split cancels the orders."""
     symbol, new, old = command["symbol"], int(command["new_shares"]), int(command["old_shares"])
-    _require_between(book, command, SPLIT)
+    key = _require_between(book, command, SPLIT)
     if new <= 0 or old <= 0 or new == old:
         raise ValueError(f"split of {symbol}: {new} for {old}")
     orders = book.open_orders(symbol)
@@ -43,20 +43,20 @@ def split(book: Book, command: Mapping[str, Any], at_ns: int) -> str:
         book._bar[symbol] = (high * old / new, low * old / new, volume * new / old)
     if held or orders:
         quantity_nano = (whole - held) * NANO
-        _record(book, command, Activity("", SPLIT, symbol, at_ns, quantity_nano, cash_micro, new, old))
+        book._activities.append(Activity(key, SPLIT, symbol, at_ns, quantity_nano, cash_micro, new, old))
     return ""
 
 
 def dividend(book: Book, command: Mapping[str, Any], at_ns: int) -> str:
     """Pay cash for every share held when the ex date begins."""
     symbol, per_share = command["symbol"], int(command["amount_micro"])
-    _require_between(book, command, DIVIDEND)
+    key = _require_between(book, command, DIVIDEND)
     if per_share <= 0:
         raise ValueError(f"dividend of {symbol}: {per_share} micros a share")
     amount_micro = book._shares.get(symbol, 0) * per_share
     if amount_micro:
         book.cash_micro += amount_micro
-        _record(book, command, Activity("", DIVIDEND, symbol, at_ns, 0, amount_micro))
+        book._activities.append(Activity(key, DIVIDEND, symbol, at_ns, 0, amount_micro))
     return ""
 
 
@@ -69,17 +69,14 @@ def halt(book: Book, command: Mapping[str, Any], at_ns: int) -> str:
     return ""
 
 
-def _require_between(book: Book, command: Mapping[str, Any], kind: str) -> None:
+def _require_between(book: Book, command: Mapping[str, Any], kind: str) -> str:
+    """The id of the event, if it may happen now and has not happened yet."""
     if book.phase != "closed" or command["session"] <= book.session:
         raise ValueError(f"{kind} of {command['session']} after {book.session} {book.phase}")
     if command["symbol"] not in book.symbols:
         raise ValueError(f"{kind} of {command['symbol']!r}, which the venue does not know")
-
-
-def _record(book: Book, command: Mapping[str, Any], activity: Activity) -> None:
-    identity = f"{book.account}\x1f{activity.kind}\x1f{activity.symbol}\x1f{command['session']}"
+    identity = f"{book.account}\x1f{kind}\x1f{command['symbol']}\x1f{command['session']}"
     key = "a-" + hashlib.sha256(identity.encode()).hexdigest()[:24]
     if any(known.activity_id == key for known in book._activities):
-        raise ValueError(f"{activity.kind} of {activity.symbol} in {command['session']} happened already")
-    facts = {name: getattr(activity, name) for name in Activity.__dataclass_fields__}
-    book._activities.append(Activity(**{**facts, "activity_id": key}))
+        raise ValueError(f"{kind} of {command['symbol']} in {command['session']} happened already")
+    return key
