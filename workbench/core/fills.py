@@ -7,7 +7,8 @@ bar which began before the order was accepted never fills it is the caller's rul
 
 A stop is triggered by the open or by the range of a bar and then takes liquidity at the worse of stop and
 open. A stop-limit whose limit does not reach that price rests from the open on when the open triggered it;
-otherwise it has only the close, the one later price that is certain. Immediate orders see one event alone, and fill-or-kill ones fill whole there or not at all.
+otherwise it has only the close, the one later price that is certain. Immediate orders see one event alone,
+and fill-or-kill ones fill whole there or not at all.
 """
 
 from __future__ import annotations
