@@ -104,7 +104,6 @@ ACTS = [
     ("ORDER_TYPE", {}, {"order_type": 4, "limit_micro": 0, "stop_micro": 100_255_000}),
     ("ORDER_TYPE", {}, {"order_type": 5, "stop_micro": 100_250_000, "time_in_force": 2}),
     ("ORDER_TYPE", {}, {"order_type": 2, "limit_micro": 0, "time_in_force": 1}),
-    ("PRICE_COLLAR", {}, {"order_type": 5, "stop_micro": 104_000_000}),
     ("ORDER_TYPE", {}, {"limit_micro": 100_255_000}),
     ("ORDER_TYPE", {}, {"limit_micro": 0}),
     ("ORDER_TYPE", MARKETABLE, {"limit_micro": 100_250_000}),
@@ -119,6 +118,13 @@ ACTS = [
      {"now_ns": OPEN_NS - 6 * HOUR - 1}),
     ("SESSION_HOURS", {**MARKETABLE, "order_type": 3, "now_ns": CLOSE_NS - 600 * NANO - 1},
      {"now_ns": CLOSE_NS - 600 * NANO}),
+    ("SESSION_HOURS", {"time_in_force": 2, "now_ns": OPEN_NS}, {"now_ns": OPEN_NS - 1}),
+    ("SESSION_HOURS", {"time_in_force": 3, "now_ns": OPEN_NS}, {"now_ns": OPEN_NS - 1}),
+    ("SESSION_HOURS", {"order_type": 5, "stop_micro": 100_250_000, "now_ns": OPEN_NS - 6 * HOUR},
+     {"now_ns": OPEN_NS - 6 * HOUR - 1}),
+    ("PRICE_COLLAR", {"order_type": 5, "stop_micro": 103_000_000}, {"stop_micro": 103_010_000}),
+    ("NOTIONAL", {"order_type": 4, "limit_micro": 0, "stop_micro": 103_000_000, "shares": 1_849,
+                  "cash_micro": 10**13, "buying_power_micro": 10**13}, {"shares": 1_850}),
 ]  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from workbench.adapters.simulated_broker import SimulatedBroker
 from workbench.core.costs import FeeSchedule
 from workbench.core.fills import FillParams
 from workbench.core.orders import OrderIntent
-from workbench.core.ports import Activity
+from workbench.core.ports import Activity, LookupResult
 from workbench.core.types import NANO, OrderType, Side, TimeInForce
 
 
@@ -101,6 +101,56 @@ def test_a_reverse_split_cancels_the_order_here_too(desk: Desk) -> None:
     desk.end(FIRST)
     desk.end(SECOND)
     assert desk.state(key) is S.CANCELED
+
+
+@pytest.mark.parametrize("ended", ["cancelled", "expired"])
+def test_an_order_that_ended_unheard_before_the_split_keeps_its_own_terms(desk: Desk, ended: str) -> None:
+    """F05: the venue ended it yesterday; that nobody listened does not move the split onto it."""
+    desk.market.splits[SECOND] = {"AAPL": (2, 1)}
+    desk.send(FIRST, leg="held", quantity_nano=10 * NANO)
+    desk.end(FIRST)
+    desk.clock.sleep_until(CALENDAR.session_close_ns(FIRST) + 60 * NANO)
+    tif = TimeInForce.GTC if ended == "cancelled" else TimeInForce.DAY
+    desk.market.splits.clear()
+    key = desk.send(SECOND, order_type=OrderType.LIMIT, limit_micro=95_000_000, time_in_force=tif)
+    if ended == "cancelled":
+        desk.oms.cancel(key, reason="test")
+    desk.clock.sleep_until(CALENDAR.session_close_ns(SECOND))
+    desk.venue.account()  # the venue moves on; nobody polls
+    desk.market.splits[THIRD] = {"AAPL": (2, 1)}
+    desk.clock.sleep_until(CALENDAR.session_open_ns(THIRD))
+    desk.end(THIRD)
+    assert desk.oms.orders[key].intent.shares == 101
+    assert desk.state(key) is (S.CANCELED if ended == "cancelled" else S.EXPIRED)
+
+
+def test_an_unknown_order_is_recovered_after_a_split_in_its_new_terms(desk: Desk) -> None:
+    """F03: sent, no reply, and a split before anybody asks: no stranger, no quarantine."""
+    desk.market.splits[SECOND] = {"AAPL": (2, 1)}
+
+    class Lost:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(desk.venue, name)
+
+        def submit(self, intent: OrderIntent) -> Any:
+            desk.venue.submit(intent)
+            raise TimeoutError("no reply")
+
+        def lookup(self, key: str) -> LookupResult:
+            return LookupResult(found=False, answered=False, reason="504")
+
+    desk.broker = Lost()
+    desk.restart()
+    gtc = {"order_type": OrderType.LIMIT, "limit_micro": 95_000_000, "time_in_force": TimeInForce.GTC}
+    key = desk.send(FIRST, **gtc)
+    assert desk.state(key) is S.UNKNOWN
+    desk.clock.sleep_until(CALENDAR.session_open_ns(SECOND))
+    desk.broker = desk.venue
+    desk.restart()
+    assert desk.oms.recover() == ()
+    assert (desk.state(key), desk.oms.orders[key].intent.shares) == (S.ACCEPTED, 202)
+    desk.end(SECOND)
+    assert desk.halts == []
 
 
 class Telling:

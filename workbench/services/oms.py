@@ -6,7 +6,7 @@ the request leaves, and an answer that proves nothing leaves the order UNKNOWN u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from workbench.core.corporate import ACTIVITY_KINDS, ENTRY_PREFIX, adjusted_intent, postings_of_activity
@@ -17,10 +17,8 @@ from workbench.core.orders import (
     WORKING,
     Fill,
     Order,
-    OrderEvent,
     OrderIntent,
     OrderState,
-    apply,
 )
 from workbench.core.ports import (
     Activity,
@@ -39,6 +37,7 @@ from workbench.services.order_records import (
     fill_payload,
     fill_trouble,
     intent_payload,
+    order_change,
     order_from_row,
 )
 
@@ -188,7 +187,13 @@ class Oms:
         return self._resolve(order)
 
     def recover(self) -> tuple[Order, ...]:
-        """Ask the venue about every order whose fate is not known; returns those still unresolved."""
+        """Ask the venue about every order whose fate is not known; returns those still unresolved.
+
+        A corporate event since then comes first: the venue's order has other terms after a split.
+        """
+        since_ns = min((order.sent_at_ns for order in self.unresolved()), default=0)
+        if since_ns and self._new_activities(since_ns):
+            self.poll(since_ns=since_ns)
         for order in self.unresolved():
             self._resolve(order)
         return self.unresolved()
@@ -246,11 +251,8 @@ class Oms:
             for fill in self._broker.fills(since_ns=since_ns)
             if fill.client_order_id in self.orders and fill.execution_id not in self._executions
         ]
-        activities = [
-            activity
-            for activity in self._broker.activities(since_ns=since_ns)
-            if activity.activity_id not in self._activities and activity.kind in ACTIVITY_KINDS
-        ]
+        activities = self._new_activities(since_ns)
+        listed = {o.client_order_id: o for o in self._broker.orders(since_ns=since_ns)}
         news: list[Fill | Activity] = [*activities, *fills]
         for heard in sorted(news, key=_order_of_events):
             if isinstance(heard, Fill):
@@ -258,9 +260,9 @@ class Oms:
                     continue  # told twice in one answer
                 self._book(heard)
             elif heard.activity_id not in self._activities:
-                self._book_activity(heard)
+                self._book_activity(heard, listed)
             changes += 1
-        for theirs in self._broker.orders(since_ns=since_ns):
+        for theirs in listed.values():
             ours = self.orders.get(theirs.client_order_id)
             if ours is not None and self._follow(ours, theirs):
                 changes += 1
@@ -279,7 +281,7 @@ class Oms:
         if not trouble:
             done = filled_nano == order.intent.quantity_nano
             state = OrderState.FILLED if done else OrderState.PARTIALLY_FILLED
-            order, change = self._change(order, state, at_ns=fill.filled_at_ns, filled_nano=filled_nano)
+            order, change = order_change(order, state, at_ns=fill.filled_at_ns, filled_nano=filled_nano)
             events.append(change)
         self._journal.commit(events, lease=self._lease())
         self.orders[fill.client_order_id] = order
@@ -288,15 +290,26 @@ class Oms:
         if trouble:  # it happened, so it is booked; that it could happen stops everything
             self._halt(trouble)
 
-    def _book_activity(self, activity: Activity) -> None:
-        """Take over a corporate event in one transaction: its entry, and new terms of working orders."""
+    def _new_activities(self, since_ns: int) -> list[Activity]:
+        return [
+            activity
+            for activity in self._broker.activities(since_ns=since_ns)
+            if activity.activity_id not in self._activities and activity.kind in ACTIVITY_KINDS
+        ]
+
+    def _book_activity(self, activity: Activity, listed: Mapping[str, VenueOrder]) -> None:
+        """Take over a corporate event in one transaction: its entry, and new terms of working orders.
+
+        New terms are computed here and taken only where the venue shows the same quantity: an order that
+        ended before the split, or never arrived, keeps its own.
+        """
         postings = postings_of_activity(self.ledger, activity)
         entry_id, session = ENTRY_PREFIX + activity.activity_id, date_of(activity.at_ns)
         events = [self._entry(entry_id, session, postings, f"{activity.kind} of {activity.symbol}")]
         changed = []
         for order in self.working():
-            intent = adjusted_intent(order, activity)
-            if intent is not None:
+            intent, theirs = adjusted_intent(order, activity), listed.get(order.intent.client_order_id)
+            if intent is not None and theirs is not None and theirs.quantity_nano == intent.quantity_nano:
                 changed.append(replace(order, intent=intent))
                 payload = {
                     "client_order_id": intent.client_order_id,
@@ -361,35 +374,13 @@ class Oms:
     def _record(
         self, order: Order, state: OrderState, *, venue_order_id: str = "", reason: str = ""
     ) -> Order:
-        changed, event = self._change(
+        changed, event = order_change(
             order, state, at_ns=self._clock.now_ns(), venue_order_id=venue_order_id, reason=reason
         )
         if changed != order:
             self._journal.commit([event], lease=self._lease())
             self.orders[changed.intent.client_order_id] = changed
         return changed
-
-    @staticmethod
-    def _change(
-        order: Order,
-        state: OrderState,
-        *,
-        at_ns: int,
-        venue_order_id: str = "",
-        filled_nano: int | None = None,
-        reason: str = "",
-    ) -> tuple[Order, Event]:
-        identity = order.intent.client_order_id
-        changed = apply(order, OrderEvent(identity, state, at_ns, venue_order_id, filled_nano, reason))
-        payload = {
-            "client_order_id": identity,
-            "state": str(changed.state),
-            "at_ns": at_ns,
-            "venue_order_id": changed.venue_order_id,
-            "filled_nano": changed.filled_nano,
-            "reason": changed.reason,
-        }
-        return changed, Event("order.changed", payload)
 
 
 def _order_of_events(heard: Fill | Activity) -> tuple[int, int, str, str]:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workbench.core.ledger import Posting, posting_payload
-from workbench.core.orders import TERMINAL, Fill, Order, OrderIntent, OrderState
+from workbench.core.orders import TERMINAL, Fill, Order, OrderEvent, OrderIntent, OrderState, apply
+from workbench.core.ports import Event
 from workbench.core.types import NANO, OrderType, Side, TimeInForce
 
 
@@ -68,6 +69,29 @@ def order_from_row(row: dict[str, Any]) -> Order:
         sent_at_ns=row["sent_at_ns"] or 0,
         reason=row["reason"] or "",
     )
+
+
+def order_change(
+    order: Order,
+    state: OrderState,
+    *,
+    at_ns: int,
+    venue_order_id: str = "",
+    filled_nano: int | None = None,
+    reason: str = "",
+) -> tuple[Order, Event]:
+    """The order after a step that the table allows, and the event that records it."""
+    identity = order.intent.client_order_id
+    changed = apply(order, OrderEvent(identity, state, at_ns, venue_order_id, filled_nano, reason))
+    payload = {
+        "client_order_id": identity,
+        "state": str(changed.state),
+        "at_ns": at_ns,
+        "venue_order_id": changed.venue_order_id,
+        "filled_nano": changed.filled_nano,
+        "reason": changed.reason,
+    }
+    return changed, Event("order.changed", payload)
 
 
 def fill_payload(account: str, order: Order, fill: Fill, postings: tuple[Posting, ...]) -> dict[str, Any]:
