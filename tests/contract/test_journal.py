@@ -245,9 +245,9 @@ def test_a_journal_of_a_newer_schema_is_refused_and_both_versions_named(desk):
     desk.open().close()
     desk.raw("UPDATE meta SET value = '7' WHERE name = 'schema_version'")
     for read_only in (False, True):
-        with pytest.raises(Refused, match=r"version 7.*version 1") as caught:
+        with pytest.raises(Refused, match=r"version 7.*version 2") as caught:
             desk.open(read_only=read_only)
-        assert (caught.value.found, caught.value.known) == ("7", 1)
+        assert (caught.value.found, caught.value.known) == ("7", 2)
 
 
 def test_a_database_that_is_no_journal_is_refused_untouched(desk):

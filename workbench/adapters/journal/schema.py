@@ -16,7 +16,7 @@ from workbench.core.canonical import canonical_json
 from workbench.core.orders import TERMINAL
 
 #: Rises when the meaning of the stored rows changes; older code refuses a journal with a larger one.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = sa.MetaData()
 #: SQLite makes only a column declared INTEGER the key of the file itself.
@@ -162,7 +162,7 @@ _projection(
     "client_order_id:text account:text strategy:text session:text scheduled_ns:int symbol:text leg:text "
     "side:text quantity_nano:int order_type:text limit_micro:int reference_micro:int "
     "expected_cost_micro:int parent_id:text decision_id:text state:text venue_order_id:text "
-    "filled_nano:int sent_at_ns:int reason:text",
+    "filled_nano:int sent_at_ns:int reason:text time_in_force:text stop_micro:int",
     key="client_order_id",
     one_open="account symbol",
     index=("account session",),
