@@ -326,6 +326,13 @@ def test_a_doubtful_split_refuses_the_delivery(store: ParquetBarStore, event: di
     assert store.fingerprint() == before
 
 
+def test_the_splits_of_an_ex_session_are_told_for_the_venue(store: ParquetBarStore) -> None:
+    event = {"symbol": "AAA", "ex_session": WEEK[1], "new_shares": 2, "old_shares": 1}
+    put(store, frame({}), splits=pd.DataFrame([event]))
+    assert store.splits_of(WEEK[1]) == {"AAA": (2, 1)}
+    assert store.splits_of(WEEK[0]) == {}
+
+
 # --- damage ----------------------------------------------------------------------------------------
 
 

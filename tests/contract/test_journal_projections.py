@@ -48,7 +48,7 @@ def test_the_life_of_an_order_is_in_its_row(journal):
     journal.commit([intended()])
     assert journal.rows("orders", account="demo")[0] == {
         **intent(), "state": "INTENDED", "venue_order_id": "", "filled_nano": 0, "sent_at_ns": 0,
-        "reason": "", "added_seq": 1, "seq": 1,
+        "reason": "", "time_in_force": "day", "stop_micro": 0, "added_seq": 1, "seq": 1,
     }  # fmt: skip
     journal.commit([changed("SENT"), changed("ACCEPTED", venue_order_id="v9", at_ns=10)])
     journal.commit(
@@ -58,6 +58,20 @@ def test_the_life_of_an_order_is_in_its_row(journal):
     assert (row["state"], row["venue_order_id"], row["filled_nano"], row["sent_at_ns"], row["seq"]) == (
         "FILLED", "v9", 10 * NANO, 9, 5,
     )  # fmt: skip
+
+
+def test_a_split_changes_the_terms_of_a_working_order_only(journal):
+    terms = {"quantity_nano": 20 * NANO, "limit_micro": intent()["limit_micro"] // 2, "stop_micro": 0}
+    adjusted = {"client_order_id": "wb1-1", "at_ns": 12, "activity_id": "a-1", **terms}
+    journal.commit([intended()])
+    refused(journal, Event("order.adjusted", adjusted), "not working")
+    journal.commit([changed("SENT"), changed("PARTIALLY_FILLED", filled_nano=4 * NANO)])
+    refused(journal, Event("order.adjusted", {**adjusted, "quantity_nano": 4 * NANO}), "nothing left")
+    refused(journal, Event("order.adjusted", {**adjusted, "stop_micro": 1}), "with stop 1", UsageError)
+    journal.commit([Event("order.adjusted", adjusted)])
+    row = journal.rows("orders", client_order_id="wb1-1")[0]
+    assert (row["quantity_nano"], row["filled_nano"]) == (20 * NANO, 4 * NANO)
+    assert journal.verify().ok
 
 
 def test_an_illegal_transition_writes_nothing(journal):

@@ -96,7 +96,14 @@ ACTS = [
     ("BUYING_POWER", {**MARKETABLE, "cash_micro": 10_500_000_000}, {"cash_micro": 10_499_999_999}),
     ("ACCOUNT_MISSING", {}, {"equity_micro": 0}),
     ("ACCOUNT_MISSING", {}, {"session_start_equity_micro": 0}),
-    ("ORDER_TYPE", {}, {"order_type": 4}),
+    ("ORDER_TYPE", {}, {"order_type": 4}),  # a stop without a stop price
+    ("ORDER_TYPE", {}, {"order_type": 6}),
+    ("ORDER_TYPE", {}, {"time_in_force": 4}),
+    ("ORDER_TYPE", {}, {"time_in_force": -1}),
+    ("ORDER_TYPE", {}, {"stop_micro": 100_000_000}),
+    ("ORDER_TYPE", {}, {"order_type": 4, "limit_micro": 0, "stop_micro": 100_255_000}),
+    ("ORDER_TYPE", {}, {"order_type": 5, "stop_micro": 100_250_000, "time_in_force": 2}),
+    ("ORDER_TYPE", {}, {"order_type": 2, "limit_micro": 0, "time_in_force": 1}),
     ("ORDER_TYPE", {}, {"limit_micro": 100_255_000}),
     ("ORDER_TYPE", {}, {"limit_micro": 0}),
     ("ORDER_TYPE", MARKETABLE, {"limit_micro": 100_250_000}),
@@ -111,6 +118,13 @@ ACTS = [
      {"now_ns": OPEN_NS - 6 * HOUR - 1}),
     ("SESSION_HOURS", {**MARKETABLE, "order_type": 3, "now_ns": CLOSE_NS - 600 * NANO - 1},
      {"now_ns": CLOSE_NS - 600 * NANO}),
+    ("SESSION_HOURS", {"time_in_force": 2, "now_ns": OPEN_NS}, {"now_ns": OPEN_NS - 1}),
+    ("SESSION_HOURS", {"time_in_force": 3, "now_ns": OPEN_NS}, {"now_ns": OPEN_NS - 1}),
+    ("SESSION_HOURS", {"order_type": 5, "stop_micro": 100_250_000, "now_ns": OPEN_NS - 6 * HOUR},
+     {"now_ns": OPEN_NS - 6 * HOUR - 1}),
+    ("PRICE_COLLAR", {"order_type": 5, "stop_micro": 103_000_000}, {"stop_micro": 103_010_000}),
+    ("NOTIONAL", {"order_type": 4, "limit_micro": 0, "stop_micro": 103_000_000, "shares": 1_849,
+                  "cash_micro": 10**13, "buying_power_micro": 10**13}, {"shares": 1_850}),
 ]  # fmt: skip
 
 
@@ -138,6 +152,7 @@ ABSURD = {
     "open_sell_shares": [-1, MISSING, 2**62], "adv_shares": [math.nan, math.inf, 0.0, -1.0],
     "cash_micro": [MISSING, 2**62], "equity_micro": [0, -1, MISSING, 2**62],
     "session_start_equity_micro": [0, -1, MISSING, 2**62], "buying_power_micro": [-1, MISSING, 2**62],
+    "stop_micro": [1, -1, MISSING, 2**62], "time_in_force": [-1, 4, MISSING, 2**62],
     "reserved_micro": [math.nan], "used_micro": [math.nan], "gross_micro": [math.nan, -1.0],
     "orders_last_minute": [-1, MISSING, 2**62], "now_ns": [0, MISSING, 2**62],
     "session_open_ns": [0, -1, MISSING, 2**62], "session_close_ns": [0, -1, MISSING, 2**62],
@@ -191,7 +206,7 @@ def test_a_sale_beyond_the_position_is_a_short_and_needs_permission():
 
 
 @given(
-    order=st.builds(OrderValues, *[st.integers(-2, 200_000_000)] * 8),
+    order=st.builds(OrderValues, *[st.integers(-2, 200_000_000)] * 10),
     market=st.builds(MarketValues, *[st.integers(-2, 200_000_000)] * 10, st.floats()),
     money=st.lists(st.integers(-1, 10**12), min_size=4, max_size=4),
 )

@@ -18,6 +18,7 @@ from workbench.core.costs import FeeSchedule
 from workbench.core.fills import FillParams, tick_micro
 from workbench.core.orders import Fill, OrderIntent
 from workbench.core.ports import (
+    Activity,
     Calendar,
     Clock,
     LookupResult,
@@ -26,7 +27,7 @@ from workbench.core.ports import (
     VenueAccount,
     VenueOrder,
 )
-from workbench.core.types import BPS, NANO, Bars, Quotes, to_micro
+from workbench.core.types import BPS, NANO, Bars, Quotes, TimeInForce, to_micro
 from workbench.core.venue import Venue
 from workbench.errors import ConfigError, DataError, OutcomeUnknown, Refused, StorageFailed, WorkbenchError
 
@@ -56,6 +57,9 @@ class SimulatedBroker:
         Assets that the venue knows; may grow, never shrinks.
     fills, fees : FillParams, FeeSchedule
         How orders are filled and what that costs.
+    splits, dividends : callable (session) -> mapping, or None
+        What takes effect before the open of that session: symbol -> (new shares, old shares), and
+        symbol -> micros a share; None = there are none.
 
     Raises
     ------
@@ -81,9 +85,12 @@ class SimulatedBroker:
         symbols: Sequence[str],
         fills: FillParams,
         fees: FeeSchedule,
+        splits: Callable[[str], Mapping[str, tuple[int, int]]] | None = None,
+        dividends: Callable[[str], Mapping[str, int]] | None = None,
     ) -> None:
         self._path = path
         self._clock, self._calendar, self._market = clock, calendar, market
+        self._splits, self._dividends = splits, dividends
         rules = {"symbols": sorted(set(symbols)), "fills": asdict(fills), "fees": asdict(fees)}
         self._opening: dict[str, Any] = {"account": account, "cash_micro": int(cash_micro), **rules}
         self._failed = ""
@@ -130,6 +137,10 @@ class SimulatedBroker:
             "limit_micro": intent.limit_micro, "session": target, "open_ns": open_ns,
             "close_ns": close_ns, "previous_open_ns": previous_open_ns,
         }  # fmt: skip
+        if intent.time_in_force is not TimeInForce.DAY:
+            command["time_in_force"] = intent.time_in_force.word
+        if intent.stop_micro:
+            command["stop_micro"] = intent.stop_micro
         return self._ask(command, intent.client_order_id)
 
     def cancel(self, client_order_id: str) -> SubmitResult:
@@ -160,6 +171,11 @@ class SimulatedBroker:
         """Executions at or after `since_ns`, oldest first."""
         self._advance()
         return self._venue.fills(since_ns=since_ns)
+
+    def activities(self, *, since_ns: int) -> tuple[Activity, ...]:
+        """Splits and dividends that changed the account at or after `since_ns`, oldest first."""
+        self._advance()
+        return self._venue.activities(since_ns=since_ns)
 
     def account(self) -> VenueAccount:
         """Cash, buying power, equity at the last known prices, positions."""
@@ -210,7 +226,22 @@ class SimulatedBroker:
                 self._do({"kind": "close", "at_ns": at_ns, "session": session, "bars": self._bars(session)})
             else:
                 prices = self._opening_prices(session)
-                self._do({"kind": "open", "at_ns": at_ns, "session": session, "prices": prices})
+                opening = {"kind": "open", "at_ns": at_ns, "session": session, "prices": prices}
+                self._do(*self._corporate(session, at_ns), opening)
+
+    def _corporate(self, session: str, at_ns: int) -> list[dict[str, Any]]:
+        """Dividends on the shares of the day before, then splits: both take effect before the open."""
+        paid = self._dividends(session) if self._dividends else {}
+        ratios = self._splits(session) if self._splits else {}
+        events: list[dict[str, Any]] = [
+            *({"kind": "dividend", "symbol": s, "amount_micro": paid[s]} for s in sorted(paid)),
+            *(
+                {"kind": "split", "symbol": s, "new_shares": ratios[s][0], "old_shares": ratios[s][1]}
+                for s in sorted(ratios)
+            ),
+        ]
+        when = {"at_ns": at_ns, "session": session}
+        return [event | when for event in events if event["symbol"] in self._venue.symbols]
 
     def _open_account(self, now_ns: int) -> None:
         """Open at the latest close, so that the venue knows prices from its first moment."""
@@ -319,8 +350,8 @@ class SimulatedBroker:
                     next_step="restore the setting, or move the file away to start a new account",
                 )
         venue = self._venue
-        same = venue.fill_params == FillParams(**rules["fills"])
-        same = same and venue.fee_schedule == FeeSchedule(**rules["fees"])
+        now = (FillParams(**rules["fills"]), FeeSchedule(**rules["fees"]))
+        same = (venue.fill_params, venue.fee_schedule) == now
         if not same or not set(rules["symbols"]) <= set(venue.symbols):
             self._do({"kind": "configure", "at_ns": venue.last_ns, **rules})
 

@@ -69,6 +69,11 @@ def desk_digest(session_digests: Iterable[tuple[str, str]]) -> str:
 def _order(row: Mapping[str, Any]) -> dict[str, Any]:
     cut = _cut(row, _ORDER_FIELDS)
     cut["denial_codes"] = row["reason"] if row["state"] == "DENIED" else ""
+    # Later than the first digests: present only where they say something, so older records keep theirs.
+    if row.get("time_in_force", "day") != "day":
+        cut["time_in_force"] = row["time_in_force"]
+    if row.get("stop_micro", 0):
+        cut["stop_micro"] = row["stop_micro"]
     return cut
 
 

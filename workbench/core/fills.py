@@ -4,6 +4,11 @@ An order takes liquidity at an auction (open or close), worsened by half a sprea
 rests and is filled at its limit when the bar trades *through* the limit by at least one tick. One order
 gets at most one fill in one bar and at most a share of the bar's volume. Nothing here is random. That a
 bar which began before the order was accepted never fills it is the caller's rule.
+
+A stop is triggered by the open or by the range of a bar and then takes liquidity at the worse of stop and
+open. A stop-limit whose limit does not reach that price rests from the open on when the open triggered it;
+otherwise it has only the close, the one later price that is certain. Immediate orders see one event alone,
+and fill-or-kill ones fill whole there or not at all.
 """
 
 from __future__ import annotations
@@ -175,6 +180,64 @@ def fill_range(
 
 
 @kernel
+def stop_price_micro(side: int, stop_micro: int, open_price: float, high: float, low: float) -> int:
+    """Price in micros at which a bar triggers a stop, the worse of stop and open; 0 = not triggered.
+
+    Parameters
+    ----------
+    side : int
+        1 = a buy stop, triggered from below; -1 = a sell stop, triggered from above.
+    stop_micro : int
+    open_price, high, low : float
+        The bar, in currency. To touch the stop is enough: what may hurt is believed.
+    """
+    if (side != 1 and side != -1) or stop_micro <= 0 or not 0.0 < low <= open_price <= high < 1e9:
+        return 0
+    opened = int(np.rint(open_price * 1e6))
+    reached = int(np.rint(high * 1e6)) if side == 1 else int(np.rint(low * 1e6))
+    if side * (reached - stop_micro) < 0:
+        return 0
+    return max(stop_micro, opened) if side == 1 else min(stop_micro, opened)
+
+
+@kernel
+def fill_stop(
+    side: int,
+    leaves_shares: int,
+    limit_micro: int,
+    stop_micro: int,
+    open_price: float,
+    high: float,
+    low: float,
+    close: float,
+    volume: float,
+    half_spread_bps: float,
+    volatility_bps: float,
+    params: FillValues,
+) -> tuple[int, int]:
+    """Shares and price in micros of a stop (`limit_micro` 0) or stop-limit order; (0, 0) = no fill."""
+    trigger = stop_price_micro(side, stop_micro, open_price, high, low)
+    if trigger == 0:
+        return (0, 0)
+    at_stop = fill_auction(
+        side, leaves_shares, limit_micro, trigger / 1e6, volume, half_spread_bps, volatility_bps, params
+    )
+    if at_stop[0] > 0 or limit_micro == 0:
+        return at_stop
+    if side * (int(np.rint(open_price * 1e6)) - stop_micro) >= 0:  # a limit order from the open on
+        return fill_range(side, leaves_shares, limit_micro, high, low, volume, params)
+    return fill_auction(
+        side, leaves_shares, limit_micro, close, volume, half_spread_bps, volatility_bps, params
+    )
+
+
+@kernel
+def all_or_none(ordered_shares: int, fill: tuple[int, int]) -> tuple[int, int]:
+    """The fill when it is whole, otherwise (0, 0): the rule of fill-or-kill."""
+    return fill if fill[0] == ordered_shares else (0, 0)
+
+
+@kernel
 def fill_bar(
     order_type: int,
     side: int,
@@ -188,21 +251,35 @@ def fill_bar(
     half_spread_bps: float,
     volatility_bps: float,
     params: FillValues,
+    stop_micro: int = 0,
+    time_in_force: int = 0,
 ) -> tuple[int, int]:
     """Shares and price in micros that a whole bar gives to an order accepted before the bar began.
 
     Market and market-on-open orders take the open, market-on-close the close; a limit order takes the
-    open when it is marketable there and otherwise rests through the bar. (0, 0) = no fill, also for an
-    unknown type, a missing input, or a bar whose prices contradict each other.
+    open when it is marketable there and otherwise rests through the bar; stops as `fill_stop`. IOC and
+    FOK orders see the open alone. (0, 0) = no fill, also for an unknown type or time in force, a missing
+    input, or a bar whose prices contradict each other.
     """
     if not (0.0 < low <= open_price <= high < 1e9 and low <= close <= high):
         return (0, 0)
     if not (0.0 <= half_spread_bps < 1e4 and 0.0 <= volatility_bps < 1e5):
         return (0, 0)
+    immediate = time_in_force == 2 or time_in_force == 3  # IOC, FOK
+    if not 0 <= time_in_force <= 3 or (immediate and order_type > 1):
+        return (0, 0)
+    if order_type == 4 or order_type == 5:  # STOP, STOP_LIMIT
+        if (limit_micro > 0) != (order_type == 5):
+            return (0, 0)
+        return fill_stop(
+            side, leaves_shares, limit_micro, stop_micro, open_price, high, low, close, volume,
+            half_spread_bps, volatility_bps, params,
+        )  # fmt: skip
     if order_type == 0 or order_type == 2:  # MARKET, MARKET_ON_OPEN
-        return fill_auction(
+        at_open = fill_auction(
             side, leaves_shares, 0, open_price, volume, half_spread_bps, volatility_bps, params
         )
+        return all_or_none(leaves_shares, at_open) if time_in_force == 3 else at_open
     if order_type == 3:  # MARKET_ON_CLOSE
         return fill_auction(side, leaves_shares, 0, close, volume, half_spread_bps, volatility_bps, params)
     if order_type != 1 or limit_micro <= 0:
@@ -210,6 +287,8 @@ def fill_bar(
     at_open = fill_auction(
         side, leaves_shares, limit_micro, open_price, volume, half_spread_bps, volatility_bps, params
     )
-    if at_open[0] > 0:
+    if time_in_force == 3:
+        return all_or_none(leaves_shares, at_open)
+    if at_open[0] > 0 or immediate:
         return at_open
     return fill_range(side, leaves_shares, limit_micro, high, low, volume, params)

@@ -1,8 +1,9 @@
 """Double entry: cash, positions and profit are a fold of postings whose amounts sum to zero.
 
 Accounts are plain words: "cash", "fees", "capital", and per symbol "securities:SYM" (at cost, with the
-quantity) and "pnl:SYM" (realised by average cost). A debit is positive, so an asset that grows and a cost
-that was paid are positive, income and capital are negative, and the sum over all accounts is always 0.
+quantity), "pnl:SYM" (realised by average cost) and "dividends:SYM" (cash dividends). A debit is positive,
+so an asset that grows and a cost that was paid are positive, income and capital are negative, and the sum
+over all accounts is always 0.
 Nothing is ever rewritten: a correction is a new entry.
 """
 
@@ -21,6 +22,7 @@ FEES = "fees"
 CAPITAL = "capital"
 SECURITIES = "securities:"
 PNL = "pnl:"
+DIVIDENDS = "dividends:"
 BOUND = 2**63  #: amounts and quantities must fit the signed 64-bit columns they are stored in
 
 
@@ -31,7 +33,7 @@ class Posting:
     Attributes
     ----------
     ledger_account : str
-        "cash", "fees", "capital", "securities:SYM" or "pnl:SYM".
+        "cash", "fees", "capital", "securities:SYM", "pnl:SYM" or "dividends:SYM".
     amount_micro : int
         Account currency micros; debit positive.
     quantity_nano : int
@@ -47,7 +49,8 @@ class Posting:
 
     def __post_init__(self) -> None:
         known = self.ledger_account in (CASH, FEES, CAPITAL) or (
-            self.ledger_account.startswith((SECURITIES, PNL)) and not self.ledger_account.endswith(":")
+            self.ledger_account.startswith((SECURITIES, PNL, DIVIDENDS))
+            and not self.ledger_account.endswith(":")
         )
         if not known:
             raise ValueError(f"unknown ledger account {self.ledger_account!r}")
@@ -136,6 +139,11 @@ class Ledger:
     def realised_by_symbol_micro(self) -> dict[str, int]:
         """Realised profit before fees of each symbol, micros; a gain is positive."""
         return {symbol: -amount for symbol, (amount, _) in self._of(PNL).items()}
+
+    @property
+    def dividends_micro(self) -> int:
+        """Cash dividends received over all symbols, micros; positive when received."""
+        return -sum(amount for amount, _ in self._of(DIVIDENDS).values())
 
     def equity_micro(self, prices_micro: Mapping[str, int]) -> int:
         """Cash plus positions at the given prices, micros.

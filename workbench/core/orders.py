@@ -12,10 +12,23 @@ import hashlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from workbench.core.types import NANO, OrderType, Side
+from workbench.core.types import NANO, OrderType, Side, TimeInForce
 from workbench.errors import IllegalTransition, JournalConflict
 
 ID_PREFIX = "wb1-"
+#: Types that bear a limit, types that bear a stop, and the times in force that each type may have.
+WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
+WITH_STOP = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+_IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
+_RESTING = frozenset({TimeInForce.DAY, TimeInForce.GTC})
+TIMES_IN_FORCE: dict[OrderType, frozenset[TimeInForce]] = {
+    OrderType.MARKET: _RESTING | _IMMEDIATE,
+    OrderType.LIMIT: _RESTING | _IMMEDIATE,
+    OrderType.MARKET_ON_OPEN: frozenset({TimeInForce.DAY}),
+    OrderType.MARKET_ON_CLOSE: frozenset({TimeInForce.DAY}),
+    OrderType.STOP: _RESTING,
+    OrderType.STOP_LIMIT: _RESTING,
+}
 
 
 class OrderState(StrEnum):
@@ -125,14 +138,16 @@ class OrderIntent:
     ----------
     quantity_nano : int
         Quantity in 1e-9 shares, > 0; whole shares in version 1.
-    limit_micro : int
-        Limit price in micros; 0 for types without a limit.
+    limit_micro, stop_micro : int
+        Limit and stop price in micros; 0 for types without one.
     reference_micro : int
         Decision price (last known close) in micros: the anchor of shortfall and collars.
     expected_cost_micro : int
         Expected one-way cost as a fraction x 1e6.
     parent_id : str
         `client_order_id` of the leg that this one continues; "" for the first.
+    time_in_force : TimeInForce
+        One that `TIMES_IN_FORCE` permits for the type.
     """
 
     client_order_id: str
@@ -149,12 +164,19 @@ class OrderIntent:
     reference_micro: int
     expected_cost_micro: int = 0
     parent_id: str = ""
+    time_in_force: TimeInForce = TimeInForce.DAY
+    stop_micro: int = 0
 
     def __post_init__(self) -> None:
+        name = f"{self.order_type.word} order of {self.symbol}"
         if self.quantity_nano <= 0 or self.quantity_nano % NANO:
             raise ValueError(f"quantity of {self.symbol} must be a positive number of whole shares")
-        if (self.limit_micro > 0) != (self.order_type is OrderType.LIMIT):
-            raise ValueError(f"{self.order_type.word} order of {self.symbol} with limit {self.limit_micro}")
+        if self.limit_micro < 0 or (self.limit_micro > 0) != (self.order_type in WITH_LIMIT):
+            raise ValueError(f"{name} with limit {self.limit_micro}")
+        if self.stop_micro < 0 or (self.stop_micro > 0) != (self.order_type in WITH_STOP):
+            raise ValueError(f"{name} with stop {self.stop_micro}")
+        if self.time_in_force not in TIMES_IN_FORCE[self.order_type]:
+            raise ValueError(f"{name} cannot be {self.time_in_force.word}")
 
     @property
     def shares(self) -> int:

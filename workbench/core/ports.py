@@ -242,6 +242,32 @@ class VenueAccount:
     positions_nano: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Activity:
+    """Something that the venue did to the account without an order of ours.
+
+    Attributes
+    ----------
+    activity_id : str
+        The venue's id; the same event has the same id in every answer.
+    kind : str
+        "split" or "dividend"; any other word is the venue's own and a break.
+    quantity_nano, amount_micro : int
+        Change of the position in 1e-9 shares and of cash in micros; both signed.
+    new_shares, old_shares : int
+        Ratio of a split; 1 for 1 otherwise.
+    """
+
+    activity_id: str
+    kind: str
+    symbol: str
+    at_ns: int
+    quantity_nano: int
+    amount_micro: int
+    new_shares: int = 1
+    old_shares: int = 1
+
+
 class Broker(Protocol):
     """One account at one venue. Never retries by itself; never raises for an ambiguous submit."""
 
@@ -257,6 +283,10 @@ class Broker(Protocol):
 
     def fills(self, *, since_ns: int) -> tuple[Fill, ...]:
         """Executions at or after `since_ns`, oldest first: the record of what traded."""
+        ...
+
+    def activities(self, *, since_ns: int) -> tuple[Activity, ...]:
+        """Splits, dividends and whatever else changed the account at or after `since_ns`, oldest first."""
         ...
 
     def account(self) -> VenueAccount:

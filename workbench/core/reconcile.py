@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from workbench.core.corporate import ACTIVITY_KINDS
 from workbench.core.ledger import Ledger
 from workbench.core.orders import WORKING, Fill, Order, OrderIntent, OrderState
-from workbench.core.ports import VenueAccount, VenueOrder
+from workbench.core.ports import Activity, VenueAccount, VenueOrder
 
 S = OrderState
 
@@ -35,6 +36,10 @@ BREAK_KINDS = MappingProxyType(
         "fill_missing_there": "our books hold a fill that the venue does not report",
         "fill_differs": "one execution id, two contents",
         "overfill": "the fills of an order exceed its quantity",
+        "activity_unknown": "the venue did something to the account of a kind that the books do not know",
+        "activity_missing_here": "a split or dividend of the venue is not in our books",
+        "activity_missing_there": "our books hold a split or dividend that the venue does not report",
+        "activity_differs": "one split or dividend, two contents",
     }
 )
 
@@ -82,6 +87,8 @@ def find_breaks(
     venue_fills: Sequence[Fill],
     venue_account: VenueAccount,
     account: str = "",
+    activities: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+    venue_activities: Sequence[Activity] = (),
 ) -> tuple[Break, ...]:
     """Every break between our record and the venue's, in a stable order; empty = clean.
 
@@ -95,11 +102,15 @@ def find_breaks(
         The venue's answers, asked *after* our record was read and while nothing is being sent.
     account : str, default ""
         The account that we mean to trade; "" = the name is not compared.
+    activities : mapping of str to (int, int)
+        Activity id -> cash in micros and quantity in 1e-9 shares that we booked for it in the period.
+    venue_activities : sequence of Activity
     """
     found = [
         *_account_breaks(ledger, venue_account, account),
         *_order_breaks(orders, venue_orders),
         *_fill_breaks(orders, fills, venue_fills),
+        *_activity_breaks(activities, venue_activities),
     ]
     rank = {kind: n for n, kind in enumerate(BREAK_KINDS)}
     return tuple(sorted(set(found), key=lambda b: (rank[b.kind], b)))
@@ -174,6 +185,27 @@ def _fill_breaks(
         if key not in theirs:
             yield Break("fill_missing_there", fill.symbol, _words(fill), "", key)
     yield from _overfills(known, {**ours, **theirs}.values())
+
+
+def _activity_breaks(
+    ours: Mapping[str, tuple[int, int]], venue_activities: Sequence[Activity]
+) -> Iterator[Break]:
+    theirs: dict[str, Activity] = {}
+    for activity in venue_activities:
+        first = theirs.setdefault(activity.activity_id, activity)
+        if first != activity:
+            yield Break("activity_differs", activity.symbol, str(first), str(activity), activity.activity_id)
+    for key, activity in theirs.items():
+        told = (activity.amount_micro, activity.quantity_nano)
+        if activity.kind not in ACTIVITY_KINDS:
+            yield Break("activity_unknown", activity.symbol, "", f"{activity.kind} {told}", key)
+        elif key not in ours:
+            yield Break("activity_missing_here", activity.symbol, "", f"{activity.kind} {told}", key)
+        elif ours[key] != told:
+            yield Break("activity_differs", activity.symbol, str(ours[key]), str(told), key)
+    for key, booked in ours.items():
+        if key not in theirs:
+            yield Break("activity_missing_there", "", str(booked), "", key)
 
 
 def _overfills(known: Mapping[str, OrderIntent], fills: Iterable[Fill]) -> Iterator[Break]:

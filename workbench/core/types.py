@@ -38,12 +38,14 @@ class Side(IntEnum):
 
 
 class OrderType(IntEnum):
-    """Order types of version 1; all are day orders."""
+    """Order types; those of the auctions are a venue's "opg" and "cls"."""
 
     MARKET = 0
     LIMIT = 1
     MARKET_ON_OPEN = 2
     MARKET_ON_CLOSE = 3
+    STOP = 4
+    STOP_LIMIT = 5
 
     @property
     def word(self) -> str:
@@ -58,6 +60,32 @@ class OrderType(IntEnum):
         except KeyError:
             known = ", ".join(kind.word for kind in cls)
             raise ValueError(f"unknown order type {word!r}; known: {known}") from None
+
+
+class TimeInForce(IntEnum):
+    """How long an order lives: until the close, until cancelled, or for one market event.
+
+    IOC fills what the next market event gives and cancels the rest; FOK fills whole there or not at all.
+    """
+
+    DAY = 0
+    GTC = 1
+    IOC = 2
+    FOK = 3
+
+    @property
+    def word(self) -> str:
+        """The time in force as records spell it, such as "gtc"."""
+        return self.name.lower()
+
+    @classmethod
+    def parse(cls, word: str) -> TimeInForce:
+        """The time in force for its spelling in records; ValueError when unknown."""
+        try:
+            return cls[word.upper()]
+        except KeyError:
+            known = ", ".join(kind.word for kind in cls)
+            raise ValueError(f"unknown time in force {word!r}; known: {known}") from None
 
 
 class Mode(StrEnum):

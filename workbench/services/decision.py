@@ -11,7 +11,8 @@ import numpy as np
 from workbench.core.costs import CostModel
 from workbench.core.features import Feature, compute, market_statistics
 from workbench.core.ledger import Ledger
-from workbench.core.orders import UNRESOLVED, WORKING, Order, OrderIntent, client_order_id
+from workbench.core.legs import next_leg
+from workbench.core.orders import TERMINAL, WORKING, Order, OrderIntent, client_order_id
 from workbench.core.policy import PolicyParams, Reason, decide, intended_shares
 from workbench.core.ports import BarStore, Broker, Calendar, Event
 from workbench.core.pretrade import Limits, RiskState, Verdict, check_orders, content_fingerprint
@@ -171,11 +172,13 @@ class DecisionMaker:
         frozen = np.zeros(len(symbols), dtype=np.bool_)
         for order in self._orders():
             at = position.get(order.intent.symbol)
-            if at is None or order.state not in WORKING:
+            if at is None or order.state in TERMINAL:
+                continue
+            frozen[at] = True  # one order that is not finished per symbol, a resting one included
+            if order.state not in WORKING:
                 continue
             side = buys if order.intent.side is Side.BUY else sells
             side[at] += order.leaves_nano // NANO
-            frozen[at] |= order.state in UNRESOLVED
         return buys, sells, frozen
 
     def _bar_ages(self, session: str, panel: Bars) -> Any:
@@ -282,12 +285,11 @@ class DecisionMaker:
 
     def _intents(self, snapshot: Snapshot, decision: Decision) -> tuple[OrderIntent, ...]:
         """Order legs of the decision in sending order: sells first (they free cash), then by symbol."""
-        found = []
-        for at, symbol in enumerate(decision.symbols):
-            delta = int(decision.delta_shares[at])
-            if delta == 0:
-                continue
-            found.append(self._intent(snapshot, decision, at, symbol, delta))
+        found = [
+            self._intent(snapshot, decision, at, symbol, int(decision.delta_shares[at]))
+            for at, symbol in enumerate(decision.symbols)
+            if decision.delta_shares[at]
+        ]
         return tuple(sorted(found, key=lambda intent: (intent.side, intent.symbol)))
 
     def _intent(
@@ -302,19 +304,28 @@ class DecisionMaker:
             half_spread_bps=float(snapshot.half_spread_bps[at]),
             price=from_micro(int(snapshot.price_micro[at])),
         ).mean
-        leg = "entry"
+        target = int(decision.target_shares[at])
+        leg = next_leg(
+            target - delta,
+            target,
+            (),
+            max_slice_shares=self.strategy.policy.max_slice_shares,
+            allow_short=self.strategy.limits.allow_short,
+        )
+        if leg is None:
+            raise ValueError(f"a change of {delta} shares of {symbol} has a first leg")
         return OrderIntent(
             client_order_id=client_order_id(
-                snapshot.account, snapshot.strategy, snapshot.scheduled_ns, symbol, leg
+                snapshot.account, snapshot.strategy, snapshot.scheduled_ns, symbol, leg.name
             ),
             account=snapshot.account,
             strategy=snapshot.strategy,
             session=snapshot.session,
             scheduled_ns=snapshot.scheduled_ns,
             symbol=symbol,
-            leg=leg,
-            side=Side.BUY if delta > 0 else Side.SELL,
-            quantity_nano=abs(delta) * NANO,
+            leg=leg.name,
+            side=leg.side,
+            quantity_nano=leg.shares * NANO,
             order_type=OrderType(int(decision.order_type[at])),
             limit_micro=int(decision.limit_micro[at]),
             reference_micro=int(snapshot.price_micro[at]),

@@ -6,9 +6,10 @@ the request leaves, and an answer that proves nothing leaves the order UNKNOWN u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
+from workbench.core.corporate import ACTIVITY_KINDS, ENTRY_PREFIX, adjusted_intent, postings_of_activity
 from workbench.core.ledger import Ledger, Posting, posting_from_payload, posting_payload, postings_of_fill
 from workbench.core.orders import (
     TERMINAL,
@@ -16,12 +17,11 @@ from workbench.core.orders import (
     WORKING,
     Fill,
     Order,
-    OrderEvent,
     OrderIntent,
     OrderState,
-    apply,
 )
 from workbench.core.ports import (
+    Activity,
     Broker,
     Clock,
     Event,
@@ -33,7 +33,17 @@ from workbench.core.ports import (
     VenueOrder,
 )
 from workbench.errors import IllegalTransition
-from workbench.services.records import order_from_row
+from workbench.services.records import (
+    date_of,
+    fill_payload,
+    fill_trouble,
+    intent_payload,
+    names_our_id,
+    order_adjusted,
+    order_change,
+    order_from_row,
+    order_of_events,
+)
 
 #: How often an order may be looked up directly after an unclear answer before it stays UNKNOWN.
 LOOKUP_TRIES = 3
@@ -79,6 +89,7 @@ class Oms:
         self.orders: dict[str, Order] = {}
         self.ledger = Ledger()
         self._executions: set[str] = set()
+        self._activities: set[str] = set()
         self._load()
 
     # --- what the journal knows ------------------------------------------------------------------
@@ -86,10 +97,13 @@ class Oms:
     def _load(self) -> None:
         rows = self._journal.rows("orders", account=self._account)
         self.orders = {row["client_order_id"]: order_from_row(row) for row in rows}
-        postings = [
-            posting_from_payload(row) for row in self._journal.rows("postings", account=self._account)
-        ]
-        self.ledger = Ledger.from_postings(postings)
+        lines = self._journal.rows("postings", account=self._account)
+        self.ledger = Ledger.from_postings([posting_from_payload(row) for row in lines])
+        self._activities = {
+            row["entry_id"].removeprefix(ENTRY_PREFIX)
+            for row in lines
+            if row["entry_id"].startswith(ENTRY_PREFIX)
+        }
         self._executions = {row["execution_id"] for row in self._journal.rows("fills", account=self._account)}
 
     def working(self) -> tuple[Order, ...]:
@@ -111,6 +125,10 @@ class Oms:
     def record_opening(self, entry_id: str, session: str, postings: Iterable[Posting], memo: str) -> None:
         """Book the opening entry of the ledger, approved by a person beforehand."""
         entry = tuple(postings)
+        self._journal.commit([self._entry(entry_id, session, entry, memo)], lease=self._lease())
+        self.ledger = self.ledger.apply(entry)
+
+    def _entry(self, entry_id: str, session: str, entry: tuple[Posting, ...], memo: str) -> Event:
         payload = {
             "account": self._account,
             "session": session,
@@ -118,8 +136,7 @@ class Oms:
             "postings": [posting_payload(posting) for posting in entry],
             "memo": memo,
         }
-        self._journal.commit([Event("ledger.posted", payload)], lease=self._lease())
-        self.ledger = self.ledger.apply(entry)
+        return Event("ledger.posted", payload)
 
     def adopt_intents(self, intents: Iterable[OrderIntent], denied: dict[str, tuple[str, ...]]) -> None:
         """Take over intents that the caller has just journalled in the decision's transaction."""
@@ -127,6 +144,16 @@ class Oms:
             codes = denied.get(intent.client_order_id, ())
             state = OrderState.DENIED if codes else OrderState.INTENDED
             self.orders[intent.client_order_id] = Order(intent, state, reason=",".join(codes))
+
+    def intend(self, intent: OrderIntent, decision_id: str, codes: tuple[str, ...]) -> Order:
+        """Journal a leg with its verdict, which allocates its id; nothing is sent."""
+        payload = intent_payload(intent, decision_id)
+        event = Event("order.intended", {**payload, "verdict": "allowed"})
+        if codes:
+            event = Event("order.denied", {**payload, "codes": list(codes)})
+        self._journal.commit([event], lease=self._lease())
+        self.adopt_intents([intent], {intent.client_order_id: codes})
+        return self.orders[intent.client_order_id]
 
     # --- sending ---------------------------------------------------------------------------------
 
@@ -160,13 +187,19 @@ class Oms:
         # An answer to a repeated request says nothing about the first one, which may be working there.
         if first_request and result.outcome is SubmitOutcome.NOT_ACCEPTED:
             return self._record(order, OrderState.NOT_ACCEPTED, reason=result.reason)
-        if first_request and result.outcome is SubmitOutcome.REFUSED and not _names_our_id(result.reason):
+        if first_request and result.outcome is SubmitOutcome.REFUSED and not names_our_id(result.reason):
             return self._record(order, OrderState.REJECTED, reason=result.reason)
         order = self._record(order, OrderState.UNKNOWN, reason=result.reason or "no proof of the outcome")
         return self._resolve(order)
 
     def recover(self) -> tuple[Order, ...]:
-        """Ask the venue about every order whose fate is not known; returns those still unresolved."""
+        """Ask the venue about every order whose fate is not known; returns those still unresolved.
+
+        A corporate event since then comes first: the venue's order has other terms after a split.
+        """
+        since_ns = min((order.sent_at_ns for order in self.unresolved()), default=0)
+        if since_ns and self._new_activities(since_ns):
+            self.poll(since_ns=since_ns)
         for order in self.unresolved():
             if order.state is not OrderState.QUARANTINED:  # only a person ends a quarantine
                 self._resolve(order)
@@ -221,14 +254,30 @@ class Oms:
     # --- hearing ---------------------------------------------------------------------------------
 
     def poll(self, *, since_ns: int) -> int:
-        """Book new executions, then take over the venue's order states; returns the number of changes."""
+        """Book new executions and corporate events, then take over the venue's order states.
+
+        Executions and events in the order in which they happened, because a split changes the terms of
+        what follows. Returns the number of changes. What is foreign or of an unknown kind is left to
+        reconciliation, which names it.
+        """
         changes = 0
-        for fill in sorted(self._broker.fills(since_ns=since_ns), key=_fill_order):
-            if fill.execution_id in self._executions or fill.client_order_id not in self.orders:
-                continue  # seen already, or a foreign one, which reconciliation names
-            self._book(fill)
+        fills = [
+            fill
+            for fill in self._broker.fills(since_ns=since_ns)
+            if fill.client_order_id in self.orders and fill.execution_id not in self._executions
+        ]
+        activities = self._new_activities(since_ns)
+        listed = {o.client_order_id: o for o in self._broker.orders(since_ns=since_ns)}
+        news: list[Fill | Activity] = [*activities, *fills]
+        for heard in sorted(news, key=order_of_events):
+            if isinstance(heard, Fill):
+                if heard.execution_id in self._executions:
+                    continue  # told twice in one answer
+                self._book(heard)
+            elif heard.activity_id not in self._activities:
+                self._book_activity(heard, listed)
             changes += 1
-        for theirs in self._broker.orders(since_ns=since_ns):
+        for theirs in listed.values():
             ours = self.orders.get(theirs.client_order_id)
             if ours is not None and self._follow(ours, theirs):
                 changes += 1
@@ -241,15 +290,15 @@ class Oms:
             self._executions.add(fill.execution_id)
             self._halt(f"execution {fill.execution_id} is {fill.side.word} {fill.symbol}, its order is not")
             return
-        trouble = _fill_trouble(order, fill)
+        trouble = fill_trouble(order, fill)
         postings = postings_of_fill(self.ledger, fill)
-        events = [Event("fill.booked", self._fill_payload(order, fill, postings))]
+        events = [Event("fill.booked", fill_payload(self._account, order, fill, postings))]
         filled_nano = order.filled_nano + fill.quantity_nano
         if not trouble:
             done = filled_nano == order.intent.quantity_nano
             state = OrderState.FILLED if done else OrderState.PARTIALLY_FILLED
             try:
-                order, change = self._change(order, state, at_ns=fill.filled_at_ns, filled_nano=filled_nano)
+                order, change = order_change(order, state, at_ns=fill.filled_at_ns, filled_nano=filled_nano)
                 events.append(change)
             except IllegalTransition as error:
                 trouble = error.message
@@ -259,6 +308,33 @@ class Oms:
         self.ledger = self.ledger.apply(postings)
         if trouble:  # it happened, so it is booked; that it could happen stops everything
             self._halt(trouble)
+
+    def _new_activities(self, since_ns: int) -> list[Activity]:
+        return [
+            activity
+            for activity in self._broker.activities(since_ns=since_ns)
+            if activity.activity_id not in self._activities and activity.kind in ACTIVITY_KINDS
+        ]
+
+    def _book_activity(self, activity: Activity, listed: Mapping[str, VenueOrder]) -> None:
+        """Take over a corporate event in one transaction: its entry, and new terms of working orders.
+
+        New terms are computed here and taken only where the venue shows the same quantity: an order that
+        ended before the split, or never arrived, keeps its own.
+        """
+        postings = postings_of_activity(self.ledger, activity)
+        entry_id, session = ENTRY_PREFIX + activity.activity_id, date_of(activity.at_ns)
+        events = [self._entry(entry_id, session, postings, f"{activity.kind} of {activity.symbol}")]
+        changed = []
+        for order in self.working():
+            intent, theirs = adjusted_intent(order, activity), listed.get(order.intent.client_order_id)
+            if intent is not None and theirs is not None and theirs.quantity_nano == intent.quantity_nano:
+                changed.append(replace(order, intent=intent))
+                events.append(order_adjusted(intent, activity))
+        self._journal.commit(events, lease=self._lease())
+        self.orders.update({order.intent.client_order_id: order for order in changed})
+        self._activities.add(activity.activity_id)
+        self.ledger = self.ledger.apply(postings)
 
     def _follow(self, order: Order, theirs: VenueOrder) -> bool:
         """Take over the venue's state where it says more than the executions have said."""
@@ -312,69 +388,10 @@ class Oms:
     def _record(
         self, order: Order, state: OrderState, *, venue_order_id: str = "", reason: str = ""
     ) -> Order:
-        changed, event = self._change(
+        changed, event = order_change(
             order, state, at_ns=self._clock.now_ns(), venue_order_id=venue_order_id, reason=reason
         )
         if changed != order:
             self._journal.commit([event], lease=self._lease())
             self.orders[changed.intent.client_order_id] = changed
         return changed
-
-    @staticmethod
-    def _change(
-        order: Order,
-        state: OrderState,
-        *,
-        at_ns: int,
-        venue_order_id: str = "",
-        filled_nano: int | None = None,
-        reason: str = "",
-    ) -> tuple[Order, Event]:
-        identity = order.intent.client_order_id
-        changed = apply(order, OrderEvent(identity, state, at_ns, venue_order_id, filled_nano, reason))
-        payload = {
-            "client_order_id": identity,
-            "state": str(changed.state),
-            "at_ns": at_ns,
-            "venue_order_id": changed.venue_order_id,
-            "filled_nano": changed.filled_nano,
-            "reason": changed.reason,
-        }
-        return changed, Event("order.changed", payload)
-
-    def _fill_payload(self, order: Order, fill: Fill, postings: tuple[Posting, ...]) -> dict[str, Any]:
-        return {
-            "execution_id": fill.execution_id,
-            "client_order_id": fill.client_order_id,
-            "account": self._account,
-            "session": order.intent.session,
-            "symbol": fill.symbol,
-            "side": fill.side.word,
-            "quantity_nano": fill.quantity_nano,
-            "price_micro": fill.price_micro,
-            "fee_micro": fill.fee_micro,
-            "filled_at_ns": fill.filled_at_ns,
-            "postings": [posting_payload(posting) for posting in postings],
-        }
-
-
-def _fill_order(fill: Fill) -> tuple[int, str, str]:
-    return (fill.filled_at_ns, fill.symbol, fill.execution_id)
-
-
-def _names_our_id(reason: str) -> bool:
-    """Whether a refusal says that the id is taken: then an earlier request of ours landed."""
-    return "client_order_id" in reason
-
-
-def _fill_trouble(order: Order, fill: Fill) -> str:
-    """Why this execution may not have happened, or "" when it is as it should be."""
-    name = f"execution {fill.execution_id} of order {fill.client_order_id} ({fill.symbol})"
-    if order.state in TERMINAL:
-        return f"{name} came after {order.state}"
-    if order.filled_nano + fill.quantity_nano > order.intent.quantity_nano:
-        return f"{name} exceeds the order"
-    limit_micro = order.intent.limit_micro
-    if limit_micro and fill.side * (fill.price_micro - limit_micro) > 0:
-        return f"{name} at {fill.price_micro} is beyond its limit {limit_micro}"
-    return ""

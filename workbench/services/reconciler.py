@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from workbench.core.corporate import ENTRY_PREFIX
+from workbench.core.ledger import CASH
 from workbench.core.orders import Fill
 from workbench.core.ports import Broker, Clock, Event, Journal, Lease
 from workbench.core.reconcile import Break, find_breaks
 from workbench.errors import OutcomeUnknown
 from workbench.services.oms import Oms
-from workbench.services.records import fill_from_row
+from workbench.services.records import date_of, fill_from_row
 
 
 class Reconciler:
@@ -71,6 +73,7 @@ class Reconciler:
         self._oms.poll(since_ns=since_ns)
         venue_orders = self._broker.orders(since_ns=since_ns)
         listed = {order.client_order_id for order in venue_orders}
+        done = self._broker.activities(since_ns=since_ns)
         ours = self._oms.orders
         try:
             theirs = self._broker.account()
@@ -84,7 +87,23 @@ class Reconciler:
             venue_fills=self._broker.fills(since_ns=since_ns),
             venue_account=theirs,
             account=self._account,
+            activities=self._activities(since_ns, {activity.activity_id for activity in done}),
+            venue_activities=done,
         )
+
+    def _activities(self, since_ns: int, listed: set[str]) -> dict[str, tuple[int, int]]:
+        """Cash and shares of every corporate event that was booked after `since_ns` or that the venue lists.
+
+        An entry has a date only, so what it says about the day of `since_ns` itself proves nothing.
+        """
+        found: dict[str, tuple[int, int]] = {}
+        for row in self._journal.rows("postings", account=self._account):
+            key = row["entry_id"].removeprefix(ENTRY_PREFIX)
+            if key != row["entry_id"] and (key in listed or row["session"] > date_of(since_ns)):
+                cash, shares = found.get(key, (0, 0))
+                cash += row["amount_micro"] if row["ledger_account"] == CASH else 0
+                found[key] = (cash, shares + row["quantity_nano"])
+        return found
 
     def _booked(self) -> tuple[Fill, ...]:
         rows = self._journal.rows("fills", account=self._account)

@@ -26,6 +26,7 @@ from workbench.errors import (
 )
 from workbench.services.authority import Authority
 from workbench.services.decision import DecisionMaker, Strategy, decision_events
+from workbench.services.legs import Legs
 from workbench.services.oms import Oms
 from workbench.services.preflight import Check, failed, preflight_checks
 from workbench.services.reconciler import Reconciler
@@ -132,6 +133,11 @@ class TradingSession:
             ledger=lambda: self.oms.ledger,
             session_start_equity_micro=self._last_equity,
         )
+        self.legs = Legs(
+            journal=journal, oms=self.oms, account=account, strategy=strategy.name, session=times.session,
+            judge=self._judge, max_slice_shares=strategy.policy.max_slice_shares,
+            allow_short=strategy.limits.allow_short,
+        )  # fmt: skip
 
     # --- before ----------------------------------------------------------------------------------
 
@@ -214,13 +220,15 @@ class TradingSession:
 
     @_orderly
     def watch(self, progress: Callable[[int], None] | None = None) -> int:
-        """Poll the venue until the session's end; returns the number of changes seen."""
+        """Poll the venue until the session's end and send legs that fall due; returns the changes seen."""
         changes = 0
         with self.timer.stage("watch"):
             at_ns = max(self._clock.now_ns(), self.times.open_ns)
             while at_ns < self.times.end_ns:
                 self._clock.sleep_until(at_ns)
                 changes += self.oms.poll(since_ns=self._since_ns())
+                if self._clock.now_ns() < self.times.close_ns:
+                    changes += self.legs.proceed()
                 if progress is not None:
                     progress(at_ns)
                 at_ns += self.times.poll_every_ns
@@ -308,6 +316,9 @@ class TradingSession:
             return (REDUCING,)
         if order.intent.session != self.times.session:
             raise TradingHalted(f"order {order.intent.client_order_id} belongs to {order.intent.session}")
+        return self._judge(order)
+
+    def _judge(self, order: Order) -> tuple[str, ...]:
         return self._maker.judge_again(
             order, buying_power_micro=self._buying_power_micro(), now_ns=self._clock.now_ns()
         )
@@ -323,7 +334,8 @@ class TradingSession:
         session = self.times.session
         closings = self._journal.events(kinds=("session.closed",))
         changes = self._journal.events(
-            kinds=("order.changed", "fill.booked"), after_seq=closings[-1].seq if closings else 0
+            kinds=("order.changed", "order.adjusted", "fill.booked"),
+            after_seq=closings[-1].seq if closings else 0,
         )
         touched = {str(event.payload["client_order_id"]) for event in changes}
         rows = self._journal.rows("orders", account=self.strategy.account)

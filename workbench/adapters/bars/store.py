@@ -278,6 +278,11 @@ class ParquetBarStore:
             lambda shelf: session_row(self._library, shelf, self._require(symbols, shelf), only)
         )
 
+    def splits_of(self, session: str) -> dict[str, tuple[int, int]]:
+        """Recorded splits whose ex session it is: symbol -> (new shares, old shares); for the venue."""
+        found = self._open().events.splits
+        return {s.symbol: (s.new_shares, s.old_shares) for s in found if s.ex_session == session}
+
     def freshness(self, *, as_of_ns: int, symbols: Sequence[str] | None = None) -> dict[str, int]:
         """Completed sessions since each symbol's last known row: 0 = latest, -1 = none known.
 

@@ -16,7 +16,7 @@ _INT64 = 2**63
 _ORDER = (
     "client_order_id:text account:text strategy:text session:text scheduled_ns:int symbol:text leg:text "
     "side:text quantity_nano:int order_type:text limit_micro:int reference_micro:int "
-    "expected_cost_micro:int parent_id:text decision_id:text"
+    "expected_cost_micro:int parent_id:text decision_id:text time_in_force:text? stop_micro:int?"
 )
 _LEASE = "account:text holder:text token:int until_wall_ns:int"
 
@@ -38,6 +38,8 @@ _DECLARED: dict[str, str] = {
     "order.denied": _ORDER + " verdict:text? codes:list",
     "order.changed": "client_order_id:text state:text at_ns:int venue_order_id:text? filled_nano:int? "
     "reason:text?",
+    "order.adjusted": "client_order_id:text at_ns:int quantity_nano:int limit_micro:int stop_micro:int "
+    "activity_id:text",
     "fill.booked": "execution_id:text client_order_id:text account:text session:text symbol:text "
     "side:text quantity_nano:int price_micro:int fee_micro:int filled_at_ns:int postings:list",
     "ledger.posted": "account:text session:text entry_id:text postings:list memo:text",

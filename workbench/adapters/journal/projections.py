@@ -9,9 +9,9 @@ from typing import Any
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
 from workbench.core.canonical import canonical_json
-from workbench.core.orders import Order, OrderEvent, OrderIntent, OrderState, apply
+from workbench.core.orders import WORKING, Order, OrderEvent, OrderIntent, OrderState, apply
 from workbench.core.ports import RecordedEvent
-from workbench.core.types import OrderType, Side
+from workbench.core.types import OrderType, Side, TimeInForce
 from workbench.errors import JournalConflict, UsageError
 
 Payload = Mapping[str, Any]
@@ -157,6 +157,7 @@ def _intent_of(row: Mapping[str, Any]) -> OrderIntent:
             row["symbol"], row["leg"], _side(row["side"]), row["quantity_nano"],
             _order_type(row["order_type"]), row["limit_micro"], row["reference_micro"],
             row["expected_cost_micro"], row["parent_id"],
+            TimeInForce.parse(row.get("time_in_force") or "day"), row.get("stop_micro") or 0,
         )  # fmt: skip
     except (KeyError, ValueError) as error:
         raise UsageError(
@@ -179,6 +180,7 @@ def _order_added(rows: RowWriter, event: RecordedEvent, payload: Payload) -> Non
     row["state"] = "DENIED" if denied else "INTENDED"
     row["reason"] = ",".join(payload["codes"]) if denied else ""
     row["venue_order_id"], row["filled_nano"], row["sent_at_ns"] = "", 0, 0
+    row["time_in_force"], row["stop_micro"] = row.get("time_in_force") or "day", row.get("stop_micro") or 0
     rows.insert("orders", row)
 
 
@@ -204,6 +206,19 @@ def _order_changed(rows: RowWriter, event: RecordedEvent, payload: Payload) -> N
         "orders", identity, state=str(after.state), venue_order_id=after.venue_order_id,
         filled_nano=after.filled_nano, sent_at_ns=after.sent_at_ns, reason=after.reason,
     )  # fmt: skip
+
+
+def _order_adjusted(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+    """New terms of a working order after a split: the venue changed it, nobody sent a new one."""
+    identity = payload["client_order_id"]
+    row = rows.get("orders", identity)
+    if row is None or OrderState(row["state"]) not in WORKING:
+        raise _conflict(f"order {identity} is not working, so no split can change it", "reconcile first")
+    terms = {name: payload[name] for name in ("quantity_nano", "limit_micro", "stop_micro")}
+    _intent_of({**row, **terms})
+    if terms["quantity_nano"] <= row["filled_nano"]:
+        raise _conflict(f"order {identity} would have nothing left after the split", "reconcile first")
+    rows.update("orders", identity, **terms)
 
 
 def _post(rows: RowWriter, payload: Payload, entry_id: str, where: str) -> None:
@@ -300,6 +315,7 @@ _FOLDS: dict[str, Fold] = {
     "order.intended": _order_added,
     "order.denied": _order_added,
     "order.changed": _order_changed,
+    "order.adjusted": _order_adjusted,
     "fill.booked": _fill,
     "ledger.posted": _ledger,
     "reconciliation.done": _added("reconciliations", "breaks"),

@@ -17,7 +17,7 @@ from workbench.core.canonical import canonical_json
 from workbench.core.orders import TERMINAL
 
 #: Rises when the meaning of the stored rows changes; older code refuses a journal with a larger one.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 #: Name of the row of `meta` that says which event was archived last.
 CHECKPOINT = "archived"
@@ -185,7 +185,7 @@ _projection(
     "client_order_id:text account:text strategy:text session:text scheduled_ns:int symbol:text leg:text "
     "side:text quantity_nano:int order_type:text limit_micro:int reference_micro:int "
     "expected_cost_micro:int parent_id:text decision_id:text state:text venue_order_id:text "
-    "filled_nano:int sent_at_ns:int reason:text",
+    "filled_nano:int sent_at_ns:int reason:text time_in_force:text stop_micro:int",
     key="client_order_id",
     one_open="account symbol",
     index=("account session",),

@@ -31,6 +31,8 @@ class PolicyParams:
     allow_short : bool, default False
     lot_shares : int, default 1
         Orders are multiples of it, except one that closes a position.
+    max_slice_shares : int, default 20000
+        A change larger than this goes out in slices, each sent when the one before is filled.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -46,6 +48,7 @@ class PolicyParams:
     limit_offset_bps: float = 25.0
     allow_short: bool = False
     lot_shares: int = 1
+    max_slice_shares: int = 20_000
 
     def __post_init__(self) -> None:
         bounds = {
@@ -57,6 +60,7 @@ class PolicyParams:
             "edge_multiple": (1e-6, 1_000.0),
             "limit_offset_bps": (0.0, 1_000.0),
             "lot_shares": (1, 10_000),
+            "max_slice_shares": (1, 1_000_000_000),
         }
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
@@ -64,7 +68,11 @@ class PolicyParams:
                 raise ValueError(f"policy.{name} = {value!r} must lie between {low:g} and {high:g}")
         for name in ("entry_order_type", "exit_order_type"):
             try:
-                OrderType.parse(getattr(self, name))
+                order_type = OrderType.parse(getattr(self, name))
+                if order_type in (OrderType.STOP, OrderType.STOP_LIMIT):
+                    raise ValueError(
+                        f"unknown order type {order_type.word!r} of a policy: it has no stop price"
+                    )
             except ValueError as error:
                 raise ValueError(f"policy.{name}: {error}") from None
 

@@ -132,7 +132,10 @@ class Verdict:
 
 
 def content_fingerprint(intent: OrderIntent) -> str:
-    """What makes two orders the same to a person: account, symbol, side, quantity, type and limit."""
+    """What makes two orders the same to a person: account, symbol, side, quantity, type and prices.
+
+    A leg that continues another one is not its repetition: the leg that it continues is part of it.
+    """
     return "\x1f".join(
         (
             "content",
@@ -142,6 +145,9 @@ def content_fingerprint(intent: OrderIntent) -> str:
             str(intent.quantity_nano),
             str(int(intent.order_type)),
             str(intent.limit_micro),
+            str(intent.stop_micro),
+            intent.time_in_force.word,
+            intent.parent_id,
         )
     )
 
@@ -205,6 +211,8 @@ def _order_arrays(intents: Sequence[OrderIntent], limits: Limits, state: RiskSta
             expected_cost_micro=intent.expected_cost_micro,
             duplicate=recent is None or not marks.isdisjoint(recent) or not marks.isdisjoint(seen),
             restricted=intent.symbol in limits.restricted,
+            stop_micro=intent.stop_micro,
+            time_in_force=intent.time_in_force,
         )
         rows.append((where.get(intent.symbol, -1) if intent.account == state.account else -1, *order))
         seen |= marks

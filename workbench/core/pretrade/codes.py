@@ -65,5 +65,5 @@ _EXPLAIN: dict[DenialCode, str] = {
     DenialCode.COST_MISSING: "The expected cost is not known.",
     DenialCode.BUYING_POWER: "Buying power or cash does not cover the order, or is not known.",
     DenialCode.ACCOUNT_MISSING: "Cash or equity of the account is not known.",
-    DenialCode.ORDER_TYPE: "Side, type and limit do not make an order, or the limit is off the tick grid.",
+    DenialCode.ORDER_TYPE: "Side, type, time in force and prices make no order, or a price is off the grid.",
 }

@@ -12,7 +12,7 @@ from workbench.core.fills import tick_micro
 from workbench.core.kernel import kernel
 from workbench.core.pretrade.codes import DenialCode
 from workbench.core.pretrade.limits import LimitValues
-from workbench.core.types import NANO, OrderType
+from workbench.core.types import NANO, OrderType, TimeInForce
 
 #: Worst case of an order without a limit: its price may move this far before it is filled.
 UNLIMITED_CUSHION_BPS = 500.0
@@ -55,6 +55,11 @@ _MARKET = int(OrderType.MARKET)
 _LIMIT = int(OrderType.LIMIT)
 _ON_OPEN = int(OrderType.MARKET_ON_OPEN)
 _ON_CLOSE = int(OrderType.MARKET_ON_CLOSE)
+_STOP = int(OrderType.STOP)
+_STOP_LIMIT = int(OrderType.STOP_LIMIT)
+_DAY = int(TimeInForce.DAY)
+_IOC = int(TimeInForce.IOC)
+_FOK = int(TimeInForce.FOK)
 
 
 class OrderValues(NamedTuple):
@@ -68,6 +73,8 @@ class OrderValues(NamedTuple):
     expected_cost_micro: int
     duplicate: int
     restricted: int
+    stop_micro: int = 0
+    time_in_force: int = 0
 
 
 class MarketValues(NamedTuple):
@@ -113,11 +120,16 @@ def worst_price_micro(order: OrderValues, market: MarketValues) -> float:
         return -1.0
     if not 0 < order.reference_micro <= _MAX_PRICE_MICRO:
         return -1.0
-    if order.order_type == _LIMIT:
+    if order.order_type == _LIMIT or order.order_type == _STOP_LIMIT:
         if not 0 < order.limit_micro <= _MAX_PRICE_MICRO:
             return -1.0
         return float(order.limit_micro if order.side == 1 else max(order.limit_micro, market.price_micro))
-    return max(order.reference_micro, market.price_micro) * (1.0 + UNLIMITED_CUSHION_BPS / 1e4)
+    from_price = max(order.reference_micro, market.price_micro)
+    if order.order_type == _STOP:  # a stop buys above the market, and from there on without a limit
+        if not 0 < order.stop_micro <= _MAX_PRICE_MICRO:
+            return -1.0
+        from_price = max(from_price, order.stop_micro)
+    return from_price * (1.0 + UNLIMITED_CUSHION_BPS / 1e4)
 
 
 @kernel
@@ -152,15 +164,29 @@ def worst_position(market: MarketValues, buy_shares: int, sell_shares: int) -> i
 
 @kernel
 def check_order(order: OrderValues, market: MarketValues) -> int:
-    """ORDER_TYPE: side, type and limit make an order, and the limit lies on the tick grid."""
+    """ORDER_TYPE: side, type, time in force, limit and stop make an order, prices lie on the tick grid."""
     if order.side != 1 and order.side != -1:
         return _ORDER_TYPE
-    if order.order_type == _LIMIT:
-        if not 0 < order.limit_micro <= _MAX_PRICE_MICRO:
-            return _ORDER_TYPE
-        return 0 if order.limit_micro % tick_micro(order.limit_micro) == 0 else _ORDER_TYPE
-    known = order.order_type == _MARKET or order.order_type == _ON_OPEN or order.order_type == _ON_CLOSE
-    return 0 if known and order.limit_micro == 0 else _ORDER_TYPE
+    kind, tif = order.order_type, order.time_in_force
+    if kind < _MARKET or kind > _STOP_LIMIT or tif < _DAY or tif > _FOK:
+        return _ORDER_TYPE
+    if tif != _DAY and (kind == _ON_OPEN or kind == _ON_CLOSE):
+        return _ORDER_TYPE
+    if (tif == _IOC or tif == _FOK) and kind != _MARKET and kind != _LIMIT:
+        return _ORDER_TYPE
+    wants_limit = kind == _LIMIT or kind == _STOP_LIMIT
+    wants_stop = kind == _STOP or kind == _STOP_LIMIT
+    return price_bits(order.limit_micro, wants_limit) | price_bits(order.stop_micro, wants_stop)
+
+
+@kernel
+def price_bits(price_micro: int, wanted: bool) -> int:
+    """ORDER_TYPE unless the price is absent where not wanted, and else sane and on the tick grid."""
+    if not wanted:
+        return 0 if price_micro == 0 else _ORDER_TYPE
+    if not 0 < price_micro <= _MAX_PRICE_MICRO:
+        return _ORDER_TYPE
+    return 0 if price_micro % tick_micro(price_micro) == 0 else _ORDER_TYPE
 
 
 @kernel
@@ -195,7 +221,7 @@ def check_symbol(order: OrderValues, market: MarketValues) -> int:
 
 @kernel
 def check_price(order: OrderValues, market: MarketValues, limits: LimitValues) -> int:
-    """PRICE_MISSING, PRICE_STALE, PRICE_COLLAR: last close, decision price, limit and quote agree."""
+    """PRICE_MISSING, PRICE_STALE, PRICE_COLLAR: last close, decision price, limit, stop and quote agree."""
     bits = 0
     price = market.price_micro
     have_price = 0 < price <= _MAX_PRICE_MICRO and 0 < order.reference_micro <= _MAX_PRICE_MICRO
@@ -207,6 +233,8 @@ def check_price(order: OrderValues, market: MarketValues, limits: LimitValues) -
         away = abs(order.reference_micro - price) / price * 1e4
         if order.limit_micro > 0:
             away = max(away, abs(float(order.limit_micro) - price) / price * 1e4)
+        if order.stop_micro > 0:
+            away = max(away, abs(float(order.stop_micro) - price) / price * 1e4)
         if 0 < market.bid_micro <= market.ask_micro <= _MAX_PRICE_MICRO:
             mid = 0.5 * (market.bid_micro + market.ask_micro)
             away = max(away, abs(price - mid) / mid * 1e4)
@@ -240,16 +268,20 @@ def check_cost(order: OrderValues, limits: LimitValues) -> int:
 
 
 @kernel
-def check_hours(order_type: int, account: AccountValues) -> int:
-    """SESSION_HOURS: the venue accepts this order type now; times come from the exchange calendar."""
+def check_hours(order_type: int, account: AccountValues, time_in_force: int = 0) -> int:
+    """SESSION_HOURS: the venue accepts this order type now; times come from the exchange calendar.
+
+    Immediate orders, like market orders, only while the market trades; on a half day the closing auction
+    and its cut-off are as much earlier as the close.
+    """
     now, opens, closes = account.now_ns, account.session_open_ns, account.session_close_ns
     if not 0 < opens < closes or closes - opens > 24 * 3_600 * NANO:
         return _SESSION_HOURS
     if now < opens - EARLIEST_NS or now >= closes:
         return _SESSION_HOURS
-    if order_type == _MARKET:
+    if order_type == _MARKET or time_in_force == _IOC or time_in_force == _FOK:
         return 0 if now >= opens else _SESSION_HOURS
-    if order_type == _LIMIT:
+    if order_type == _LIMIT or order_type == _STOP or order_type == _STOP_LIMIT:
         return 0
     if order_type == _ON_OPEN:
         return 0 if now < opens - OPEN_CUTOFF_NS else _SESSION_HOURS
@@ -332,7 +364,7 @@ def judge_order(order: OrderValues, market: MarketValues, account: AccountValues
     bits |= check_price(order, market, limits)
     bits |= check_quote(market, limits)
     bits |= check_cost(order, limits)
-    bits |= check_hours(order.order_type, account)
+    bits |= check_hours(order.order_type, account, order.time_in_force)
     bits |= check_rate(account, limits)
     bits |= check_position(order, market, account, worst_price, limits)
     bits |= check_account(order, market, account, worst_price, limits)

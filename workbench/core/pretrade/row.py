@@ -33,6 +33,8 @@ class OrderArrays(NamedTuple):
     expected_cost_micro: Integers
     duplicate: Integers
     restricted: Integers
+    stop_micro: Integers
+    time_in_force: Integers
 
 
 class MarketArrays(NamedTuple):
@@ -124,6 +126,8 @@ def judge_orders(
             orders.expected_cost_micro[k],
             orders.duplicate[k],
             orders.restricted[k],
+            orders.stop_micro[k],
+            orders.time_in_force[k],
         )
         one = market_at(market, i)
         now = AccountValues(

@@ -1,0 +1,117 @@
+"""Splits and dividends while something is held or ordered: shares, cash, entries and terms of orders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from workbench.core.fills import tick_micro
+from workbench.core.ledger import CASH, DIVIDENDS, PNL, SECURITIES, Ledger, Posting
+from workbench.core.orders import Order, OrderIntent
+from workbench.core.ports import Activity
+from workbench.core.types import NANO
+
+SPLIT, DIVIDEND = "split", "dividend"
+#: Kinds of activity that the books know how to take; any other is a break.
+ACTIVITY_KINDS: Mapping[str, str] = MappingProxyType(
+    {SPLIT: "shares multiplied, a fraction paid in cash", DIVIDEND: "cash for each share held"}
+)
+#: Entries of activities are found by this beginning of their id, so each is booked once.
+ENTRY_PREFIX = "activity:"
+
+
+def split_shares(shares: int, new_shares: int, old_shares: int, price_micro: int) -> tuple[int, int]:
+    """Whole shares after a split, and the cash in micros for the fraction that is not a share.
+
+    Parameters
+    ----------
+    shares : int
+        Held before, >= 0.
+    price_micro : int
+        Last price *before* the split; the cash is rounded down to a micro.
+    """
+    whole, rest = divmod(shares * new_shares, old_shares)
+    return whole, rest * price_micro // new_shares
+
+
+def split_price(price_micro: int, new_shares: int, old_shares: int, *, up: bool) -> int:
+    """A price in the terms after the split, on the tick grid, rounded down or `up`; 0 stays 0."""
+    if not price_micro:
+        return 0
+    exact = price_micro * old_shares
+    tick = int(tick_micro(exact // new_shares))
+    ticks = -(-exact // (new_shares * tick)) if up else exact // (new_shares * tick)
+    return max(ticks, 1) * tick
+
+
+def split_terms(
+    side: int, leaves: int, limit_micro: int, stop_micro: int, new_shares: int, old_shares: int
+) -> tuple[int, int, int]:
+    """Leaves, limit and stop of an open order after a forward split.
+
+    Limits of buys and stops of sells, which lie below the market, are rounded down, the others up; so a
+    limit is never worse for its owner.
+    """
+    buys = side == 1
+    return (
+        leaves * new_shares // old_shares,
+        split_price(limit_micro, new_shares, old_shares, up=not buys),
+        split_price(stop_micro, new_shares, old_shares, up=buys),
+    )
+
+
+def adjusted_intent(order: Order, activity: Activity) -> OrderIntent | None:
+    """The terms that the venue gave our working order by a split; None when it did not change the order.
+
+    A reverse split cancels instead, and an order that was sent at or after the event is in new terms.
+    """
+    new, old = activity.new_shares, activity.old_shares
+    ours = order.intent
+    if activity.kind != SPLIT or ours.symbol != activity.symbol or new <= old or not order.leaves_nano:
+        return None
+    if not 0 < order.sent_at_ns < activity.at_ns:
+        return None
+    leaves, limit, stop = split_terms(
+        ours.side, order.leaves_nano // NANO, ours.limit_micro, ours.stop_micro, new, old
+    )
+    quantity_nano = order.filled_nano + leaves * NANO
+    return replace(ours, quantity_nano=quantity_nano, limit_micro=limit, stop_micro=stop)
+
+
+def postings_of_activity(ledger: Ledger, activity: Activity) -> tuple[Posting, ...]:
+    """The entry of one corporate event, whose amounts sum to zero.
+
+    A split moves shares at unchanged cost; cash for a fraction realises against its part of that cost.
+    A dividend is income of the symbol.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Books before the event.
+
+    Raises
+    ------
+    ValueError
+        A kind that the books do not know.
+    """
+    if activity.kind not in ACTIVITY_KINDS:
+        raise ValueError(f"activity {activity.activity_id} is of the unknown kind {activity.kind!r}")
+    symbol, amount = activity.symbol, activity.amount_micro
+    if activity.kind == DIVIDEND:
+        memo = f"dividend of {symbol}"
+        return (Posting(CASH, amount, 0, memo), Posting(DIVIDENDS + symbol, -amount, 0, memo))
+    memo = f"split of {symbol} {activity.new_shares} for {activity.old_shares}"
+    if not amount:
+        return (Posting(SECURITIES + symbol, 0, activity.quantity_nano, memo),)
+    # The fraction's part of the cost leaves with it: cost x fraction / shares after the split.
+    held, cost = ledger.positions_nano.get(symbol, 0) // NANO, ledger.cost_micro.get(symbol, 0)
+    exact = held * activity.new_shares
+    released = cost * (exact % activity.old_shares) // exact if exact else 0
+    if held * NANO + activity.quantity_nano == 0:
+        released = cost  # nothing is left to carry it
+    return (
+        Posting(SECURITIES + symbol, -released, activity.quantity_nano, memo),
+        Posting(CASH, amount, 0, memo),
+        Posting(PNL + symbol, released - amount, 0, memo),
+    )

@@ -1,0 +1,235 @@
+"""What the venue knows: cash, shares, orders, executions, prices; and the invariants of money."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import asdict, dataclass
+
+from workbench.core.canonical import sha256_of
+from workbench.core.costs import FeeSchedule
+from workbench.core.fills import FillParams, bar_half_spread_bps
+from workbench.core.orders import WITH_STOP, Fill, OrderState
+from workbench.core.ports import Activity, VenueAccount, VenueOrder
+from workbench.core.types import NANO, OrderType, Side, TimeInForce
+
+S = OrderState
+WORKING_HERE = (S.ACCEPTED, S.PARTIALLY_FILLED)
+
+
+@dataclass(slots=True)
+class BookOrder:
+    """One accepted order; `triggered_ns` is 0 for a stop that still waits, `filled_today` of this session."""
+
+    client_order_id: str
+    venue_order_id: str
+    symbol: str
+    side: int
+    shares: int
+    order_type: int
+    limit_micro: int
+    session: str
+    accepted_ns: int
+    hold_price_micro: int
+    time_in_force: int = 0
+    stop_micro: int = 0
+    triggered_ns: int = 0
+    filled: int = 0
+    filled_today: int = 0
+    executions: int = 0
+    held_micro: int = 0
+    state: OrderState = S.ACCEPTED
+    reason: str = ""
+
+    @property
+    def leaves(self) -> int:
+        """Shares that may still be filled."""
+        return self.shares - self.filled if self.state in WORKING_HERE else 0
+
+    @property
+    def working(self) -> bool:
+        """Whether the order is open."""
+        return self.state in WORKING_HERE
+
+    @property
+    def waits_for_stop(self) -> bool:
+        """Whether the order has a stop that nothing has triggered yet."""
+        return self.order_type in WITH_STOP and not self.triggered_ns
+
+    @property
+    def immediate(self) -> bool:
+        """Whether the order lives for one market event only."""
+        return self.time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
+
+    def view(self) -> VenueOrder:
+        """The order as a broker reports it."""
+        return VenueOrder(
+            self.client_order_id, self.venue_order_id, self.symbol, Side(self.side),
+            self.shares * NANO, self.filled * NANO, self.state, self.reason,
+        )  # fmt: skip
+
+
+class Book:
+    """State of one account at the venue and the few ways in which it changes.
+
+    Attributes
+    ----------
+    account : str
+        "" until the command open_account.
+    cash_micro : int
+    last_ns : int
+        Time of the latest command, UTC nanoseconds; 0 = none yet.
+    session, phase : str
+        Latest session of the market and where it is: "", "open" or "closed".
+    session_open_ns : int
+    """
+
+    def __init__(self) -> None:
+        self.account = ""
+        self.cash_micro = 0
+        self.last_ns = 0
+        self.session, self.phase = "", ""
+        self.session_open_ns = 0
+        self.symbols: tuple[str, ...] = ()
+        self.fill_params, self.fee_schedule = FillParams(), FeeSchedule()
+        self.halted: set[str] = set()
+        self._orders: dict[str, BookOrder] = {}
+        self._open: dict[str, BookOrder] = {}
+        self._fills: list[Fill] = []
+        self._activities: list[Activity] = []
+        self._shares: dict[str, int] = {}
+        self._price_micro: dict[str, int] = {}
+        self._bar: dict[str, tuple[float, float, float]] = {}  # high, low, volume of the latest bar
+
+    # --- changes -----------------------------------------------------------------------------------
+
+    def execute(self, order: BookOrder, shares: int, price_micro: int, at_ns: int) -> None:
+        """Book one execution; what no venue may do fails here, before anything has changed."""
+        assert 0 < shares <= order.leaves
+        assert not order.limit_micro or order.side * (price_micro - order.limit_micro) <= 0
+        assert order.accepted_ns < at_ns
+        assert not order.waits_for_stop
+        assert order.symbol not in self.halted
+        assert not (order.immediate and order.executions), "an immediate order sees one event"
+        assert order.time_in_force != TimeInForce.FOK or shares == order.shares
+        fee = self.fee_micro(order, shares, price_micro)
+        room = self.buying_power_micro + order.held_micro
+        self.cash_micro -= order.side * shares * price_micro + fee
+        self._shares[order.symbol] = self._shares.get(order.symbol, 0) + order.side * shares
+        order.filled += shares
+        order.filled_today += shares
+        order.executions += 1
+        if order.filled == order.shares:
+            self.finish(order, S.FILLED, "")
+        else:
+            order.state = S.PARTIALLY_FILLED
+            if order.side == Side.BUY:  # a fill dearer than the hold leaves less for the rest
+                wanted = self.cost_micro(order.leaves, order.hold_price_micro)
+                order.held_micro = min(wanted, room - shares * price_micro - fee)
+        identity = f"{order.venue_order_id}\x1f{order.executions}".encode()
+        self._fills.append(
+            Fill(
+                "x-" + hashlib.sha256(identity).hexdigest()[:24], order.client_order_id, order.symbol,
+                Side(order.side), shares * NANO, price_micro, fee, at_ns,
+            )
+        )  # fmt: skip
+
+    def finish(self, order: BookOrder, state: OrderState, reason: str) -> None:
+        """End an order and release what it holds."""
+        del self._open[order.client_order_id]  # KeyError = finished twice: a hold is released once
+        order.state, order.reason, order.held_micro = state, reason, 0
+
+    def check(self) -> None:
+        """Fail when cash, holds, shares or open orders are as they can never be."""
+        assert self.cash_micro >= 0, f"cash {self.cash_micro}"
+        assert self.buying_power_micro >= 0, f"buying power {self.buying_power_micro}"
+        assert all(order.held_micro >= 0 and order.leaves > 0 for order in self._open.values())
+        assert all(self.available(symbol) >= 0 for symbol in self._shares)
+        if self.phase == "closed":  # the day roll leaves what is meant for later, and what was meant to stay
+            assert all(
+                order.session > self.session or order.time_in_force == TimeInForce.GTC
+                for order in self._open.values()
+            )
+
+    # --- money -------------------------------------------------------------------------------------
+
+    @property
+    def buying_power_micro(self) -> int:
+        """Cash that no open order holds, micros."""
+        return self.cash_micro - sum(order.held_micro for order in self._open.values())
+
+    def available(self, symbol: str) -> int:
+        """Shares held that no open order offers."""
+        held = sum(o.leaves for o in self._open.values() if o.symbol == symbol and o.side == Side.SELL)
+        return self._shares.get(symbol, 0) - held
+
+    def fee_micro(self, order: BookOrder, shares: int, price_micro: int) -> int:
+        """Fee of one execution, micros."""
+        return self.fee_schedule.fee_micro(Side(order.side), shares, price_micro)
+
+    def cost_micro(self, shares: int, price_micro: int) -> int:
+        """What buying costs with its fee, micros."""
+        return shares * price_micro + self.fee_schedule.fee_micro(Side.BUY, shares, price_micro)
+
+    # --- views -------------------------------------------------------------------------------------
+
+    def open_orders(self, symbol: str = "") -> tuple[BookOrder, ...]:
+        """Open orders, oldest first; of one symbol unless ""."""
+        return tuple(order for order in self._open.values() if symbol in ("", order.symbol))
+
+    def order(self, client_order_id: str) -> VenueOrder | None:
+        """The order with that id, if it was ever accepted."""
+        order = self._orders.get(client_order_id)
+        return None if order is None else order.view()
+
+    def orders(self, *, since_ns: int) -> tuple[VenueOrder, ...]:
+        """Orders accepted at or after `since_ns`, oldest first."""
+        return tuple(order.view() for order in self._orders.values() if order.accepted_ns >= since_ns)
+
+    def fills(self, *, since_ns: int) -> tuple[Fill, ...]:
+        """Executions at or after `since_ns`, oldest first."""
+        return tuple(fill for fill in self._fills if fill.filled_at_ns >= since_ns)
+
+    def activities(self, *, since_ns: int) -> tuple[Activity, ...]:
+        """Splits and dividends at or after `since_ns`, oldest first."""
+        return tuple(activity for activity in self._activities if activity.at_ns >= since_ns)
+
+    def price_micro(self, symbol: str) -> int:
+        """Last known price, micros; 0 = none."""
+        return self._price_micro.get(symbol, 0)
+
+    def half_spread_bps(self, symbol: str) -> float:
+        """Half spread that the latest bar suggests, bps; NaN without a bar."""
+        high, low, _ = self._bar.get(symbol, (math.nan, math.nan, math.nan))
+        return float(bar_half_spread_bps(high, low, self.fill_params.values()))
+
+    def account_view(self) -> VenueAccount:
+        """Cash, buying power, equity at the last known prices and positions that are not flat."""
+        held = {symbol: shares for symbol, shares in sorted(self._shares.items()) if shares}
+        equity = self.cash_micro + sum(n * self._price_micro[symbol] for symbol, n in held.items())
+        positions = {symbol: shares * NANO for symbol, shares in held.items()}
+        return VenueAccount(self.account, self.cash_micro, self.buying_power_micro, equity, False, positions)
+
+    def digest(self) -> str:
+        """Hex sha256 of everything that the venue knows."""
+        return sha256_of(
+            {
+                "account": self.account_view(),
+                "orders": [asdict(order) for order in self._orders.values()],
+                "fills": self._fills,
+                "activities": self._activities,
+                "market": [self.last_ns, self.session, self.phase, self._price_micro, self._bar, self.halted],
+                "rules": [self.symbols, self.fill_params, self.fee_schedule],
+            }
+        )
+
+
+def hold_price_micro(order_type: int, limit_micro: int, stop_micro: int, last_micro: int) -> int:
+    """Cash held for one share of a buy: its limit, or the last price or stop and 3 %, rounded up.
+
+    Alpaca, "Orders at Alpaca", buying power.
+    """
+    if limit_micro:
+        return limit_micro
+    worst = max(last_micro, stop_micro) if order_type == OrderType.STOP else last_micro
+    return -(-worst * 103 // 100)

@@ -1,0 +1,156 @@
+"""Legs that follow a leg: slices and flips by themselves, remainders when asked for.
+
+Each leg is journalled with its verdict before it is sent, under the id that its name gives it. A process
+that dies in between finds either the former leg alone, and makes the same next one, or the next one as
+intended, and sends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from workbench.core.legs import in_sequence, next_leg, remainder_name
+from workbench.core.orders import TERMINAL, Order, OrderIntent, OrderState, client_order_id
+from workbench.core.ports import Journal
+from workbench.core.types import NANO, OrderType, Side, TimeInForce
+from workbench.errors import Refused, TradingHalted
+from workbench.services.oms import Oms
+
+
+class Legs:
+    """Makes, journals and sends the next legs of an account's decisions.
+
+    Parameters
+    ----------
+    journal : Journal
+    oms : Oms
+    account, strategy, session : str
+        Of the decisions that are continued.
+    judge : callable (Order) -> tuple of str
+        Denial codes of a leg, now; () = allowed.
+    max_slice_shares : int
+        Most shares of one order.
+    allow_short : bool
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        oms: Oms,
+        account: str,
+        strategy: str,
+        session: str,
+        judge: Callable[[Order], tuple[str, ...]],
+        max_slice_shares: int,
+        allow_short: bool,
+    ) -> None:
+        self._journal = journal
+        self._oms = oms
+        self._account, self._strategy, self._session = account, strategy, session
+        self._judge = judge
+        self._max_slice_shares = max_slice_shares
+        self._allow_short = allow_short
+
+    def proceed(self) -> int:
+        """Send every leg that is due; returns how many were journalled.
+
+        A halt stops the sending and is no error here: what is journalled waits for a person.
+        """
+        made = 0
+        decisions = self._journal.rows(
+            "decisions", account=self._account, strategy=self._strategy, session=self._session
+        )
+        for decision in decisions:
+            for row in sorted(decision["rows"], key=lambda row: str(row["symbol"])):
+                if row["delta_shares"]:
+                    made += self._proceed(decision["decision_id"], decision["scheduled_ns"], row)
+        return made
+
+    def _proceed(self, decision_id: str, scheduled_ns: int, row: dict[str, object]) -> int:
+        symbol, target = str(row["symbol"]), int(str(row["target_shares"]))
+        start = target - int(str(row["delta_shares"]))
+        legs = self._of(scheduled_ns, symbol)
+        if not legs:
+            return 0
+        leg = next_leg(
+            start, target, legs, max_slice_shares=self._max_slice_shares, allow_short=self._allow_short
+        )
+        filled = sum(int(order.intent.side) * order.filled_nano for order in legs)
+        held = self._oms.ledger.positions_nano.get(symbol, 0)
+        if leg is None or held != start * NANO + filled:  # a split or another hand: the change is over
+            return 0
+        intent = _following(legs[-1].intent, leg.name, side=leg.side, quantity_nano=leg.shares * NANO)
+        self._send(self._allocate(replace(intent, session=self._session), decision_id))
+        return 1
+
+    def remainder(
+        self,
+        client_order_id: str,
+        *,
+        order_type: OrderType,
+        limit_micro: int,
+        stop_micro: int,
+        time_in_force: TimeInForce,
+    ) -> Order:
+        """Send what a cancelled or expired order left, as a new leg; asked twice, it is one leg.
+
+        Raises
+        ------
+        Refused
+            The order still works, was never accepted, left nothing, or another order of its symbol is open.
+        """
+        parent = self._oms.orders[client_order_id]
+        for order in self._oms.orders.values():
+            if order.intent.parent_id == client_order_id:
+                if order.state is OrderState.INTENDED:
+                    self._send(order)
+                return self._oms.orders[order.intent.client_order_id]
+        left_nano = parent.intent.quantity_nano - parent.filled_nano
+        if parent.state not in (OrderState.CANCELED, OrderState.EXPIRED) or not left_nano:
+            raise Refused(
+                f"order {client_order_id} is {parent.state} with {left_nano // NANO} shares left: "
+                "it has no remainder",
+                next_step="cancel it and wait until the venue says that it is cancelled",
+            )
+        symbol = parent.intent.symbol
+        if any(o.intent.symbol == symbol and o.state not in TERMINAL for o in self._oms.orders.values()):
+            raise Refused(
+                f"another order of {symbol} is not finished",
+                next_step="wait for it, or cancel it; one order of a symbol at a time",
+            )
+        legs = self._of(parent.intent.scheduled_ns, symbol)
+        intent = _following(
+            parent.intent, remainder_name(legs), side=parent.intent.side, quantity_nano=left_nano
+        )
+        intent = replace(
+            intent, session=self._session, order_type=order_type, limit_micro=limit_micro,
+            stop_micro=stop_micro, time_in_force=time_in_force,
+        )  # fmt: skip
+        rows = self._journal.rows("orders", client_order_id=client_order_id)
+        return self._send(self._allocate(intent, str(rows[0]["decision_id"])))
+
+    def _of(self, scheduled_ns: int, symbol: str) -> tuple[Order, ...]:
+        orders = [order for order in self._oms.of_decision(scheduled_ns) if order.intent.symbol == symbol]
+        return in_sequence(orders)
+
+    def _allocate(self, intent: OrderIntent, decision_id: str) -> Order:
+        codes = self._judge(Order(intent, OrderState.INTENDED))
+        return self._oms.intend(intent, decision_id, codes)
+
+    def _send(self, order: Order) -> Order:
+        if order.state is not OrderState.INTENDED:
+            return order
+        try:
+            return self._oms.send(order.intent.client_order_id)
+        except TradingHalted:
+            return order
+
+
+def _following(former: OrderIntent, name: str, *, side: Side, quantity_nano: int) -> OrderIntent:
+    identity = client_order_id(former.account, former.strategy, former.scheduled_ns, former.symbol, name)
+    return replace(
+        former, client_order_id=identity, leg=name, side=side, quantity_nano=quantity_nano,
+        parent_id=former.client_order_id,
+    )  # fmt: skip
