@@ -185,6 +185,7 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("impossible", {"high": 2e9}),
     ("impossible", {"volume": -1}),
     ("impossible", {"volume": 10.5}),
+    ("impossible", {"volume": 2e12}),
     ("future", {"session": "2013-03-04"}),
 ]
 
@@ -291,6 +292,8 @@ def test_knowledge_needs_a_time_that_can_be(store: ParquetBarStore) -> None:
     for wrong in ([close, close], [float(close)], "yesterday"):
         with pytest.raises(UsageError, match="known_at"):
             put(store, frame({}), known_at=wrong)
+    with pytest.raises(UsageError, match="1 times for 2 rows"):
+        put(store, frame({}, {"session": WEEK[1]}), known_at=[close])
 
 
 @pytest.mark.parametrize("change", [{"volume": None}, {"closing": 1.0}])
@@ -393,6 +396,18 @@ def test_a_part_dropped_from_the_manifest_is_noticed(store: ParquetBarStore) -> 
     manifest.write_text(json.dumps(found), encoding="utf-8")
     with pytest.raises(DataError, match="fingerprint"):
         store.fingerprint()
+
+
+def test_a_manifest_that_miscounts_its_rows_is_noticed_without_its_seal(store: ParquetBarStore) -> None:
+    put(store, frame({}))
+    manifest = store.root / "manifest.json"
+    found = json.loads(manifest.read_text(encoding="utf-8"))
+    del found["seal"]
+    manifest.write_text(json.dumps(found), encoding="utf-8")
+    assert store.symbols() == ("AAA",)  # as the first version wrote it
+    manifest.write_text(json.dumps({**found, "rows": 2}), encoding="utf-8")
+    with pytest.raises(DataError, match="does not describe its parts"):
+        store.symbols()
 
 
 def test_a_half_written_delivery_is_named_and_nothing_is_stored(

@@ -331,6 +331,31 @@ def test_a_jump_across_files_of_a_spilled_delivery_is_seen(tmp_path: Path) -> No
     assert [(one.reason, one.time) for one in report.refusals] == [("unexplained_jump", "2012-01-03")]
 
 
+def test_a_jump_is_seen_where_nothing_follows_it(tmp_path: Path) -> None:
+    """Up or down, last of its delivery, or alone in its file of a spilled one."""
+    for number, closes in enumerate(((10, 11, 1100), (1100, 11))):
+        report = put(opened(tmp_path / str(number)), daily(*closes), schema=BarSchema(max_ratio=1.5))
+        assert report.quarantined == {"unexplained_jump": 1}
+    days = CALENDAR.sessions_between("2011-12-29", "2012-01-03")
+    daily(10, 10, 100, days=days).to_csv(tmp_path / "in.csv", index=False)
+    report = put(opened(tmp_path / "3"), tmp_path / "in.csv", chunk_rows=1, budget_rows=1)
+    assert [(one.reason, one.time) for one in report.refusals] == [("unexplained_jump", "2012-01-03")]
+
+
+def test_a_time_of_knowledge_that_is_none_is_refused(tmp_path: Path) -> None:
+    end = datetime.fromisoformat("2013-02-04 10:01:00").replace(tzinfo=NEW_YORK)
+    table = minutes("2013-02-04 10:00:00", "2013-02-04 10:01:00").assign(
+        known_at=["never", end.replace(tzinfo=None).isoformat(" ")]
+    )
+    report = put(opened(tmp_path, "minute"), table)
+    assert (report.accepted, report.quarantined) == (1, {"null": 1})
+
+
+def test_a_minute_beyond_the_calendar_is_told_from_a_holiday(tmp_path: Path) -> None:
+    report = put(opened(tmp_path, "minute"), minutes("1999-02-04 10:00:00", "2013-02-03 10:00:00"))
+    assert report.quarantined == {"outside_calendar": 1, "not_a_session": 1}
+
+
 # --- ticks ------------------------------------------------------------------------------------------
 
 
@@ -349,6 +374,17 @@ def test_quotes_nobody_can_trade_on_are_refused(tmp_path: Path) -> None:
     assert report.accepted == 3
 
 
+def test_ticks_beyond_every_market_and_texts_beyond_their_width_are_refused(tmp_path: Path) -> None:
+    huge = quotes(("10:00:00", 10.0, 2e9), ("10:00:01", 10.0, 10.1))
+    assert put(opened(tmp_path / "1", "quotes"), huge).quarantined == {"impossible": 1}
+    many = quotes(("10:00:00", 10.0, 10.1), size=1e10)
+    assert put(opened(tmp_path / "2", "quotes"), many).quarantined == {"impossible": 1}
+    table = trades(("10:00:00", 2e9, 1), ("10:00:01", 10, 1e10), ("10:00:02", 10, 1), ("10:00:03", 10, 1))
+    table = table.assign(sequence=[1, 2, 3.5, 4], venue=["V", "V", "V", "a name, too long for a code"])
+    report = put(opened(tmp_path / "3", "trades"), table)
+    assert (report.accepted, report.quarantined) == (0, {"impossible": 2, "malformed": 2})
+
+
 def test_trades_out_of_order_or_cancelled_are_refused(tmp_path: Path) -> None:
     table = trades(("10:00:00", 10, 1), ("10:00:02", 10, 1), ("10:00:01", 10, 1), ("10:00:03", 0, 1)).assign(
         CORR=[0, 0, 0, 0]
@@ -359,9 +395,10 @@ def test_trades_out_of_order_or_cancelled_are_refused(tmp_path: Path) -> None:
     assert report.quarantined == {"not_wanted": 1, "impossible": 1, "out_of_order": 1}
     free = BarSchema(kind="trades", require={"CORR": ("0",)}, order="any")
     assert put(opened(tmp_path / "2", "trades"), table, schema=free).accepted == 3
-    table.to_csv(tmp_path / "in.csv", index=False)
-    split = put(opened(tmp_path / "3", "trades"), tmp_path / "in.csv", schema=schema, chunk_rows=1)
+    table.to_parquet(tmp_path / "in.parquet")
+    split = put(opened(tmp_path / "3", "trades"), tmp_path / "in.parquet", schema=schema, chunk_rows=1)
     assert split.quarantined == report.quarantined
+    assert [one.row for one in split.refusals if one.reason == "out_of_order"] == [2]
 
 
 def test_a_tick_is_shown_from_when_it_was_known(tmp_path: Path) -> None:
@@ -473,6 +510,26 @@ def test_compaction_changes_files_and_nothing_else(tmp_path: Path) -> None:
         assert later.accepted == 1
         assert len(list((store.root / "parts").iterdir())) == fewer + 1  # what was merged is gone by now
         assert reader.read(["AAA"], as_of_ns=NOW).close[-1, 0] == (16 if kind == "daily" else 10)
+
+
+def test_a_read_that_a_compaction_overtakes_begins_anew(tmp_path: Path, monkeypatch: Any) -> None:
+    store, writer = opened(tmp_path), opened(tmp_path)
+    for number in range(3):
+        put(writer, daily(10 + number, days=DAYS[number:]))
+    library: Any = store._library
+    rows, overtaken = library.rows, []
+
+    def late(*arguments: Any, **named: Any) -> Any:
+        if not overtaken:  # the files that this read has listed go away before it opens them
+            overtaken.append(writer.compact(now_ns=NOW))
+            writer.compact(now_ns=NOW)
+            library._decoded.clear()
+            library._verified.clear()
+        return rows(*arguments, **named)
+
+    monkeypatch.setattr(library, "rows", late)
+    assert store.read(["AAA"], as_of_ns=NOW).close[:, 0].tolist() == [10, 11, 12]
+    assert overtaken == [(3, 1)]
 
 
 def _read_until(root: str, stop: Any, seen: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import defaultdict
 
 import numpy as np
@@ -10,10 +9,10 @@ import numpy as np
 from workbench.adapters.bars.files import ROW_KINDS, Part
 from workbench.adapters.bars.intake import period_of
 from workbench.adapters.bars.library import Library, Shelf
-from workbench.adapters.bars.rows import Rows, concatenated
+from workbench.adapters.bars.rows import Rows, bucket_of, concatenated
 from workbench.adapters.bars.writing import write_rows
 
-MERGE_FROM = 2  #: parts of one period and bucket
+LEAVE_ALONE = 2  #: parts of one source and period that are not worth a merge
 
 
 def compacted(library: Library, shelf: Shelf, *, now_ns: int) -> tuple[Part, ...]:
@@ -33,7 +32,7 @@ def compacted(library: Library, shelf: Shelf, *, now_ns: int) -> tuple[Part, ...
         else:
             piles[part.source, first].append(part)
     for (source, _), parts in sorted(piles.items()):
-        if len(parts) <= MERGE_FROM or _tidy(library, parts):
+        if len(parts) <= LEAVE_ALONE or _tidy(library, parts):
             kept += parts
             continue
         stamp = {"source": source, "ingested_at_ns": now_ns}
@@ -42,7 +41,7 @@ def compacted(library: Library, shelf: Shelf, *, now_ns: int) -> tuple[Part, ...
                 name
                 for part in parts
                 for name in library.index_of(part)
-                if zlib.crc32(name.encode()) % kind.buckets == bucket
+                if bucket_of(name, kind) == bucket
             }
             if names:
                 rows: Rows = concatenated([library.rows(parts, names=sorted(names))], kind)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from workbench.adapters.bars.files import STAGING
 from workbench.adapters.bars.history import ORIGIN
 from workbench.adapters.bars.placing import time_text, utc_text
 from workbench.adapters.bars.reasons import MOST_EXAMPLES, NAMES, RULES, Refusal
-from workbench.adapters.bars.rows import Rows, concatenated, parquet_bytes, session_text
+from workbench.adapters.bars.rows import Rows, bucket_of, concatenated, parquet_bytes, session_text
 from workbench.adapters.bars.schema import BarSchema
 from workbench.adapters.bars.validation import Examined
 from workbench.errors import StorageFailed
@@ -191,7 +190,7 @@ class Intake:
         self._pending, self._held = [], 0
         if not len(rows):
             return
-        buckets = np.array([zlib.crc32(name.encode()) % kind.buckets for name in rows.names], dtype=np.int64)
+        buckets = np.array([bucket_of(name, kind) for name in rows.names], dtype=np.int64)
         part = period_of(rows["day"], kind.period) * kind.buckets + buckets[rows.code]
         order = np.argsort(part, kind="stable")
         edges = np.flatnonzero(np.diff(part[order], prepend=-1))

@@ -9,8 +9,8 @@ import numpy as np
 
 from workbench.adapters.bars.library import Library, Shelf
 from workbench.adapters.bars.panel import Canvas, Segment, segments_of
-from workbench.adapters.bars.rows import EPOCH, Index, groups, session_text, unpacked
-from workbench.adapters.bars.schema import MINUTE_NS
+from workbench.adapters.bars.rows import EPOCH, Index, bucket_of, groups, session_text, unpacked
+from workbench.adapters.bars.schema import MINUTE_NS, Kind
 from workbench.core.types import DAY_NS, NANO, Bars, Integers
 
 if TYPE_CHECKING:
@@ -95,26 +95,27 @@ def _canvas(
 def _paint(
     library: Library, shelf: Shelf, canvas: Canvas, chains: dict[str, list[Segment]], days: tuple[int, int]
 ) -> None:
-    for group in _grouped(shelf, chains):
+    for group in _grouped(library.kind, shelf, chains):
         wanted = sorted({one.name for name in group for one in chains[name]})
         rows = library.rows(shelf.parts, names=wanted, days=days)
         for name in group:
             canvas.paint(name, chains[name], rows)
 
 
-def _grouped(shelf: Shelf, chains: dict[str, list[Segment]]) -> list[tuple[str, ...]]:
+def _grouped(kind: Kind, shelf: Shelf, chains: dict[str, list[Segment]]) -> list[tuple[str, ...]]:
     sizes: Index = {
         name: (sum(shelf.index.get(one.name, (0, 0, 0))[0] for one in chain), 0, 0)
         for name, chain in chains.items()
     }
-    return list(groups(sizes, GROUP_ROWS))
+    # Files of a large delivery hold one bucket of the symbols: a group that stays in it opens few of them.
+    return list(groups(sizes, GROUP_ROWS, by=lambda name: (bucket_of(name, kind), name)))
 
 
 def _instants(
     library: Library, shelf: Shelf, chains: dict[str, list[Segment]], days: tuple[int, int]
 ) -> list[Integers]:
     found = []
-    for group in _grouped(shelf, chains):
+    for group in _grouped(library.kind, shelf, chains):
         wanted = sorted({one.name for name in group for one in chains[name]})
         found.append(np.unique(library.rows(shelf.parts, names=wanted, days=days)["ts_ns"]))
     return found
@@ -140,7 +141,7 @@ def freshness_of(library: Library, shelf: Shelf, names: tuple[str, ...], as_of_n
     behind = {}
     chains = {name: [Segment(name, 0, _END)] for name in names}
     completed: dict[int, int] = {}
-    for group in _grouped(shelf, chains):
+    for group in _grouped(library.kind, shelf, chains):
         rows = library.rows(shelf.parts, names=group)
         for name in group:
             block = rows.bounds(name)

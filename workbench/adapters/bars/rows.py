@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -246,11 +247,16 @@ def read_index(source: Any, decode: Callable[[], Rows]) -> Index:
     return {name: (int(row[0]), int(row[1]), int(row[2])) for name, row in json.loads(found).items()}
 
 
-def groups(index: Index, most: int) -> Iterator[tuple[str, ...]]:
+def bucket_of(name: str, kind: Kind) -> int:
+    """Number of the files, of those of one period of a large delivery, that hold a symbol."""
+    return zlib.crc32(name.encode()) % kind.buckets
+
+
+def groups(index: Index, most: int, *, by: Callable[[str], Any] = str) -> Iterator[tuple[str, ...]]:
     """Symbols in order, cut into groups of at most `most` rows (a single symbol may have more)."""
     group: list[str] = []
     size = 0
-    for name in sorted(index):
+    for name in sorted(index, key=by):
         if group and size + index[name][0] > most:
             yield tuple(group)
             group, size = [], 0

@@ -72,8 +72,7 @@ def examine(
     if known_at is None and "known_at" in chunk.columns:
         from workbench.adapters.bars.placing import instants
 
-        known, fault = instants(chunk.columns["known_at"], schema)
-        found.mark(fault != "", "null", "known_at")
+        known, _ = instants(chunk.columns["known_at"], schema)  # 0 where there is no time: refused below
     _require(found)
     for name in kind.numbers:
         found.numbers[name] = _floats(chunk.columns[name])
