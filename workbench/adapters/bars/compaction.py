@@ -38,10 +38,7 @@ def compacted(library: Library, shelf: Shelf, *, now_ns: int) -> tuple[Part, ...
         stamp = {"source": source, "ingested_at_ns": now_ns}
         for bucket in range(kind.buckets):
             names = {
-                name
-                for part in parts
-                for name in library.index_of(part)
-                if bucket_of(name, kind) == bucket
+                name for part in parts for name in library.index_of(part) if bucket_of(name, kind) == bucket
             }
             if names:
                 rows: Rows = concatenated([library.rows(parts, names=sorted(names))], kind)
