@@ -10,8 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench import costs, tca
+    from workbench import costs, pages, tca
     from workbench.bootstrap import open_workbench, start_job
+    from workbench.bootstrap.dashboards import screen
     from workbench.config import load_settings
     from workbench.plots import notebook
 
@@ -23,6 +24,8 @@ __all__ = [
     "load_settings",
     "notebook",
     "open_workbench",
+    "pages",
+    "screen",
     "start_job",
     "tca",
 ]
@@ -32,6 +35,8 @@ _HOME_OF = {
     "load_settings": "workbench.config",
     "notebook": "workbench.plots",
     "open_workbench": "workbench.bootstrap",
+    "pages": "workbench.pages",
+    "screen": "workbench.bootstrap.dashboards",
     "start_job": "workbench.bootstrap",
     "tca": "workbench.tca",
 }

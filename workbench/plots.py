@@ -46,7 +46,13 @@ def equity(frame: pd.DataFrame) -> Any:
         invested.opts(color=_GREY) * curve.opts(color=_BLUE) * dots.opts(color=_BLUE, size=5, tools=["hover"])
     )
     return overlay.opts(
-        width=760, height=320, title="Equity", xlabel="session", ylabel="USD", legend_position="top_left"
+        width=760,
+        height=320,
+        title="Equity",
+        xlabel="session",
+        ylabel="USD",
+        legend_position="top_left",
+        yformatter="%.0f",
     )
 
 

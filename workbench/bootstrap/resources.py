@@ -22,6 +22,11 @@ def jobs_folder() -> Path:
     return _find("papermill-jobs")
 
 
+def apps_folder() -> Path:
+    """Folder of the dashboards."""
+    return _find("apps")
+
+
 def present_code_hash() -> str:
     """Hash of the installed package and of the production notebook: what a resume accepts."""
     return code_hash(jobs_folder() / PRODUCTION_NOTEBOOK)

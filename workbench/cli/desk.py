@@ -1,8 +1,9 @@
-"""Commands of the person who supervises: init, status, adopt, resume, reduce, halt, reconcile."""
+"""Commands of the person who supervises: from init and status to halt, reconcile and dashboards."""
 
 from __future__ import annotations
 
 import dataclasses
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +20,7 @@ AsOf = Annotated[str, typer.Option("--as-of", help="The embedded account opens a
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command tree."""
-    for command in (init, status, adopt, resume, reduce, halt, reconcile):
+    for command in (init, status, adopt, resume, reduce, halt, reconcile, dashboards):
         app.command(command.__name__)(command)
 
 
@@ -106,3 +107,23 @@ def reconcile(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     emit({"clean": not breaks, "breaks": listed}, as_json, text)
     if breaks:
         raise typer.Exit(Refused.exit_code)
+
+
+def dashboards(
+    host: Annotated[
+        str, typer.Option("--host", help="A loopback address; there is no log-in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 = any free one.")] = 5006,
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Serve the dashboards on this machine until Ctrl-C; they follow the journal live."""
+    from workbench.bootstrap.dashboards import serve  # Panel takes a second or two to load
+
+    def ready(address: str) -> None:
+        emit(
+            {"address": address}, as_json, lambda out: out.print(f"{address}\nCtrl-C stops it", markup=False)
+        )
+        sys.stdout.flush()
+
+    serve(load_settings(str(config)), host=host, port=port, ready=ready)

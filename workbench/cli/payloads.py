@@ -44,6 +44,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     },
     "reduce": {"state": "REDUCING", "person": "who decided"},
     "halt": {"state": "HALTED", "person": "who decided"},
+    "dashboards": {"address": "of the first page, once it can be opened"},
     "reconcile": {
         "clean": "true when nothing differs",
         "breaks": "kind, symbol, ours, theirs and evidence of each difference",

@@ -1,0 +1,113 @@
+"""The dashboards' server: which screens there are, and where it may listen."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any
+
+from workbench.adapters.armed_file import ArmedFileOnDisk
+from workbench.bootstrap import admin
+from workbench.bootstrap.desk import Desk, has_journal
+from workbench.bootstrap.resources import apps_folder
+from workbench.config import Settings, load_settings
+from workbench.errors import ConfigError, Refused, UsageError
+from workbench.screens import DeskScreen, Screen
+from workbench.services.supervision import Supervision
+
+#: Set by `serve`; a page that is opened by `panel serve` alone reads workbench.toml of its folder.
+_served: list[Settings] = []
+
+
+def _settings() -> Settings:
+    return _served[-1] if _served else load_settings("workbench.toml")
+
+
+@functools.cache
+def screen(name: str) -> Screen:
+    """The state behind a page, one object for all who look at it.
+
+    Parameters
+    ----------
+    name : str
+        "desk".
+
+    Raises
+    ------
+    UsageError
+        There is no such page.
+    """
+    makers: dict[str, Callable[[Settings], Screen]] = {"desk": _desk_screen}
+    if name not in makers:
+        raise UsageError(f"there is no page {name!r}", next_step=f"use one of: {', '.join(makers)}")
+    return makers[name](_settings())
+
+
+def _desk_screen(settings: Settings) -> DeskScreen:
+    desk = Desk(settings)
+    armed = ArmedFileOnDisk(desk.paths.armed)
+
+    def mark() -> Hashable:
+        if not has_journal(settings):
+            raise ConfigError(
+                f"there is no desk at {desk.paths.root} yet",
+                next_step="workbench init, or workbench demo for one with history",
+            )
+        return desk.journal.head(), armed.read()
+
+    return DeskScreen(
+        desk,
+        mark=mark,
+        permission=lambda: Supervision(desk.journal, armed, settings.account).permission(),
+        halt=lambda person, reason: admin.halt(settings, person=person, reason=reason),
+    )
+
+
+def apps() -> dict[str, Path]:
+    """Address -> file of every page."""
+    return {path.stem: path for path in sorted(apps_folder().glob("*.py"))}
+
+
+def serve(settings: Settings, *, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve all pages until the process is stopped.
+
+    Parameters
+    ----------
+    host : str
+        A loopback address; this version has no log-in, so no other is accepted.
+    port : int
+        0 = any free one.
+    ready : callable (address) -> None
+        Told the address of the first page once it can be opened.
+
+    Raises
+    ------
+    Refused
+        The address can be reached from other machines.
+    """
+    import panel as pn
+
+    require_loopback(host)
+    _served.append(settings)
+    pages: Any = {name: str(path) for name, path in apps().items()}
+    server = pn.serve(
+        pages, port=port, address=host, show=False, start=False, verbose=False, index=str(apps()["desk"]),
+        websocket_origin=None,
+    )  # fmt: skip
+    ready(f"http://{host}:{server.port}/desk")
+    server.run_until_shutdown()
+
+
+def require_loopback(host: str) -> None:
+    """Refuse an address that other machines could reach."""
+    try:
+        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        inside = False
+    if not inside:
+        raise Refused(
+            f"{host} can be reached from other machines, and these pages have no log-in",
+            next_step="keep 127.0.0.1 and put a proxy with log-in and TLS in front of it",
+        )

@@ -1,0 +1,11 @@
+"""Panel building blocks of the dashboards: one frame with one navigation, cards, tables, bars.
+
+Everything is served by this process: no font, script or picture comes from another place.
+"""
+
+from __future__ import annotations
+
+from workbench.pages.frame import NAMES, page
+from workbench.pages.parts import bars, card, facts, beside, halt_card, state_card, table
+
+__all__ = ["NAMES", "bars", "beside", "card", "facts", "halt_card", "page", "state_card", "table"]

@@ -1,0 +1,168 @@
+"""Cards, tables and bars; every text that comes from data is escaped."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from workbench.pages.frame import PARTS
+
+_BOX = {
+    "border": "1px solid var(--line)", "border-radius": "8px", "background": "var(--card)", "padding": "8px",
+}  # fmt: skip
+#: Digits after the point by the unit at the end of a column's name.
+_DIGITS = {"usd": 2, "bps": 2, "shares": 0, "fraction": 4}
+
+
+def card(text: str = "", **options: Any) -> Any:
+    """A pane for ready HTML in the page's style; the caller escapes what comes from data."""
+    import panel as pn
+
+    return pn.pane.HTML(text, sizing_mode="stretch_width", stylesheets=[PARTS], **options)
+
+
+def beside(*parts: Any, width_px: int = 380) -> Any:
+    """Parts side by side where the window is wide enough, below each other where it is not."""
+    import panel as pn
+
+    for part in parts:
+        part.styles = {**part.styles, "flex": f"1 1 {width_px}px", "min-width": "0"}
+    return pn.FlexBox(*parts, gap="14px", sizing_mode="stretch_width")
+
+
+def facts(title: str, values: Mapping[str, object], *, classes: Mapping[str, str] | None = None) -> str:
+    """Labelled values as HTML."""
+    cells = "".join(
+        f"<div><dt>{html.escape(label)}</dt>"
+        f'<dd class="{(classes or {}).get(label, "")}">{html.escape(words(value))}</dd></div>'
+        for label, value in values.items()
+    )
+    return f'<section class="card"><h2>{html.escape(title)}</h2><dl class="facts">{cells}</dl></section>'
+
+
+def state_card(found: Mapping[str, Any]) -> str:
+    """What the desk may do, in one large word and one sentence."""
+    state, reason = html.escape(str(found["state"])), html.escape(str(found["reason"]))
+    who = html.escape(f"Since {found['since']}, by {found['person']}, epoch {found['epoch']}")
+    where = html.escape(
+        f"Account {found['account']} in mode {found['mode']}, journal at event {found['journal_seq']:,}"
+    )
+    return (
+        f'<section class="card" aria-live="polite"><div class="state {state}">{state}</div>'
+        f"<p><b>{html.escape(str(found['meaning']))}</b>: {reason}</p>"
+        f'<p class="muted">{who}<br>{where}</p></section>'
+    )
+
+
+def words(value: object) -> str:
+    """A value for reading; a missing one is a dash, never a zero."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def bars(title: str, frame: pd.DataFrame) -> str:
+    """Used parts of ceilings as HTML bars: columns limit, used, ceiling, utilisation."""
+    rows = []
+    for row in frame.to_dict("records"):
+        share = float(row["utilisation"])
+        known = math.isfinite(share)
+        level = "bad" if not known or share >= 1.0 else "warn" if share >= 0.8 else ""
+        width = min(100.0, max(0.0, 100.0 * share)) if known else 100.0
+        rows.append(
+            f"<dt>{html.escape(str(row['limit']))}</dt><dd>{words(row['used'])} of {words(row['ceiling'])}"
+            f'<div class="bar" role="meter" aria-valuenow="{width:.0f}" aria-valuemin="0" '
+            'aria-valuemax="100">'
+            f'<span class="{level}" style="width:{width:.1f}%"></span></div></dd>'
+        )
+    cells = "".join(f"<div>{row}</div>" for row in rows)
+    return f'<section class="card"><h2>{html.escape(title)}</h2><dl class="facts">{cells}</dl></section>'
+
+
+def table(title: str, *, empty: str, page_size: int = 12) -> tuple[Any, Callable[[pd.DataFrame], None]]:
+    """A sortable table in a card, and the function that gives it new rows.
+
+    Parameters
+    ----------
+    title : str
+    empty : str
+        What an empty table means, in words.
+    page_size : int
+        Rows that are sent to the browser at once.
+    """
+    import panel as pn
+
+    head = card(f"<h2>{html.escape(title)}</h2>")
+    note = card(f'<span class="muted">{html.escape(empty)}</span>')
+    grid = pn.widgets.Tabulator(
+        pd.DataFrame(), show_index=False, disabled=True, pagination="remote", page_size=page_size,
+        sizing_mode="stretch_width", layout="fit_data_stretch", theme="simple",
+    )  # fmt: skip
+
+    def show(frame: pd.DataFrame) -> None:
+        grid.formatters = {name: _formatter(name) for name in frame.columns if _formatter(name)}
+        grid.titles = {name: name.replace("_", " ") for name in frame.columns}
+        grid.value = _readable(frame)
+        grid.visible, note.visible = bool(len(frame)), not len(frame)
+
+    return pn.Column(head, note, grid, sizing_mode="stretch_width"), show
+
+
+def _formatter(name: str) -> Any:
+    unit = name.rpartition("_")[2]
+    if unit not in _DIGITS:
+        return None
+    return {"type": "money", "precision": _DIGITS[unit], "thousand": ",", "symbol": ""}
+
+
+def _readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Times in exchange time; texts escaped, because a symbol or a reason may hold anything."""
+    shown = frame.copy()
+    for name, column in shown.items():
+        if isinstance(column.dtype, pd.DatetimeTZDtype):
+            local = column.dt.tz_convert("America/New_York")
+            shown[name] = local.dt.strftime("%Y-%m-%d %H:%M:%S %Z").fillna("")
+        elif column.dtype.kind not in "ifb":
+            shown[name] = [_escaped(value) for value in column]
+    return shown.reset_index(drop=True)
+
+
+def _escaped(value: object) -> str:
+    missing = value is None or value is pd.NaT or value is pd.NA or value != value
+    return "" if missing else html.escape(str(value))
+
+
+def halt_card(halt: Callable[[str, str], str]) -> Any:
+    """The kill switch: a name, a reason, and a second press to confirm.
+
+    Parameters
+    ----------
+    halt : callable (person, reason) -> str
+        Halts and returns what to tell the person.
+    """
+    import panel as pn
+
+    person = pn.widgets.TextInput(label="Your name", sizing_mode="stretch_width")
+    reason = pn.widgets.TextInput(label="Reason", sizing_mode="stretch_width")
+    sure = pn.widgets.Checkbox(label="Yes, stop sending now")
+    button = pn.widgets.Button(label="HALT", button_type="danger", width=160)
+    answer = card()
+
+    def press(_: Any) -> None:
+        if not sure.value:
+            answer.object = '<span class="warn">Not halted: tick the box to confirm.</span>'
+            return
+        answer.object = f"<b>{html.escape(halt(person.value, reason.value))}</b>"
+        sure.value = False
+
+    button.on_click(press)
+    return pn.Column(
+        card("<h2>Kill switch</h2>"), person, reason, pn.Row(sure, button), answer,
+        sizing_mode="stretch_width", styles=_BOX,
+    )  # fmt: skip

@@ -1,0 +1,8 @@
+"""What each dashboard shows, as plain state: frames, words and ages; no layout, no browser."""
+
+from __future__ import annotations
+
+from workbench.screens.desk import DeskScreen
+from workbench.screens.screen import Screen
+
+__all__ = ["DeskScreen", "Screen"]

@@ -1,0 +1,85 @@
+"""State of one page: what it was read from, when, and what kept it from being read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import param
+
+from workbench.errors import WorkbenchError
+
+#: Readers of one page within this time share one look at the journal.
+SHARED_S = 0.4
+
+
+class Screen(param.Parameterized):
+    """What a page shows; every reader of the page shares one object.
+
+    A page never shows a green light that it did not just read: what could not be read is `problem`
+    with a `next_step`, what was read carries its age.
+
+    Parameters
+    ----------
+    desk : object
+        A read-only desk with `journal`, `views` and `settings`.
+    mark : callable () -> hashable
+        Something cheap that changes whenever the page may have changed: the journal's end, the ARMED file.
+    clock_s : callable () -> float, default time.monotonic
+    """
+
+    version = param.Integer(0, doc="Rises with every new reading.")
+    problem = param.String("", doc="Why the page could not be read, empty when it could.")
+    next_step = param.String("", doc="What to do about the problem.")
+
+    def __init__(
+        self,
+        desk: Any,
+        *,
+        mark: Callable[[], Hashable],
+        clock_s: Callable[[], float] = time.monotonic,
+        **params: Any,
+    ) -> None:
+        super().__init__(**params)  # type: ignore[no-untyped-call]  # param's own
+        self.desk = desk
+        self._mark = mark
+        self._clock_s = clock_s
+        self._seen: Hashable = object()
+        self._looked_s = -float("inf")
+        self._good_s = -float("inf")
+
+    def poll(self) -> int:
+        """Look whether something changed, read it if so, and return the version to compare with."""
+        now_s = self._clock_s()
+        if now_s - self._looked_s < SHARED_S:
+            return self.version
+        self._looked_s = now_s
+        try:
+            mark = self._mark()
+            if mark != self._seen:
+                self.read()
+                self._seen = mark
+                self.version += 1
+            self._good_s = self._clock_s()
+            if self.problem:
+                self.problem = self.next_step = ""
+                self.version += 1
+        except (WorkbenchError, OSError) as error:  # the page says so instead of showing what it last saw
+            self._fail(error)
+        return self.version
+
+    def _fail(self, error: WorkbenchError | OSError) -> None:
+        step = error.next_step if isinstance(error, WorkbenchError) else "mend the disk, then reload the page"
+        text = f"{type(error).__name__}: {error.message if isinstance(error, WorkbenchError) else error}"
+        if (text, step or "") != (self.problem, self.next_step):
+            self.problem, self.next_step = text, step or ""
+            self.version += 1
+
+    def read(self) -> None:
+        """Read everything that the page shows; a page of its own overrides this."""
+        raise NotImplementedError
+
+    def age_s(self) -> float:
+        """Seconds since the page was last known to be true; infinite when it never was."""
+        return self._clock_s() - self._good_s
