@@ -75,6 +75,32 @@ def decision_weights(frame: pd.DataFrame) -> Any:
     )  # fmt: skip
 
 
+def price_path(prices: pd.DataFrame, fills: pd.DataFrame) -> Any:
+    """Daily bars of a symbol with own executions on them, as a HoloViews overlay.
+
+    Parameters
+    ----------
+    prices : DataFrame
+        at, open, high, low, close; one row a bar.
+    fills : DataFrame
+        `Views.fills` of that symbol; those outside the path are left out.
+    """
+    hv = _holoviews()
+    prices = prices.assign(at=prices["at"].dt.tz_localize(None))
+    fills = fills.assign(at=fills["filled_at"].dt.tz_localize(None))
+    fills = fills[(fills["at"] >= prices["at"].min()) & (fills["at"] <= prices["at"].max())]
+    drawn = hv.Segments(prices, ["at", "low", "at", "high"]).opts(color=_GREY)
+    drawn = drawn * hv.Curve(prices, "at", "close", label="close").opts(color=_BLUE)
+    for side, marker, colour in (("buy", "triangle", "#1a7f37"), ("sell", "inverted_triangle", _RED)):
+        points = fills[fills["side"] == side]
+        drawn = drawn * hv.Scatter(
+            points, "at", ["price_usd", "quantity_shares", "session"], label=side
+        ).opts(color=colour, marker=marker, size=10, tools=["hover"])
+    return drawn.opts(
+        width=760, height=340, xlabel="session", ylabel="USD", legend_position="top_left", yformatter="%.2f"
+    )
+
+
 def equity_figure(frame: pd.DataFrame) -> Figure:
     """A small static picture of equity, for executed notebooks that are kept as records.
 

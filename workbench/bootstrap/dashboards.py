@@ -14,7 +14,7 @@ from workbench.bootstrap.desk import Desk, has_journal
 from workbench.bootstrap.resources import apps_folder
 from workbench.config import Settings, load_settings
 from workbench.errors import ConfigError, Refused, UsageError
-from workbench.screens import DeskScreen, Screen
+from workbench.screens import DeskScreen, ReplayScreen, Screen
 from workbench.services.supervision import Supervision
 
 #: Set by `serve`; a page that is opened by `panel serve` alone reads workbench.toml of its folder.
@@ -32,14 +32,14 @@ def screen(name: str) -> Screen:
     Parameters
     ----------
     name : str
-        "desk".
+        "desk" | "replay".
 
     Raises
     ------
     UsageError
         There is no such page.
     """
-    makers: dict[str, Callable[[Settings], Screen]] = {"desk": _desk_screen}
+    makers: dict[str, Callable[[Settings], Screen]] = {"desk": _desk_screen, "replay": _replay_screen}
     if name not in makers:
         raise UsageError(f"there is no page {name!r}", next_step=f"use one of: {', '.join(makers)}")
     return makers[name](_settings())
@@ -48,21 +48,27 @@ def screen(name: str) -> Screen:
 def _desk_screen(settings: Settings) -> DeskScreen:
     desk = Desk(settings)
     armed = ArmedFileOnDisk(desk.paths.armed)
-
-    def mark() -> Hashable:
-        if not has_journal(settings):
-            raise ConfigError(
-                f"there is no desk at {desk.paths.root} yet",
-                next_step="workbench init, or workbench demo for one with history",
-            )
-        return desk.journal.head(), armed.read()
-
     return DeskScreen(
         desk,
-        mark=mark,
+        mark=lambda: (_journal_end(desk), armed.read()),
         permission=lambda: Supervision(desk.journal, armed, settings.account).permission(),
         halt=lambda person, reason: admin.halt(settings, person=person, reason=reason),
     )
+
+
+def _replay_screen(settings: Settings) -> ReplayScreen:
+    desk = Desk(settings)
+    return ReplayScreen(desk, mark=lambda: _journal_end(desk))
+
+
+def _journal_end(desk: Desk) -> Hashable:
+    """Number and hash of the journal's last event."""
+    if not has_journal(desk.settings):
+        raise ConfigError(
+            f"there is no desk at {desk.paths.root} yet",
+            next_step="workbench init, or workbench demo for one with history",
+        )
+    return desk.journal.head()
 
 
 def apps() -> dict[str, Path]:

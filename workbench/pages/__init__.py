@@ -6,6 +6,17 @@ Everything is served by this process: no font, script or picture comes from anot
 from __future__ import annotations
 
 from workbench.pages.frame import NAMES, page
-from workbench.pages.parts import bars, card, facts, beside, halt_card, state_card, table
+from workbench.pages.parts import bars, beside, card, exchange_time, facts, halt_card, state_card, table
 
-__all__ = ["NAMES", "bars", "beside", "card", "facts", "halt_card", "page", "state_card", "table"]
+__all__ = [
+    "NAMES",
+    "bars",
+    "beside",
+    "card",
+    "exchange_time",
+    "facts",
+    "halt_card",
+    "page",
+    "state_card",
+    "table",
+]

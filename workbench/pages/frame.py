@@ -89,7 +89,8 @@ def page(name: str, screen: Screen, sections: Sequence[Any], redraw: Callable[[]
     refresh()
     template = pn.template.BootstrapTemplate(
         title=f"Workbench: {NAMES[name]}", header=[pn.pane.HTML(navigation(name), stylesheets=[PARTS])],
-        main=[banner, body], header_background="#1f3a5f", busy_indicator=None, raw_css=[STYLE], theme=_theme(),
+        main=[banner, body], header_background="#1f3a5f", busy_indicator=None, raw_css=[STYLE],
+        theme=_theme(),
     )  # fmt: skip
     pn.state.add_periodic_callback(refresh, period=REFRESH_MS)
     return template

@@ -25,6 +25,11 @@ def card(text: str = "", **options: Any) -> Any:
     return pn.pane.HTML(text, sizing_mode="stretch_width", stylesheets=[PARTS], **options)
 
 
+def exchange_time(at: pd.Timestamp) -> str:
+    """A moment in exchange time, with its zone."""
+    return f"{at.tz_convert('America/New_York'):%Y-%m-%d %H:%M:%S %Z}"
+
+
 def beside(*parts: Any, width_px: int = 380) -> Any:
     """Parts side by side where the window is wide enough, below each other where it is not."""
     import panel as pn
@@ -107,6 +112,7 @@ def table(title: str, *, empty: str, page_size: int = 12) -> tuple[Any, Callable
 
     def show(frame: pd.DataFrame) -> None:
         grid.formatters = {name: _formatter(name) for name in frame.columns if _formatter(name)}
+        grid.text_align = {name: "right" for name in frame.columns if frame[name].dtype.kind in "if"}
         grid.titles = {name: name.replace("_", " ") for name in frame.columns}
         grid.value = _readable(frame)
         grid.visible, note.visible = bool(len(frame)), not len(frame)
@@ -126,9 +132,10 @@ def _readable(frame: pd.DataFrame) -> pd.DataFrame:
     shown = frame.copy()
     for name, column in shown.items():
         if isinstance(column.dtype, pd.DatetimeTZDtype):
-            local = column.dt.tz_convert("America/New_York")
-            shown[name] = local.dt.strftime("%Y-%m-%d %H:%M:%S %Z").fillna("")
-        elif column.dtype.kind not in "ifb":
+            shown[name] = ["" if pd.isna(at) else exchange_time(at) for at in column]
+        elif column.dtype.kind == "f":
+            shown[name] = column.astype(object).where(column.notna(), None)  # a missing number is a blank
+        elif column.dtype.kind not in "ib":
             shown[name] = [_escaped(value) for value in column]
     return shown.reset_index(drop=True)
 

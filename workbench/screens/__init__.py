@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workbench.screens.desk import DeskScreen
+from workbench.screens.replay import ReplayScreen
 from workbench.screens.screen import Screen
 
-__all__ = ["DeskScreen", "Screen"]
+__all__ = ["DeskScreen", "ReplayScreen", "Screen"]

@@ -1,0 +1,76 @@
+"""Replay: one past session, moment by moment: what was decided and why, what was sent, what was held."""
+
+import panel as pn
+
+import workbench as wb
+
+pn.extension("tabulator")
+screen = wb.screen("replay")
+session = pn.widgets.Select(label="Session", options=[])
+symbol = pn.widgets.Select(label="Symbol", options=[])
+moment = pn.widgets.IntSlider(label="Moment", start=0, end=1, value=0, sizing_mode="stretch_width")
+now = wb.pages.card()
+path = pn.pane.HoloViews(sizing_mode="stretch_width", height=340)
+decisions, show_decisions = wb.pages.table(
+    "Decisions, with the reason for each", empty="Nothing decided yet."
+)
+events, show_events = wb.pages.table("What has happened so far", empty="Nothing has happened yet.")
+holdings, show_holdings = wb.pages.table("Held at this moment", empty="Nothing is held.")
+chosen: dict = {}
+
+
+def choose_session(*_: object) -> None:
+    """Read a session and go to its end."""
+    if session.value is None:
+        return
+    chosen["timeline"] = screen.timeline(session.value)
+    chosen["decisions"] = screen.desk.views.decisions(session.value)
+    symbols = sorted(chosen["decisions"]["symbol"].unique())
+    last = max(len(chosen["timeline"]) - 1, 1)
+    symbol.param.update(options=symbols, value=symbol.value if symbol.value in symbols else symbols[0])
+    moment.param.update(end=last, value=last)
+    draw_moment()
+    draw_path()
+
+
+def draw_moment(*_: object) -> None:
+    """Show the session up to the chosen moment."""
+    sofar = chosen["timeline"].iloc[: moment.value + 1]
+    event = sofar.iloc[-1]
+    now.object = wb.pages.facts(
+        "This moment",
+        {
+            "Time": wb.pages.exchange_time(event["at"]),
+            "What": event["what"],
+            "Symbol": event["symbol"] or "all",
+            "Details": event["text"],
+            "Journal event": int(event["seq"]),
+        },
+    )
+    show_events(sofar.iloc[::-1])
+    show_holdings(screen.holdings(int(event["seq"])))
+    decided = chosen["decisions"]["scheduled_at"] <= event["at"]
+    show_decisions(chosen["decisions"][decided])
+
+
+def draw_path(*_: object) -> None:
+    """Show the prices that were known, with our own fills on them."""
+    if session.value is not None and symbol.value is not None:
+        prices = screen.prices(session.value, symbol.value)
+        path.object = screen.desk.plots.price_path(prices, screen.fills(session.value, symbol.value))
+
+
+def redraw() -> None:
+    """Offer the closed sessions; keep the chosen one."""
+    kept = session.value if session.value in screen.sessions else None
+    session.options = screen.sessions
+    session.value = kept or (screen.sessions[0] if screen.sessions else None)
+    if kept is None:
+        choose_session()
+
+
+session.param.watch(choose_session, "value")
+moment.param.watch(draw_moment, "value_throttled")
+symbol.param.watch(draw_path, "value")
+sections = [wb.pages.beside(session, symbol), moment, now, path, decisions, wb.pages.beside(events, holdings)]
+wb.pages.page("replay", screen, sections, redraw).servable()

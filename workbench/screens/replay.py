@@ -1,0 +1,103 @@
+"""The replay page: what a past session knew, decided, sent and held, at any moment of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import param
+
+from workbench.core.ledger import Ledger, Posting
+from workbench.core.types import MICRO, NANO
+from workbench.screens.screen import Screen
+
+#: Bars of the price path, up to and including the session.
+PATH_BARS = 60
+#: Hours after the close by which the session's own bar is known.
+KNOWN_NS = 6 * 3_600 * NANO
+
+
+class ReplayScreen(Screen):
+    """The sessions of a desk, and one of them step by step.
+
+    Notes
+    -----
+    Nothing here is chosen for everybody: `at` is a question with an answer, so that each reader of the
+    page looks at a session and a moment of their own.
+    """
+
+    sessions = param.List([], doc="Closed sessions, latest first.")
+
+    def read(self) -> None:
+        """The list of closed sessions."""
+        self.sessions = self.desk.views.sessions()["session"].tolist()[::-1]
+
+    def timeline(self, session: str) -> pd.DataFrame:
+        """Everything that happened in a session, in the order in which the journal has it.
+
+        Returns
+        -------
+        DataFrame
+            seq (place in the journal), at (UTC), what, symbol, text.
+        """
+        journal, account = self.desk.journal, self.desk.settings.account
+        rows: list[dict[str, Any]] = []
+        for row in journal.rows("decisions", account=account, session=session):
+            changes = sum(1 for one in row["rows"] if one["delta_shares"])
+            text = f"{len(row['rows'])} symbols judged, {changes} changes wanted"
+            rows.append(_event(row["seq"], row["scheduled_ns"], "decision", "", text))
+        for row in journal.rows("orders", account=account, session=session):
+            text = f"{row['side']} {row['quantity_nano'] / NANO:,.0f} {row['order_type']} {row['leg']}"
+            if row["state"] == "DENIED":
+                rows.append(_event(row["seq"], row["scheduled_ns"], "denied", row["symbol"], row["reason"]))
+            else:
+                at_ns = row["sent_at_ns"] or row["scheduled_ns"]
+                rows.append(_event(row["added_seq"], at_ns, "order", row["symbol"], text))
+        for row in journal.rows("fills", account=account, session=session):
+            text = (
+                f"{row['side']} {row['quantity_nano'] / NANO:,.0f} at {row['price_micro'] / MICRO:,.4f} USD"
+            )
+            rows.append(_event(row["added_seq"], row["filled_at_ns"], "fill", row["symbol"], text))
+        for row in journal.rows("reconciliations", account=account, session=session):
+            text = "clean" if row["clean"] else f"{len(row['breaks'])} break(s)"
+            rows.append(_event(row["added_seq"], row["at_ns"], "reconciliation", "", text))
+        frame = pd.DataFrame(rows, columns=["seq", "at", "what", "symbol", "text"])
+        frame["at"] = pd.to_datetime(frame["at"], unit="ns", utc=True)
+        return frame.sort_values("seq", kind="stable").reset_index(drop=True)
+
+    def holdings(self, seq: int) -> pd.DataFrame:
+        """Cash and shares after the event `seq`, folded from the ledger's postings."""
+        ledger = Ledger.from_postings(
+            Posting(row["ledger_account"], row["amount_micro"], row["quantity_nano"], row["memo"])
+            for row in self.desk.journal.rows("postings", account=self.desk.settings.account)
+            if row["seq"] <= seq
+        )
+        rows = [{"holding": "cash", "shares": float("nan"), "cost_usd": ledger.cash_micro / MICRO}]
+        rows += [
+            {"holding": name, "shares": held / NANO, "cost_usd": ledger.cost_micro[name] / MICRO}
+            for name, held in sorted(ledger.positions_nano.items())
+            if held
+        ]
+        return pd.DataFrame(rows)
+
+    def prices(self, session: str, symbol: str) -> pd.DataFrame:
+        """Daily bars of a symbol as they were known on the evening of the session.
+
+        Returns
+        -------
+        DataFrame
+            at (UTC close of the bar), open, high, low, close in USD.
+        """
+        as_of_ns = self.desk.calendar.session_close_ns(session) + KNOWN_NS
+        panel = self.desk.bars.read([symbol], as_of_ns=as_of_ns, rows=PATH_BARS)
+        values = {name: getattr(panel, name)[:, 0] for name in ("open", "high", "low", "close")}
+        return pd.DataFrame({"at": pd.to_datetime(panel.ts_ns, unit="ns", utc=True), **values})
+
+    def fills(self, session: str, symbol: str) -> pd.DataFrame:
+        """Executions in a symbol within the price path of the session."""
+        frame: pd.DataFrame = self.desk.views.fills()
+        return frame[(frame["symbol"] == symbol) & (frame["session"] <= session)]
+
+
+def _event(seq: int, at_ns: int, what: str, symbol: str, text: str) -> dict[str, Any]:
+    return {"seq": seq, "at": at_ns, "what": what, "symbol": symbol, "text": text}
