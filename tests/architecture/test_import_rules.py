@@ -12,7 +12,7 @@ from pathlib import Path
 import grimp
 import pytest
 
-ROOMS = ("adapters", "services", "views", "plots", "config", "tca", "costs")
+ROOMS = ("adapters", "services", "views", "plots", "screens", "pages", "config", "tca", "costs")
 CORE_MAY_IMPORT = {"numpy", "scipy", "pandas", "numba", "workbench"}
 CORE_MAY_IMPORT_INSIDE_FUNCTIONS = {"sklearn", "river", "arch"}
 
@@ -58,6 +58,8 @@ def skeleton(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
         "views",
         "plots",
         "config",
+        "screens",
+        "pages",
         "tca",
         "costs",
         "core/types",

@@ -118,7 +118,7 @@ def dashboards(
     as_json: AsJson = False,
 ) -> None:
     """Serve the dashboards on this machine until Ctrl-C; they follow the journal live."""
-    from workbench.bootstrap.dashboards import serve  # Panel takes a second or two to load
+    from workbench.bootstrap.dashboards import require_loopback, serve  # Panel takes a second or two to load
 
     def ready(address: str) -> None:
         emit(
@@ -126,4 +126,5 @@ def dashboards(
         )
         sys.stdout.flush()
 
+    require_loopback(host)
     serve(load_settings(str(config)), host=host, port=port, ready=ready)

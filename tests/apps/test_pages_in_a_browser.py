@@ -1,0 +1,227 @@
+"""The dashboards in a real browser: every page, both themes, the kill switch, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import PROGRAM, program
+
+from workbench.bootstrap.admin import permission
+from workbench.config import DEFAULT_TOML, Settings
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no browser: install chromium, or name one in CHROMIUM"),
+]
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PAGES = sorted(path.stem for path in (Path(__file__).parents[2] / "apps").glob("*.py"))
+SOON_MS = 30_000  #: longer than any machine needs; a page that is ready sooner is not waited for
+
+
+class Server:
+    """`workbench dashboards` in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [str(PROGRAM), "dashboards", "--port", "0", "--json"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.root = json.loads(self.process.stdout.readline())["address"].rpartition("/")[0]
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def server(traded: Settings) -> Iterator[Server]:
+    running = Server(traded.desk_path.parents[1])
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def serve(traded: Settings, tmp_path: Path) -> Iterator[Callable[[], tuple[Server, Path]]]:
+    """Starts a server over a copy of the traded desk that a test may spoil."""
+    started: list[Server] = []
+
+    def start() -> tuple[Server, Path]:
+        folder = tmp_path / "desk"
+        shutil.copytree(traded.desk_path.parents[1], folder)
+        started.append(Server(folder))
+        return started[-1], folder
+
+    yield start
+    for running in started:
+        running.close()
+
+
+class Visit:
+    """One opened page, with what it complained about and where it asked for files."""
+
+    def __init__(self, browser: Any, address: str, *, width: int = 1280) -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": 900})
+        self.complaints: list[str] = []
+        self.asked: set[str] = set()
+        self.page.on("console", lambda said: self._hear(said))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.asked.add(request.url))
+        self.page.goto(address)
+
+    def _hear(self, said: Any) -> None:
+        if said.type == "error":
+            self.complaints.append(said.text)
+
+    def shows(self, text: str) -> None:
+        """Wait until the text can be read on the page."""
+        self.page.get_by_text(text).first.wait_for(timeout=SOON_MS)
+
+    def foreign(self, root: str) -> set[str]:
+        """Addresses outside this machine that the page asked for."""
+        return {
+            url
+            for url in self.asked
+            if not url.startswith((root, root.replace("http", "ws"), "data:", "blob:"))
+        }
+
+
+FIRST_WORDS = {"desk": "Kill switch", "replay": "This moment"}
+
+
+@pytest.mark.parametrize("theme", ["default", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_renders_without_complaint_or_outside_help(
+    browser: Any, server: Server, name: str, theme: str
+) -> None:
+    visit = Visit(browser, f"{server.root}/{name}?theme={theme}")
+    visit.shows(FIRST_WORDS[name])
+    visit.shows("Up to date")
+    assert visit.complaints == []
+    assert visit.foreign(server.root) == set()
+    links = visit.page.locator("nav a")
+    assert links.count() >= len(PAGES)
+    assert visit.page.locator("nav a[aria-current=page]").count() == 1
+    visit.page.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_a_phone(browser: Any, server: Server, name: str) -> None:
+    visit = Visit(browser, f"{server.root}/{name}", width=390)
+    visit.shows(FIRST_WORDS[name])
+    wide = visit.page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 390
+    visit.page.close()
+
+
+def test_the_desk_page_halts_after_a_name_a_reason_and_a_second_thought(
+    browser: Any, serve: Callable[[], tuple[Server, Path]]
+) -> None:
+    from workbench.config import load_settings
+
+    running, folder = serve()
+    settings = load_settings(str(folder / "workbench.toml"))
+    visit = Visit(browser, f"{running.root}/desk")
+    visit.shows("orders may be sent")
+    press = visit.page.get_by_role("button", name="HALT")
+    press.click()
+    visit.shows("tick the box")
+    visit.page.locator("input[type=checkbox]").check()
+    press.click()
+    visit.shows("give a name and a reason")
+    assert permission(settings).state == "ACTIVE"
+    names = visit.page.locator("input[type=text]")
+    names.nth(0).fill("operator")
+    names.nth(1).fill("<b>odd</b> prices & a doubt")
+    names.nth(1).press("Tab")
+    visit.page.locator("input[type=checkbox]").check()
+    press.click()
+    visit.shows("nothing may be sent until a person resumes")
+    assert permission(settings).state == "HALTED"
+    assert not (settings.desk_path / "ARMED").exists()
+    visit.shows("<b>odd</b> prices & a doubt")  # as text: a reason cannot become part of the page
+    assert visit.complaints == []
+    visit.page.close()
+
+
+def test_a_removed_armed_file_shows_without_any_event(
+    browser: Any, serve: Callable[[], tuple[Server, Path]]
+) -> None:
+    running, folder = serve()
+    visit = Visit(browser, f"{running.root}/desk")
+    visit.shows("orders may be sent")
+    next(folder.rglob("ARMED")).unlink()
+    visit.shows("the ARMED file is absent or unreadable")
+    visit.page.close()
+
+
+def test_a_journal_that_goes_away_is_said_and_the_page_turns_grey(
+    browser: Any, serve: Callable[[], tuple[Server, Path]]
+) -> None:
+    running, folder = serve()
+    visit = Visit(browser, f"{running.root}/desk")
+    visit.shows("Up to date")
+    journal = next(folder.rglob("journal.sqlite"))
+    journal.rename(journal.with_name("elsewhere"))
+    visit.shows("there is no desk at")
+    grey = "() => [...document.querySelectorAll('*')].some(e => getComputedStyle(e).filter != 'none')"
+    visit.page.wait_for_function(grey, timeout=SOON_MS)
+    journal.with_name("elsewhere").rename(journal)
+    visit.shows("Up to date")
+    visit.page.close()
+
+
+def test_before_there_is_a_desk_the_page_says_what_to_do(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "workbench.toml").write_text(DEFAULT_TOML)
+    running = Server(tmp_path)
+    try:
+        for name in PAGES:
+            visit = Visit(browser, f"{running.root}/{name}")
+            visit.shows("workbench demo for one with history")
+            visit.page.close()
+    finally:
+        running.close()
+
+
+def test_the_replay_page_goes_back_in_time(browser: Any, server: Server) -> None:
+    visit = Visit(browser, f"{server.root}/replay")
+    visit.shows("This moment")
+    visit.page.locator("select").first.select_option("2013-02-01")
+    visit.shows("2013-02-01 16:05:00 EST")
+    handle = visit.page.locator(".noUi-handle").first
+    handle.focus()
+    for _ in range(60):
+        handle.press("ArrowLeft")
+    visit.shows("2013-02-01 08:30:00 EST")
+    visit.page.close()
+
+
+def test_only_a_loopback_address_is_served(tmp_path: Path) -> None:
+    answer = program(tmp_path, "dashboards", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - to be refused
+    assert answer.code == 3
+    assert "other machines" in answer.err
