@@ -189,6 +189,7 @@ def _print_demo(out: Console, settings: Settings, config: Path, results: list[Ru
     for command in (
         f"workbench status{suffix}",
         f"workbench journal verify{suffix}",
+        f"workbench dashboards{suffix}",
         "jupyter lab notebooks/01_sample_data_and_desk.ipynb",
     ):
         out.print(f"  .venv/bin/{command}", markup=False)
