@@ -16,7 +16,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -420,7 +420,7 @@ def play(name: str) -> None:
     path.the_books_are_the_fold_of_the_journal()
     path.teardown()
     walked = WALKED - before
-    assert set(zip(states, states[1:], strict=False)) <= set(walked), f"{name} walked {set(walked)}"
+    assert set(pairwise(states)) <= set(walked), f"{name} walked {set(walked)}"
     COUNTS["stories"] += 1
 
 

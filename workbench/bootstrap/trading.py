@@ -126,6 +126,11 @@ def open_account(settings: Settings, *, start_ns: int = 0) -> Account:
             f"mode {settings.mode.value!r} needs a venue that this version does not have",
             next_step='set mode = "replay": real history against the embedded venue',
         )
+    if settings.limits.allow_short:
+        raise ConfigError(
+            "limits.allow_short is on, and the embedded venue keeps a cash account: it takes no short sale",
+            next_step="set limits.allow_short = false and policy.allow_short = false",
+        )
     desk = Desk(settings)
     journal = open_journal(settings, read_only=False)
     clock = SimulatedClock(start_ns)
@@ -139,6 +144,8 @@ def open_account(settings: Settings, *, start_ns: int = 0) -> Account:
         symbols=settings.universe,
         fills=settings.fills,
         fees=settings.fees,
+        splits=desk.bars.splits_of,
+        dividends=desk.bars.dividends_of,
     )
     clock.sleep_until(broker.last_ns)
     if not clock.now_ns():

@@ -283,6 +283,11 @@ class ParquetBarStore:
         found = self._open().events.splits
         return {s.symbol: (s.new_shares, s.old_shares) for s in found if s.ex_session == session}
 
+    def dividends_of(self, session: str) -> dict[str, int]:
+        """Recorded dividends whose ex session it is: symbol -> micros a share; for the venue."""
+        found = self._open().events.dividends
+        return {d.symbol: d.amount_micro for d in found if d.ex_session == session}
+
     def freshness(self, *, as_of_ns: int, symbols: Sequence[str] | None = None) -> dict[str, int]:
         """Completed sessions since each symbol's last known row: 0 = latest, -1 = none known.
 

@@ -13,6 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from workbench.adapters.simulated_broker.market import (
+    corporate_events,
+    opening_prices,
+    session_bars,
+)
 from workbench.core.canonical import canonical_json
 from workbench.core.costs import FeeSchedule
 from workbench.core.fills import FillParams, tick_micro
@@ -27,7 +32,8 @@ from workbench.core.ports import (
     VenueAccount,
     VenueOrder,
 )
-from workbench.core.types import BPS, NANO, Bars, Quotes, TimeInForce, to_micro
+from workbench.core.pretrade.controls import EARLIEST_NS
+from workbench.core.types import BPS, NANO, Bars, Quotes, TimeInForce
 from workbench.core.venue import Venue
 from workbench.errors import ConfigError, DataError, OutcomeUnknown, Refused, StorageFailed, WorkbenchError
 
@@ -58,8 +64,9 @@ class SimulatedBroker:
     fills, fees : FillParams, FeeSchedule
         How orders are filled and what that costs.
     splits, dividends : callable (session) -> mapping, or None
-        What takes effect before the open of that session: symbol -> (new shares, old shares), and
-        symbol -> micros a share; None = there are none.
+        What takes effect with that session: symbol -> (new shares, old shares), and symbol -> micros a
+        share; None = there are none. The account is in the session's terms from the first moment at which
+        the controls let an order of that session pass (`pretrade.controls.EARLIEST_NS`).
 
     Raises
     ------
@@ -94,6 +101,7 @@ class SimulatedBroker:
         rules = {"symbols": sorted(set(symbols)), "fills": asdict(fills), "fees": asdict(fees)}
         self._opening: dict[str, Any] = {"account": account, "cash_micro": int(cash_micro), **rules}
         self._failed = ""
+        self._asked_events_of = ""
         self._venue = Venue()
         self._database = _open_database(path)
         try:
@@ -220,28 +228,22 @@ class SimulatedBroker:
             else:
                 session = calendar.next_session(self._venue.session)
                 at_ns = calendar.session_open_ns(session)
+                self._take_terms(session, at_ns - EARLIEST_NS, now_ns)
             if at_ns > now_ns:
                 return now_ns
             if self._venue.phase == "open":
-                self._do({"kind": "close", "at_ns": at_ns, "session": session, "bars": self._bars(session)})
+                self._do(self._closing(session, at_ns))
             else:
-                prices = self._opening_prices(session)
-                opening = {"kind": "open", "at_ns": at_ns, "session": session, "prices": prices}
-                self._do(*self._corporate(session, at_ns), opening)
+                prices = opening_prices(self._bars_of(session), calendar, session)
+                self._do({"kind": "open", "at_ns": at_ns, "session": session, "prices": prices})
 
-    def _corporate(self, session: str, at_ns: int) -> list[dict[str, Any]]:
-        """Dividends on the shares of the day before, then splits: both take effect before the open."""
-        paid = self._dividends(session) if self._dividends else {}
-        ratios = self._splits(session) if self._splits else {}
-        events: list[dict[str, Any]] = [
-            *({"kind": "dividend", "symbol": s, "amount_micro": paid[s]} for s in sorted(paid)),
-            *(
-                {"kind": "split", "symbol": s, "new_shares": ratios[s][0], "old_shares": ratios[s][1]}
-                for s in sorted(ratios)
-            ),
-        ]
-        when = {"at_ns": at_ns, "session": session}
-        return [event | when for event in events if event["symbol"] in self._venue.symbols]
+    def _take_terms(self, session: str, at_ns: int, now_ns: int) -> None:
+        """Bring the account into the terms of a session, once: what came later was said in them."""
+        if self._venue.last_ns < at_ns <= now_ns and self._asked_events_of != session:
+            events = corporate_events(session, self._venue.symbols, self._splits, self._dividends)
+            if events:  # in one transaction: all of them or none
+                self._do(*(event | {"at_ns": at_ns} for event in events))
+            self._asked_events_of = session
 
     def _open_account(self, now_ns: int) -> None:
         """Open at the latest close, so that the venue knows prices from its first moment."""
@@ -250,8 +252,8 @@ class SimulatedBroker:
         while self._calendar.session_close_ns(session) > now_ns:
             session = self._calendar.previous_session(session)
         at_ns = self._calendar.session_close_ns(session)
-        bars = {"kind": "close", "at_ns": at_ns, "session": session, "bars": self._bars(session)}
-        self._do({"kind": "open_account", "at_ns": at_ns, **self._opening}, bars)
+        opening = {"kind": "open_account", "at_ns": at_ns, **self._opening}
+        self._do(opening, self._closing(session, at_ns))
 
     def _next_hours(self) -> tuple[str, int, int, int]:
         """The session that an order sent now is for: its date, open and close, and the open before."""
@@ -262,39 +264,12 @@ class SimulatedBroker:
         hours = (self._calendar.session_open_ns(session), self._calendar.session_close_ns(session))
         return (session, *hours, self._calendar.session_open_ns(previous))
 
-    def _bars(self, session: str) -> dict[str, list[int]]:
-        bars, row = self._session_row(session)
-        found: dict[str, list[int]] = {}
-        for j, symbol in enumerate(bars.symbols):
-            prices = [column[row, j] for column in (bars.open, bars.high, bars.low, bars.close)]
-            volume = bars.volume[row, j]
-            if not bars.tradable[row, j] or not np.isfinite([*prices, volume]).all() or volume < 0:
-                continue
-            opened, high, low, close = (to_micro(float(price)) for price in prices)
-            if 0 < low <= min(opened, close) <= max(opened, close) <= high:
-                found[symbol] = [opened, high, low, close, int(volume)]
-        if not found:
-            raise _no_data(session)
-        return found
+    def _closing(self, session: str, at_ns: int) -> dict[str, Any]:
+        bars = session_bars(self._bars_of(session), self._calendar, session)
+        return {"kind": "close", "at_ns": at_ns, "session": session, "bars": bars}
 
-    def _opening_prices(self, session: str) -> dict[str, int]:
-        bars, row = self._session_row(session)  # of this row only the open may be read here
-        prices = {
-            symbol: to_micro(float(bars.open[row, j]))
-            for j, symbol in enumerate(bars.symbols)
-            if bars.tradable[row, j] and 0 < bars.open[row, j] < math.inf
-        }
-        if not prices:
-            raise _no_data(session)
-        return prices
-
-    def _session_row(self, session: str) -> tuple[Bars, int]:
-        first, last = self._calendar.session_open_ns(session), self._calendar.session_close_ns(session)
-        bars = self._market(self._venue.symbols or tuple(self._opening["symbols"]), session)
-        rows = np.flatnonzero((bars.ts_ns > first) & (bars.ts_ns <= last))
-        if len(rows) != 1:
-            raise _no_data(session)
-        return bars, int(rows[0])
+    def _bars_of(self, session: str) -> Bars:
+        return self._market(self._venue.symbols or tuple(self._opening["symbols"]), session)
 
     # --- the file ----------------------------------------------------------------------------------
 
@@ -354,14 +329,6 @@ class SimulatedBroker:
         same = (venue.fill_params, venue.fee_schedule) == now
         if not same or not set(rules["symbols"]) <= set(venue.symbols):
             self._do({"kind": "configure", "at_ns": venue.last_ns, **rules})
-
-
-def _no_data(session: str) -> DataError:
-    return DataError(
-        f"the simulated venue has no market data of session {session}",
-        next_step="run `workbench data ingest` for that session, or replay an earlier one",
-        session=session,
-    )
 
 
 def _open_database(path: Path) -> sqlite3.Connection:
