@@ -23,7 +23,7 @@ from workbench.services.reconciler import Reconciler
 ACCOUNT = "demo"
 CASH_MICRO = 1_000_000_000_000
 SYMBOLS = ("AAPL", "MSFT")
-CALENDAR = ExchangeCalendar(first="2012-11-01", last="2013-03-29")
+CALENDAR = ExchangeCalendar(first="2012-11-01", last="2013-12-31")
 FIRST, SECOND, THIRD = "2013-02-01", "2013-02-04", "2013-02-05"
 S = OrderState
 

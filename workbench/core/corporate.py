@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 from workbench.core.fills import tick_micro
 from workbench.core.ledger import CASH, DIVIDENDS, PNL, SECURITIES, Ledger, Posting
-from workbench.core.orders import Order, OrderIntent
+from workbench.core.orders import Fill, Order, OrderIntent
 from workbench.core.ports import Activity
 from workbench.core.types import NANO
 
-SPLIT, DIVIDEND = "split", "dividend"
+SPLIT, DIVIDEND, CASH_IN_LIEU = "split", "dividend", "cash_in_lieu"
 #: Kinds of activity that the books know how to take; any other is a break.
 ACTIVITY_KINDS: Mapping[str, str] = MappingProxyType(
-    {SPLIT: "shares multiplied, a fraction paid in cash", DIVIDEND: "cash for each share held"}
+    {
+        SPLIT: "shares multiplied, a fraction paid in cash",
+        DIVIDEND: "cash for each share held, or owed for each share sold short",
+        CASH_IN_LIEU: "cash for a fraction of a share, paid apart from its split",
+    }
 )
 #: Entries of activities are found by this beginning of their id, so each is booked once.
 ENTRY_PREFIX = "activity:"
@@ -79,11 +83,33 @@ def adjusted_intent(order: Order, activity: Activity) -> OrderIntent | None:
     return replace(ours, quantity_nano=quantity_nano, limit_micro=limit, stop_micro=stop)
 
 
+def adjusted_quantities(order: Order, news: Iterable[Fill | Activity]) -> tuple[int, ...]:
+    """Quantities in 1e-9 shares that a working order has after each split among the news.
+
+    Parameters
+    ----------
+    order : Order
+        As it was before the news.
+    news : iterable of Fill and of Activity
+        What happened since, oldest first; executions of the order leave less for a split to multiply.
+    """
+    found: list[int] = []
+    for told in news:
+        if isinstance(told, Fill):
+            if told.client_order_id == order.intent.client_order_id:
+                order = replace(order, filled_nano=order.filled_nano + told.quantity_nano)
+        elif (intent := adjusted_intent(order, told)) is not None:
+            order = replace(order, intent=intent)
+            found.append(intent.quantity_nano)
+    return tuple(found)
+
+
 def postings_of_activity(ledger: Ledger, activity: Activity) -> tuple[Posting, ...]:
     """The entry of one corporate event, whose amounts sum to zero.
 
     A split moves shares at unchanged cost; cash for a fraction realises against its part of that cost.
-    A dividend is income of the symbol.
+    A dividend is income of the symbol, a charge where shares were sold short. Cash in lieu that comes
+    apart from its split is realised whole: the split has left all the cost with the whole shares.
 
     Parameters
     ----------
@@ -101,6 +127,9 @@ def postings_of_activity(ledger: Ledger, activity: Activity) -> tuple[Posting, .
     if activity.kind == DIVIDEND:
         memo = f"dividend of {symbol}"
         return (Posting(CASH, amount, 0, memo), Posting(DIVIDENDS + symbol, -amount, 0, memo))
+    if activity.kind == CASH_IN_LIEU:
+        memo = f"cash in lieu of a fraction of {symbol}"
+        return (Posting(CASH, amount, 0, memo), Posting(PNL + symbol, -amount, 0, memo))
     memo = f"split of {symbol} {activity.new_shares} for {activity.old_shares}"
     if not amount:
         return (Posting(SECURITIES + symbol, 0, activity.quantity_nano, memo),)

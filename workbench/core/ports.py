@@ -251,7 +251,7 @@ class Activity:
     activity_id : str
         The venue's id; the same event has the same id in every answer.
     kind : str
-        "split" or "dividend"; any other word is the venue's own and a break.
+        One of `corporate.ACTIVITY_KINDS`; any other word is the venue's own and a break.
     quantity_nano, amount_micro : int
         Change of the position in 1e-9 shares and of cash in micros; both signed.
     new_shares, old_shares : int

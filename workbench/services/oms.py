@@ -6,20 +6,18 @@ the request leaves, and an answer that proves nothing leaves the order UNKNOWN u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from workbench.core.corporate import ACTIVITY_KINDS, ENTRY_PREFIX, adjusted_intent, postings_of_activity
-from workbench.core.ledger import Ledger, Posting, posting_from_payload, posting_payload, postings_of_fill
-from workbench.core.orders import (
-    TERMINAL,
-    UNRESOLVED,
-    WORKING,
-    Fill,
-    Order,
-    OrderIntent,
-    OrderState,
+from workbench.core.corporate import (
+    ACTIVITY_KINDS,
+    ENTRY_PREFIX,
+    adjusted_intent,
+    adjusted_quantities,
+    postings_of_activity,
 )
+from workbench.core.ledger import Ledger, Posting, posting_from_payload, postings_of_fill
+from workbench.core.orders import TERMINAL, UNRESOLVED, WORKING, Fill, Order, OrderIntent, OrderState
 from workbench.core.ports import (
     Activity,
     Broker,
@@ -33,16 +31,17 @@ from workbench.core.ports import (
     VenueOrder,
 )
 from workbench.errors import IllegalTransition
+from workbench.services.hearing import Heard, ask, order_of_events, says_more
 from workbench.services.records import (
     date_of,
     fill_payload,
     fill_trouble,
     intent_payload,
+    ledger_entry,
     names_our_id,
     order_adjusted,
     order_change,
     order_from_row,
-    order_of_events,
 )
 
 #: How often an order may be looked up directly after an unclear answer before it stays UNKNOWN.
@@ -125,18 +124,9 @@ class Oms:
     def record_opening(self, entry_id: str, session: str, postings: Iterable[Posting], memo: str) -> None:
         """Book the opening entry of the ledger, approved by a person beforehand."""
         entry = tuple(postings)
-        self._journal.commit([self._entry(entry_id, session, entry, memo)], lease=self._lease())
+        event = ledger_entry(self._account, entry_id, session, entry, memo)
+        self._journal.commit([event], lease=self._lease())
         self.ledger = self.ledger.apply(entry)
-
-    def _entry(self, entry_id: str, session: str, entry: tuple[Posting, ...], memo: str) -> Event:
-        payload = {
-            "account": self._account,
-            "session": session,
-            "entry_id": entry_id,
-            "postings": [posting_payload(posting) for posting in entry],
-            "memo": memo,
-        }
-        return Event("ledger.posted", payload)
 
     def adopt_intents(self, intents: Iterable[OrderIntent], denied: dict[str, tuple[str, ...]]) -> None:
         """Take over intents that the caller has just journalled in the decision's transaction."""
@@ -195,11 +185,21 @@ class Oms:
     def recover(self) -> tuple[Order, ...]:
         """Ask the venue about every order whose fate is not known; returns those still unresolved.
 
-        A corporate event since then comes first: the venue's order has other terms after a split.
+        A corporate event since then comes first: the venue's order has other terms after a split. Where
+        the venue does not tell of such events nothing can be compared, and the orders stay UNKNOWN.
         """
+        open_ = [order for order in self.unresolved() if order.state is not OrderState.QUARANTINED]
         since_ns = min((order.sent_at_ns for order in self.unresolved()), default=0)
-        if since_ns and self._new_activities(since_ns):
-            self.poll(since_ns=since_ns)
+        if since_ns:
+            try:
+                heard = ask(self._broker, since_ns=since_ns)
+            except Exception as error:  # boundary: a venue that cannot be asked proves nothing
+                reason = f"{type(error).__name__} while asking what happened"
+                for order in open_:
+                    self._record(order, OrderState.UNKNOWN, reason=reason)
+                return self.unresolved()
+            if self._new_activities(heard):
+                self.hear(heard)
         for order in self.unresolved():
             if order.state is not OrderState.QUARANTINED:  # only a person ends a quarantine
                 self._resolve(order)
@@ -254,6 +254,10 @@ class Oms:
     # --- hearing ---------------------------------------------------------------------------------
 
     def poll(self, *, since_ns: int) -> int:
+        """Ask the venue, take over what it says; returns the number of changes."""
+        return self.hear(ask(self._broker, since_ns=since_ns))
+
+    def hear(self, heard: Heard) -> int:
         """Book new executions and corporate events, then take over the venue's order states.
 
         Executions and events in the order in which they happened, because a split changes the terms of
@@ -263,23 +267,23 @@ class Oms:
         changes = 0
         fills = [
             fill
-            for fill in self._broker.fills(since_ns=since_ns)
+            for fill in heard.fills
             if fill.client_order_id in self.orders and fill.execution_id not in self._executions
         ]
-        activities = self._new_activities(since_ns)
-        listed = {o.client_order_id: o for o in self._broker.orders(since_ns=since_ns)}
-        news: list[Fill | Activity] = [*activities, *fills]
-        for heard in sorted(news, key=order_of_events):
-            if isinstance(heard, Fill):
-                if heard.execution_id in self._executions:
+        listed = {theirs.client_order_id: theirs for theirs in heard.orders}
+        news: list[Fill | Activity] = sorted([*self._new_activities(heard), *fills], key=order_of_events)
+        for at, told in enumerate(news):
+            if isinstance(told, Fill):
+                if told.execution_id in self._executions:
                     continue  # told twice in one answer
-                self._book(heard)
-            elif heard.activity_id not in self._activities:
-                self._book_activity(heard, listed)
+                self._book(told)
+            elif told.activity_id not in self._activities:
+                self._book_activity(told, news[at:], listed)
             changes += 1
         for theirs in listed.values():
             ours = self.orders.get(theirs.client_order_id)
-            if ours is not None and self._follow(ours, theirs):
+            if ours is not None and says_more(ours, theirs):
+                self._follow(ours, theirs)
                 changes += 1
         return changes
 
@@ -309,26 +313,31 @@ class Oms:
         if trouble:  # it happened, so it is booked; that it could happen stops everything
             self._halt(trouble)
 
-    def _new_activities(self, since_ns: int) -> list[Activity]:
+    def _new_activities(self, heard: Heard) -> list[Activity]:
         return [
             activity
-            for activity in self._broker.activities(since_ns=since_ns)
+            for activity in heard.activities
             if activity.activity_id not in self._activities and activity.kind in ACTIVITY_KINDS
         ]
 
-    def _book_activity(self, activity: Activity, listed: Mapping[str, VenueOrder]) -> None:
+    def _book_activity(
+        self, activity: Activity, news: Sequence[Fill | Activity], listed: Mapping[str, VenueOrder]
+    ) -> None:
         """Take over a corporate event in one transaction: its entry, and new terms of working orders.
 
-        New terms are computed here and taken only where the venue shows the same quantity: an order that
-        ended before the split, or never arrived, keeps its own.
+        New terms are computed here and taken only where the venue shows a quantity that follows from this
+        event and from those heard with it: an order that ended before, or never arrived, keeps its own.
         """
         postings = postings_of_activity(self.ledger, activity)
         entry_id, session = ENTRY_PREFIX + activity.activity_id, date_of(activity.at_ns)
-        events = [self._entry(entry_id, session, postings, f"{activity.kind} of {activity.symbol}")]
+        memo = f"{activity.kind} of {activity.symbol}"
+        events = [ledger_entry(self._account, entry_id, session, postings, memo)]
         changed = []
         for order in self.working():
             intent, theirs = adjusted_intent(order, activity), listed.get(order.intent.client_order_id)
-            if intent is not None and theirs is not None and theirs.quantity_nano == intent.quantity_nano:
+            if intent is None or theirs is None:
+                continue
+            if theirs.quantity_nano in adjusted_quantities(order, news):
                 changed.append(replace(order, intent=intent))
                 events.append(order_adjusted(intent, activity))
         self._journal.commit(events, lease=self._lease())
@@ -336,22 +345,12 @@ class Oms:
         self._activities.add(activity.activity_id)
         self.ledger = self.ledger.apply(postings)
 
-    def _follow(self, order: Order, theirs: VenueOrder) -> bool:
-        """Take over the venue's state where it says more than the executions have said."""
-        if order.state in TERMINAL or theirs.state is order.state:
-            return False
-        if theirs.filled_nano != order.filled_nano:
-            return False  # executions are still under way: the next poll, or a break, will tell
-        if theirs.state in (OrderState.PARTIALLY_FILLED, OrderState.FILLED):
-            return False
-        if theirs.state is OrderState.ACCEPTED and order.state not in (OrderState.SENT, OrderState.UNKNOWN):
-            return False
+    def _follow(self, order: Order, theirs: VenueOrder) -> None:
         try:
             self._record(order, theirs.state, venue_order_id=theirs.venue_order_id, reason=theirs.reason)
         except IllegalTransition as error:
             self._halt(str(error))
             self._record(order, OrderState.QUARANTINED, reason=error.message)
-        return True
 
     # --- the end of a session --------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Largest difference between our clock and the venue's before nothing is sent.
 MAX_CLOCK_SKEW_NS = 2 * NANO
+#: Two ratios of shares nearer to each other than this are one: prices are quotients of floats.
+SAME_TERMS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def preflight_checks(
             ", ".join(strangers) or "yes",
             "put these symbols back into the universe until they are sold: they cannot be priced without",
         ),
+        _share_terms(times, bars, broker, calendar, ledger),
         _account(broker),
         Check(
             "clocks agree",
@@ -122,6 +125,41 @@ def _freshness(times: SessionTimes, strategy: Strategy, bars: BarStore, calendar
     found = f"bars up to {expected}" if not missing else f"no bar of {expected} for {', '.join(missing)}"
     # A single missing symbol is judged symbol by symbol later; without any bar there is no session.
     return Check("data fresh", len(missing) < len(panel.symbols), found, step)
+
+
+def _share_terms(
+    times: SessionTimes, bars: BarStore, broker: Broker, calendar: Calendar, ledger: Ledger
+) -> Check:
+    """Whether prices and positions of a decision count in the same shares.
+
+    What the store applies to the last bar of a symbol that is held must be what the venue has done to the
+    account since: otherwise equity, sizes and limits would mix old shares and new.
+    """
+    held = tuple(sorted(symbol for symbol, quantity in ledger.positions_nano.items() if quantity))
+    step = "workbench data ingest with the split, or ask the venue: one of both does not know it"
+    if not held:
+        return Check("share terms agree", True, "nothing is held", step)
+    since_ns = calendar.session_close_ns(calendar.previous_session(times.session))
+    try:
+        printed, adjusted = (
+            bars.read(held, as_of_ns=times.decision_ns[0], rows=1, view=view) for view in ("raw", "adjusted")
+        )
+    except DataError as error:
+        return Check("share terms agree", False, error.message, error.next_step or step)
+    counted = dict.fromkeys(held, 1.0)  # of a symbol without a bar nothing is known, so nothing is assumed
+    if len(printed.ts_ns):
+        ratios = (printed.close[-1] / adjusted.close[-1]).tolist()
+        counted |= {symbol: ratio for symbol, ratio in zip(held, ratios, strict=True) if ratio == ratio}
+    done = dict.fromkeys(held, 1.0)
+    for activity in broker.activities(since_ns=since_ns):
+        if activity.symbol in done and activity.at_ns < times.end_ns:
+            done[activity.symbol] *= activity.new_shares / activity.old_shares
+    apart = [
+        f"{symbol} x{counted[symbol]:g} in the prices, x{done[symbol]:g} at the venue"
+        for symbol in held
+        if not abs(counted[symbol] / done[symbol] - 1.0) < SAME_TERMS
+    ]
+    return Check("share terms agree", not apart, "; ".join(apart) or "yes", step)
 
 
 def _account(broker: Broker) -> Check:

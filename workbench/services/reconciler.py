@@ -9,7 +9,8 @@ from workbench.core.ledger import CASH
 from workbench.core.orders import Fill
 from workbench.core.ports import Broker, Clock, Event, Journal, Lease
 from workbench.core.reconcile import Break, find_breaks
-from workbench.errors import OutcomeUnknown
+from workbench.errors import OutcomeUnknown, WorkbenchError
+from workbench.services.hearing import ask
 from workbench.services.oms import Oms
 from workbench.services.records import date_of, fill_from_row
 
@@ -70,25 +71,30 @@ class Reconciler:
         return breaks
 
     def _compare(self, since_ns: int) -> tuple[Break, ...]:
-        self._oms.poll(since_ns=since_ns)
-        venue_orders = self._broker.orders(since_ns=since_ns)
-        listed = {order.client_order_id for order in venue_orders}
-        done = self._broker.activities(since_ns=since_ns)
-        ours = self._oms.orders
         try:
+            heard = ask(self._broker, since_ns=since_ns)
+        except Exception as error:  # boundary: a venue that gives no answer is a break with a name
+            return (_unreadable(error),)
+        self._oms.hear(heard)
+        try:  # asked again, after our own record has changed
+            heard = ask(self._broker, since_ns=since_ns)
             theirs = self._broker.account()
         except OutcomeUnknown as error:
             return (Break("account_blocked", "", "an answer", error.message, "account"),)
+        except Exception as error:  # boundary: as above
+            return (_unreadable(error),)
+        listed = {order.client_order_id for order in heard.orders}
+        ours = self._oms.orders
         return find_breaks(
             orders=tuple(o for key, o in ours.items() if o.intent.scheduled_ns >= since_ns or key in listed),
             fills=tuple(f for f in self._booked() if f.filled_at_ns >= since_ns),
             ledger=self._oms.ledger,
-            venue_orders=venue_orders,
-            venue_fills=self._broker.fills(since_ns=since_ns),
+            venue_orders=heard.orders,
+            venue_fills=heard.fills,
             venue_account=theirs,
             account=self._account,
-            activities=self._activities(since_ns, {activity.activity_id for activity in done}),
-            venue_activities=done,
+            activities=self._activities(since_ns, {activity.activity_id for activity in heard.activities}),
+            venue_activities=heard.activities,
         )
 
     def _activities(self, since_ns: int, listed: set[str]) -> dict[str, tuple[int, int]]:
@@ -108,6 +114,11 @@ class Reconciler:
     def _booked(self) -> tuple[Fill, ...]:
         rows = self._journal.rows("fills", account=self._account)
         return tuple(fill_from_row(row) for row in rows)
+
+
+def _unreadable(error: Exception) -> Break:
+    words = error.message if isinstance(error, WorkbenchError) else type(error).__name__
+    return Break("account_unreadable", "", "an answer", words, "account")
 
 
 def _break_payload(found: Break) -> dict[str, str]:

@@ -94,6 +94,18 @@ def order_change(
     return changed, Event("order.changed", payload)
 
 
+def ledger_entry(account: str, entry_id: str, session: str, entry: tuple[Posting, ...], memo: str) -> Event:
+    """The event that books an entry of the ledger."""
+    payload = {
+        "account": account,
+        "session": session,
+        "entry_id": entry_id,
+        "postings": [posting_payload(posting) for posting in entry],
+        "memo": memo,
+    }
+    return Event("ledger.posted", payload)
+
+
 def order_adjusted(intent: OrderIntent, activity: Activity) -> Event:
     """The event that records the terms which a split gave a working order."""
     payload = {
@@ -157,13 +169,6 @@ def fill_trouble(order: Order, fill: Fill) -> str:
 def date_of(at_ns: int) -> str:
     """The exchange date of a moment in trading hours: US sessions lie within one UTC date."""
     return datetime.fromtimestamp(at_ns // NANO, UTC).date().isoformat()
-
-
-def order_of_events(heard: Fill | Activity) -> tuple[int, int, str, str]:
-    """Sort key of what the venue tells: by time, corporate events before executions."""
-    if isinstance(heard, Fill):
-        return (heard.filled_at_ns, 1, heard.symbol, heard.execution_id)
-    return (heard.at_ns, 0, heard.symbol, heard.activity_id)  # a split comes before the open it precedes
 
 
 def names_our_id(reason: str) -> bool:

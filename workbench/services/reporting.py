@@ -32,7 +32,7 @@ def session_report(
     account, session = strategy.account, times.session
     orders = journal.rows("orders", account=account, session=session)
     fills = journal.rows("fills", account=account, session=session)
-    closes = closing_prices_micro(bars, strategy.universe, times.end_ns)
+    closes = closing_prices_micro(bars, strategy.universe, close_ns=times.close_ns, as_of_ns=times.end_ns)
     shortfall_micro, paper_micro = _shortfall(orders, fills, closes)
     states = Counter(str(row["state"]) for row in orders)
     return {
@@ -51,14 +51,27 @@ def session_report(
     }
 
 
-def closing_prices_micro(bars: BarStore, symbols: tuple[str, ...], as_of_ns: int) -> dict[str, int]:
-    """Last known close of each symbol in micros; symbols without any are left out."""
-    panel = bars.read(symbols, as_of_ns=as_of_ns, rows=CLOSE_LOOKBACK)
+def closing_prices_micro(
+    bars: BarStore, symbols: tuple[str, ...], *, close_ns: int, as_of_ns: int
+) -> dict[str, int]:
+    """Last close of each symbol in micros, in the session's share terms; symbols without any are left out.
+
+    From its close on the store counts in the terms of the next session, in which nothing is held yet: so
+    the session's own bar is taken as printed, and an earlier one in the terms from just before the close.
+
+    Parameters
+    ----------
+    close_ns, as_of_ns : int
+        The session's close, and the time of the reading.
+    """
+    before = bars.read(symbols, as_of_ns=close_ns - 1, rows=CLOSE_LOOKBACK)
+    printed = bars.read(symbols, as_of_ns=as_of_ns, rows=1, view="raw")
     closes = {}
-    for at, symbol in enumerate(panel.symbols):
-        known = panel.close[:, at][panel.tradable[:, at]]
-        if len(known):
-            closes[symbol] = to_micro(float(known[-1]))
+    for panel in (before, printed.rows(0, int(printed.ts_ns[-1:].tolist() == [close_ns]))):
+        for at, symbol in enumerate(panel.symbols):
+            known = panel.close[:, at][panel.tradable[:, at]]
+            if len(known):
+                closes[symbol] = to_micro(float(known[-1]))
     return closes
 
 
