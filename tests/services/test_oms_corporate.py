@@ -8,27 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from order_desk import (
-    ACCOUNT,
-    CALENDAR,
-    CASH_MICRO,
-    FIRST,
-    SECOND,
-    SYMBOLS,
-    THIRD,
-    Desk,
-    Market,
-    S,
-    make_desk,
-)
+from order_desk import CALENDAR, FIRST, SECOND, THIRD, Desk, Market, S, make_desk
 
-from workbench.adapters.clock import SimulatedClock
 from workbench.adapters.simulated_broker import SimulatedBroker
-from workbench.core.costs import FeeSchedule
-from workbench.core.fills import FillParams
 from workbench.core.orders import OrderIntent
 from workbench.core.ports import Activity, LookupResult
-from workbench.core.types import NANO, OrderType, Side, TimeInForce
+from workbench.core.types import NANO, OrderType, TimeInForce
 
 
 @pytest.fixture
@@ -213,38 +198,3 @@ def test_an_activity_told_twice_is_booked_once(desk: Desk) -> None:
     desk.end(FIRST)
     desk.end(SECOND)
     assert desk.oms.ledger.dividends_micro == 101 * 250_000
-
-
-def test_a_halted_symbol_keeps_its_gtc_order_and_ends_its_day_order(desk: Desk) -> None:
-    """F08, F16: no bar, no fill; the day order expires and is mapped, nothing stays open for ever."""
-    desk.market.halted[FIRST] = {"AAPL"}
-    day = desk.send(FIRST)
-    other = desk.send(FIRST, leg="other", symbol="MSFT", time_in_force=TimeInForce.GTC)
-    desk.end(FIRST)
-    assert (desk.state(day), desk.state(other)) == (S.EXPIRED, S.FILLED)
-
-
-def test_on_the_half_day_the_closing_auction_ends_early(desk: Desk, tmp_path: Path) -> None:
-    """The calendar's early close moves the cut-off of closing orders at venue and controls alike."""
-    half = "2012-12-24"
-    opened, closed = CALENDAR.session_open_ns(half), CALENDAR.session_close_ns(half)
-    assert closed - opened == 3 * 3_600 * NANO + 1_800 * NANO
-    (tmp_path / "half").mkdir()
-    clock = SimulatedClock(opened - 1_800 * NANO)
-    venue = SimulatedBroker(
-        tmp_path / "half" / "venue.sqlite", account=ACCOUNT, cash_micro=CASH_MICRO, clock=clock,
-        calendar=CALENDAR, market=Market(), symbols=SYMBOLS, fills=FillParams(), fees=FeeSchedule(),
-    )  # fmt: skip
-    for n, (at_ns, outcome) in enumerate(
-        [(closed - 601 * NANO, "accepted"), (closed - 600 * NANO, "refused")]
-    ):
-        clock.sleep_until(at_ns)
-        intent = OrderIntent(
-            f"wb1-{n}", ACCOUNT, "trend", half, at_ns, SYMBOLS[n], "entry", Side.BUY, NANO,
-            OrderType.MARKET_ON_CLOSE, 0, 1,
-        )  # fmt: skip
-        assert venue.submit(intent).outcome == outcome
-    clock.sleep_until(closed)
-    (fill,) = venue.fills(since_ns=0)
-    assert fill.filled_at_ns == closed
-    venue.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import drive
@@ -226,3 +227,58 @@ def test_preparing_the_demo_again_never_overrules_a_person_who_halted(new_desk: 
     with pytest.raises(TradingHalted, match="something is wrong"):
         list(prepare(settings.folder / "workbench.toml"))
     assert admin.permission(settings).state == "HALTED"
+
+
+def test_a_position_outside_the_universe_refuses_the_session_by_name(new_desk: NewDesk) -> None:
+    """What is held and cannot be priced would be left out of equity and of every limit."""
+    settings = new_desk("stranger")
+    for session in (FIRST, SECOND):
+        run(settings, session)
+    held = sorted(rows(settings, "sessions")[-1]["positions"])
+    assert held
+
+    def forget(job: Any) -> None:
+        known = tuple(symbol for symbol in job.trading.strategy.universe if symbol != held[0])
+        job.trading.strategy = replace(job.trading.strategy, universe=known)
+
+    with pytest.raises(Refused, match=f"positions within the universe: {held[0]}"):
+        run(settings, THIRD, forget)
+    assert lease_is_released(settings)
+    assert rows(settings, "orders", session=THIRD) == []
+
+
+def test_a_refusal_within_the_preflight_table_is_a_clean_end(new_desk: NewDesk) -> None:
+    """The notebook may call `preflight` by itself: a guard's no gives the lease back there too."""
+    settings = new_desk("refused")
+    job = drive.start(settings, FIRST)
+
+    def refuse() -> Any:
+        raise DataError("the venue answers nonsense")
+
+    job.account.broker.account = refuse
+    try:
+        with pytest.raises(DataError):
+            job.trading.preflight()
+    finally:
+        job.account.close()
+    assert lease_is_released(settings)
+    run(settings, FIRST)
+
+
+def test_a_venue_that_tells_nothing_of_corporate_events_halts_the_start_by_name(new_desk: NewDesk) -> None:
+    """The start neither dies nor trades: the account is HALTED with the reason until a person resumes."""
+    settings = new_desk("deaf")
+
+    def silence(*, since_ns: int) -> Any:
+        raise ConnectionError("reset")
+
+    def deafen(job: Any) -> None:
+        job.account.broker.activities = silence
+
+    with pytest.raises(TradingHalted, match="account_unreadable"):
+        run(settings, FIRST, deafen)
+    assert admin.permission(settings).state == "HALTED"
+    assert "account_unreadable" in admin.permission(settings).reason
+    assert rows(settings, "orders") == []
+    admin.resume(settings, **OPERATOR)
+    run(settings, FIRST)

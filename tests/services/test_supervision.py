@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -240,3 +242,24 @@ def test_a_halt_writes_the_row_even_when_the_file_cannot_be_removed(
     with pytest.raises(StorageFailed):
         desk.halt("kill", cause="person", person="ada")
     assert desk.permission().state == HALTED
+
+
+def test_arming_and_disarming_reach_the_disk_with_their_folder(
+    armed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rename or removal that only the folder's cache knows could come undone in a power cut."""
+    synced: list[tuple[bool, bool]] = []
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        synced.append((is_folder, armed.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    file = ArmedFileOnDisk(armed)
+    file.write("demo", 1)
+    assert synced == [(False, False), (True, True)], "the content first, then the name"
+    synced.clear()
+    file.remove()
+    assert synced == [(True, False)]

@@ -114,8 +114,8 @@ class Desk:
         assert self.reconciler.reconcile(session=session) == ()
 
 
-def make_desk(folder: Path, market: Market) -> Desk:
-    clock = SimulatedClock(CALENDAR.session_open_ns(FIRST) - 1_800 * NANO)
+def make_desk(folder: Path, market: Market, *, first: str = FIRST) -> Desk:
+    clock = SimulatedClock(CALENDAR.session_open_ns(first) - 1_800 * NANO)
     journal = JournalDatabase(
         f"sqlite:///{folder}/journal.sqlite", anchor_path=folder / "journal.anchor", anchor_key=b"k" * 32,
         config_hash="c" * 64, wall_ns=clock.wall_ns,
