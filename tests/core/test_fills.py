@@ -73,6 +73,20 @@ def test_market_orders_pay_half_spread_and_impact():
     assert fill(ON_CLOSE, -1, 10_000, 0, DAY)[1] == pytest.approx(101e6 * (1 - 17.0 / 1e4), abs=1)
 
 
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("order_type", [MARKET, ON_OPEN, ON_CLOSE])
+def test_cost_is_a_part_of_the_price_whatever_the_price_is(order_type, side):
+    """F35: impact and spread count in bps of the price, and nothing is drawn: equal calls, equal fills."""
+    bps = []
+    for scale in (0.1, 1.0, 40.0):
+        bar = {name: value * (scale if name != "volume" else 1.0) for name, value in DAY.items()}
+        anchor = bar["close"] if order_type == ON_CLOSE else bar["open_price"]
+        shares, price_micro = fill(order_type, side, 10_000, 0, bar)
+        assert (shares, price_micro) == fill(order_type, side, 10_000, 0, bar)
+        bps.append(side * (price_micro / 1e6 / anchor - 1.0) * 1e4)
+    assert bps == pytest.approx([17.0] * 3, abs=0.01)
+
+
 def test_a_limit_buy_at_100_is_never_filled_at_100_11():
     assert fill(LIMIT, 1, 100, 100_000_000, {**DAY, "open_price": 100.11}) == (100, 100_000_000)
     assert fill(LIMIT, 1, 100, 100_000_000, {**DAY, "open_price": 100.0}) == (100, 100_000_000)
@@ -141,6 +155,7 @@ def test_the_half_spread_follows_the_range_and_keeps_its_floor(one, other):
 
 
 def test_ticks_are_a_cent_from_one_dollar_on():
+    """F20: below a dollar a hundredth of it (17 CFR 242.612)."""
     assert tick_micro(1_000_000) == 10_000
     assert tick_micro(999_900) == 100
 

@@ -163,6 +163,7 @@ def test_the_order_of_symbols_does_not_matter(order, forecasts):
 
 @given(st.integers(100, 900_000_000), st.floats(0.0, 900.0))
 def test_a_limit_is_on_the_tick_grid_and_rounding_never_worsens_it(price_micro, offset_bps):
+    """F20: buys are rounded down and sells up, on the grid of their price."""
     offset = round(offset_bps * 100)
     buy = limit_price_micro(1, price_micro, offset)
     sell = limit_price_micro(-1, price_micro, offset)

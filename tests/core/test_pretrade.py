@@ -166,6 +166,7 @@ def test_every_input_has_absurd_values():
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name in ABSURD for value in ABSURD[name]])
 @pytest.mark.parametrize("base", [{}, MARKETABLE], ids=["limit", "market"])
 def test_a_missing_or_absurd_input_denies(name, value, base):
+    """F19, F27: no buying power, no account, NaN anywhere: the answer is no, never the original size."""
     assert judge(**{**base, name: value})
 
 

@@ -55,6 +55,13 @@ def test_books_that_agree_are_clean() -> None:
     assert find_breaks(**books(), account="demo") == ()
 
 
+def test_a_short_position_is_never_read_as_a_long_one() -> None:
+    """F15: quantities are signed; equal size on the other side is a break."""
+    account = books()["venue_account"]
+    (found,) = find_breaks(**books(venue_account=replace(account, positions_nano={"AAA": -10 * NANO})))
+    assert (found.kind, found.ours, found.theirs) == ("position", "10000000000", "-10000000000")
+
+
 def test_cash_counts_to_the_micro_and_positions_to_the_last_digit() -> None:
     account = books()["venue_account"]
     (found,) = find_breaks(**books(venue_account=replace(account, cash_micro=account.cash_micro + 1)))

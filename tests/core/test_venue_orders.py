@@ -336,6 +336,7 @@ def test_a_reverse_split_to_less_than_a_share_leaves_cash_alone() -> None:
 
 
 def test_open_orders_are_adjusted_by_a_split_and_never_for_the_worse() -> None:
+    """F20: the new limit lies on the grid, a sale's rounded up."""
     venue = holding()
     gtc = {"time_in_force": "gtc", "order_type": "limit"}
     send(venue, "sell", 2, close_ns(1) + HOUR, side=-1, limit_micro=1100 * CENT, **gtc)

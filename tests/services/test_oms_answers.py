@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from order_desk import CALENDAR, FIRST, SECOND, THIRD, Desk, Market, S, make_desk
 
-from workbench.core.ports import Activity, VenueAccount
+from workbench.core.ports import Activity, SubmitOutcome, SubmitResult, VenueAccount
 from workbench.core.types import NANO, OrderType, TimeInForce
+from workbench.services.records import fill_from_row, order_from_row
 
 GTC = {"order_type": OrderType.LIMIT, "limit_micro": 95_000_000, "time_in_force": TimeInForce.GTC}
 ASKED = ("activities", "orders", "fills")
@@ -229,6 +230,37 @@ def test_cash_without_shares_is_booked_to_the_micro_and_reconciles(
     assert sum(value for value, _ in ledger.balances.values()) == 0
     income = (ledger.realised_micro - before.realised_micro, ledger.dividends_micro)
     assert income == ((amount, 0) if kind == "cash_in_lieu" else (0, amount))
+
+
+# --- refusals --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["insufficient buying power", "potential wash trade detected", "the author of this text", "", "40310000"],
+)
+def test_the_words_of_a_refusal_decide_nothing(desk: Desk, words: str) -> None:
+    """F17, F18: the adapter classifies by status and code; a word in a text halts and reclassifies nothing."""
+    states = []
+    for symbol, outcome in (("AAPL", SubmitOutcome.REFUSED), ("MSFT", SubmitOutcome.NOT_ACCEPTED)):
+        answer = SubmitResult(outcome, reason=words)
+        behind(desk, submit=lambda intent, answer=answer: answer)
+        key = desk.send(FIRST, leg=symbol, symbol=symbol)
+        states.append(desk.state(key))
+    assert states == [S.REJECTED, S.NOT_ACCEPTED]
+    assert desk.halts == []
+
+
+@pytest.mark.parametrize("side", ["short", "sell_short", "", "BUY TO COVER"])
+def test_an_unknown_side_is_refused_at_the_boundary_and_not_read_as_a_sale(desk: Desk, side: str) -> None:
+    """F15: neither an order nor an execution of ours comes back from the record with a guessed side."""
+    desk.send(FIRST)
+    desk.end(FIRST)
+    (order,), (fill,) = desk.journal.rows("orders"), desk.journal.rows("fills")
+    for read, row in ((order_from_row, order), (fill_from_row, fill)):
+        assert read(row) is not None
+        with pytest.raises(KeyError):
+            read({**row, "side": side})
 
 
 # --- whose order it is -----------------------------------------------------------------------------
