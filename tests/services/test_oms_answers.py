@@ -240,7 +240,7 @@ def test_cash_without_shares_is_booked_to_the_micro_and_reconciles(
     ["insufficient buying power", "potential wash trade detected", "the author of this text", "", "40310000"],
 )
 def test_the_words_of_a_refusal_decide_nothing(desk: Desk, words: str) -> None:
-    """F17, F18: the adapter classifies by status and code; a word in a text halts and reclassifies nothing."""
+    """F17, F18: the adapter classifies by status and code; a word in a text halts nothing."""
     states = []
     for symbol, outcome in (("AAPL", SubmitOutcome.REFUSED), ("MSFT", SubmitOutcome.NOT_ACCEPTED)):
         answer = SubmitResult(outcome, reason=words)
