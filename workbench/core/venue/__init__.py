@@ -3,8 +3,8 @@
 A venue is the fold of its commands, which are plain values of JSON, so whoever stores the commands has
 stored the venue. Equal commands give equal replies and equal bytes.
 
-Rules: a cash account (no margin, no short sale: a sale beyond the position is refused), whole shares. A client order id is used once, for ever.
-Open orders hold cash or shares. An order is filled only by market events that began after its acceptance:
+Rules: a cash account (no margin, no short sale: nothing is sold beyond the position), whole shares. A
+client order id is used once, for ever. Open orders hold cash or shares. An order is filled only by market events that began after its acceptance:
 accepted before the open it sees the opening auction, the range of the day and the close; accepted later it
 sees the close, the only later price known with certainty. At the opening auction the volume of the day is
 not known, so size and cost follow from the symbol's bar before.
