@@ -4,10 +4,10 @@ A venue is the fold of its commands, which are plain values of JSON, so whoever 
 stored the venue. Equal commands give equal replies and equal bytes.
 
 Rules: a cash account (no margin, no short sale: nothing is sold beyond the position), whole shares. A
-client order id is used once, for ever. Open orders hold cash or shares. An order is filled only by market events that began after its acceptance:
-accepted before the open it sees the opening auction, the range of the day and the close; accepted later it
-sees the close, the only later price known with certainty. At the opening auction the volume of the day is
-not known, so size and cost follow from the symbol's bar before.
+client order id is used once, for ever. Open orders hold cash or shares. An order is filled only by market
+events that began after its acceptance: accepted before the open it sees the opening auction, the range of
+the day and the close; accepted later it sees the close, the only later price known with certainty. At the
+opening auction the volume of the day is not known, so size and cost follow from the symbol's bar before.
 
 * A stop is triggered by the open, by the range of a bar that began after its acceptance, or by the close;
   it then takes liquidity at the worse of stop and open, a stop-limit never beyond its limit.
