@@ -78,6 +78,12 @@ def test_only_a_filled_leg_has_a_successor(state: OrderState) -> None:
     assert (state in TERMINAL) or legs[0].leaves_nano == 60 * NANO
 
 
+def test_no_leg_follows_while_any_former_one_may_still_be_filled() -> None:
+    first = order("slice 1", Side.BUY, 100, None, state=S.PENDING_CANCEL, filled_nano=0)
+    second = order("slice 2", Side.BUY, 100, first)
+    assert next_leg(0, 250, [first, second], max_slice_shares=100, allow_short=False) is None
+
+
 def test_a_chain_is_followed_by_its_parents_and_a_broken_one_is_an_error() -> None:
     first = order("slice 1", Side.BUY, 1, None)
     second = order("remainder 1", Side.BUY, 1, first)

@@ -20,7 +20,7 @@ from workbench.core.orders import (
     apply,
     client_order_id,
 )
-from workbench.core.types import NANO, OrderType, Side
+from workbench.core.types import NANO, OrderType, Side, TimeInForce
 from workbench.errors import IllegalTransition, JournalConflict
 
 S = OrderState
@@ -92,7 +92,16 @@ def test_an_event_of_another_order_is_a_conflict() -> None:
         apply(Order(INTENT, S.SENT), replace(event(S.ACCEPTED), client_order_id="wb1-y"))
 
 
-@pytest.mark.parametrize("changes", [{"quantity_nano": 0}, {"quantity_nano": NANO // 2}, {"limit_micro": 5}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"quantity_nano": 0}, {"quantity_nano": NANO // 2}, {"limit_micro": 5}, {"stop_micro": 5},
+        {"stop_micro": -5}, {"order_type": OrderType.STOP}, {"order_type": OrderType.LIMIT},
+        {"order_type": OrderType.LIMIT, "limit_micro": -5},
+        {"order_type": OrderType.STOP_LIMIT, "limit_micro": 5},
+        {"order_type": OrderType.MARKET_ON_CLOSE, "time_in_force": TimeInForce.GTC},
+    ],
+)  # fmt: skip
 def test_an_intent_that_makes_no_sense_cannot_be_made(changes: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="AAPL"):
         replace(INTENT, **changes)

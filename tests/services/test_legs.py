@@ -138,6 +138,10 @@ def test_a_denied_leg_is_recorded_and_ends_the_change(path: Way) -> None:
     path.codes = ()
     assert path.legs().proceed() == 0
     assert [state for _, state, _ in path.of_symbol()] == ["DENIED", "FILLED"]
+    (denied,) = path.desk.journal.events(kinds=("order.denied",))
+    assert (denied.payload["leg"], denied.payload["codes"]) == ("slice 2", ["SESSION_LOSS"])
+    path.desk.restart()
+    assert [state for _, state, _ in path.of_symbol()] == ["DENIED", "FILLED"]
 
 
 def test_a_halt_between_slices_leaves_the_leg_intended_and_it_expires_unsent(path: Way) -> None:

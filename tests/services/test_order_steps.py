@@ -28,7 +28,10 @@ OURS = sorted(
 )  # fmt: skip
 SHOWN = (
     S.ACCEPTED, S.PENDING_CANCEL, S.CANCELED, S.REJECTED, S.EXPIRED, S.REPLACED, S.QUARANTINED,
+    S.PARTIALLY_FILLED, S.FILLED,
 )  # fmt: skip
+#: What the venue says of fills counts only as executions.
+BY_EXECUTION = (S.PARTIALLY_FILLED, S.FILLED)
 #: Where the word ACCEPTED is news; elsewhere it says less than is known.
 WAITING = (S.SENT, S.UNKNOWN, S.NOT_ACCEPTED)
 #: What an answer to the first request of an order proves, and to a repeated one.
@@ -44,7 +47,7 @@ GATED = (S.INTENDED, S.NOT_ACCEPTED)
 
 def after_word(before: OrderState, shown: OrderState) -> OrderState:
     """Our state after the venue showed that one."""
-    if before in TERMINAL or (shown is S.ACCEPTED and before not in WAITING):
+    if before in TERMINAL or (shown is S.ACCEPTED and before not in WAITING) or shown in BY_EXECUTION:
         return before
     return shown if shown is before or shown in TRANSITIONS[before] else S.QUARANTINED
 
@@ -166,8 +169,27 @@ def test_what_the_venue_shows_is_taken_over_exactly_where_the_table_has_the_step
     desk.oms.poll(since_ns=0)
     after = after_word(before, shown)
     assert desk.state(key) is after
-    refused = after is S.QUARANTINED and shown not in (S.QUARANTINED, S.ACCEPTED)
+    refused = after is S.QUARANTINED and shown not in (S.QUARANTINED, S.ACCEPTED, *BY_EXECUTION)
     assert len(desk.halts) == int(refused)
+
+
+@pytest.mark.parametrize(
+    "before", sorted({S.SENT, S.UNKNOWN, S.ACCEPTED, S.PARTIALLY_FILLED, S.PENDING_CANCEL})
+)
+@pytest.mark.parametrize("shown", [S.CANCELED, S.EXPIRED])
+def test_an_end_whose_executions_are_not_here_yet_waits_for_them(
+    desk: Desk, before: OrderState, shown: OrderState
+) -> None:
+    """F06: between two lists the venue moved; the end is taken over with the fill that came before it."""
+    key = bring(desk, before)
+    order = desk.oms.orders[key]
+    show(desk, key, shown, filled_nano=order.filled_nano + NANO)
+    desk.oms.poll(since_ns=0)
+    assert desk.state(key) is before
+    fill = Fill(f"x-{key}", key, order.intent.symbol, Side.BUY, NANO, 100_000_000, 0, 1)
+    desk.broker.told.append(fill)
+    desk.oms.poll(since_ns=0)
+    assert (desk.state(key), desk.halts) == (shown, [])
 
 
 @pytest.mark.parametrize("before", [*OURS, S.INTENDED, S.AWAITING_APPROVAL])

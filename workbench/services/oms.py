@@ -215,8 +215,6 @@ class Oms:
                 reason = "the venue has no such id, which is no proof of absence"
                 break
             reason = answer.reason or reason
-        if order.state is OrderState.UNKNOWN and order.reason == reason:
-            return order
         return self._record(order, OrderState.UNKNOWN, reason=reason)
 
     def _look_up(self, client_order_id: str) -> LookupResult:
