@@ -373,6 +373,31 @@ def test_a_dividend_is_paid_for_each_share_held() -> None:
     assert [activity.symbol for activity in venue.activities(since_ns=0)] == ["AAA"]
 
 
+@pytest.mark.parametrize(("new", "old", "cap"), [(3, 1, 15_000), (1, 2, 2_500)])
+def test_after_a_split_the_volume_of_the_day_before_counts_in_new_shares(
+    new: int, old: int, cap: int
+) -> None:
+    """The opening auction knows only the bar before: its cap is a twentieth of that day's volume."""
+    venue = started(cash_micro=10**15)
+    command = {"symbol": "AAA", "session": DAYS[1], "new_shares": new, "old_shares": old}
+    venue.apply({"kind": "split", "at_ns": BEFORE - HOUR, **command})
+    send(venue, "a", 1, BEFORE, quantity_nano=50_000 * NANO)
+    opened(venue, 1, AAA=1000 * old // new)
+    (fill,) = venue.fills(since_ns=0)
+    assert fill.quantity_nano == cap * NANO
+
+
+def test_a_corporate_event_of_nothing_known_is_an_error() -> None:
+    ex = {"at_ns": open_ns(2), "session": DAYS[2]}
+    for per_share in (0, -250_000):
+        with pytest.raises(ValueError, match="dividend of AAA"):
+            holding().apply({"kind": "dividend", "symbol": "AAA", "amount_micro": per_share, **ex})
+    with pytest.raises(ValueError, match="split of 'ZZZ', which the venue does not know"):
+        split(holding(), 2, 2, 1, symbol="ZZZ")
+    with pytest.raises(ValueError, match="dividend of 'ZZZ', which the venue does not know"):
+        holding().apply({"kind": "dividend", "symbol": "ZZZ", "amount_micro": 1, **ex})
+
+
 def test_corporate_events_out_of_turn_are_errors() -> None:
     venue = holding()
     split(venue, 2, 2, 1)

@@ -17,7 +17,7 @@ from workbench.core.corporate import (
     postings_of_activity,
 )
 from workbench.core.ledger import Ledger, Posting, posting_from_payload, postings_of_fill
-from workbench.core.orders import TERMINAL, UNRESOLVED, WORKING, Fill, Order, OrderIntent, OrderState
+from workbench.core.orders import UNRESOLVED, WORKING, Fill, Order, OrderIntent, OrderState
 from workbench.core.ports import (
     Activity,
     Broker,
@@ -368,8 +368,6 @@ class Oms:
         now_ns = self._clock.now_ns()
         ended = []
         for order in tuple(self.orders.values()):
-            if order.state in TERMINAL:
-                continue
             unsent = order.state in NEVER_LEFT and now_ns >= close_ns(order.intent.session)
             if order.state is OrderState.UNKNOWN and now_ns >= next_open_ns(order.intent.session):
                 order = self._resolve(order)
