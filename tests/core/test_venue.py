@@ -424,6 +424,12 @@ def test_an_order_for_the_next_session_does_not_fill_in_this_one() -> None:
     assert venue.order("a").state is OrderState.FILLED  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("change", [{"account": ""}, {"cash_micro": -1}, {"cash_micro": 10**18 + 1}])
+def test_an_account_needs_a_name_and_money_that_can_be(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="account"):
+        Venue().apply(opening(**change))
+
+
 def test_commands_that_no_venue_could_be_sent_are_errors() -> None:
     venue = started()
     with pytest.raises(ValueError, match="is before"):

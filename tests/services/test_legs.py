@@ -210,6 +210,38 @@ def test_no_remainder_while_another_order_of_the_symbol_works(path: Way) -> None
         path.legs().remainder(key, limit_micro=101_000_000, **LIMIT)
 
 
+def test_a_remainder_that_a_halt_kept_back_is_sent_when_it_is_asked_for_again(path: Way) -> None:
+    path.desk.market.volume = 1_600.0
+    key = path.decide(0, 100, "entry", 100)
+    path.desk.clock.sleep_until(CALENDAR.session_open_ns(FIRST))
+    path.desk.oms.poll(since_ns=0)
+    path.desk.oms.cancel(key, reason="reprice")
+    path.desk.oms.poll(since_ns=0)
+    gate = path.desk.oms._gate
+
+    def halted(order: Order) -> tuple[str, ...]:
+        raise TradingHalted("halted", next_step="resume")
+
+    path.desk.oms._gate = halted
+    kept = path.legs().remainder(key, limit_micro=101_000_000, **LIMIT)
+    assert kept.state is S.INTENDED
+    path.desk.oms._gate = gate
+    sent = path.legs().remainder(key, limit_micro=101_000_000, **LIMIT)
+    assert (sent.intent, sent.state) == (kept.intent, S.ACCEPTED)
+
+
+def test_a_decided_change_without_a_first_leg_has_no_next_one(path: Way) -> None:
+    """The first leg belongs to the decision's own transaction; nothing here makes up for it."""
+    row = {"symbol": "AAPL", "target_shares": 50, "delta_shares": 50}
+    decision = {
+        "decision_id": "d/1", "account": ACCOUNT, "strategy": "trend", "session": FIRST, "scheduled_ns": 1,
+        "snapshot_hash": "s", "model_id": "m", "cost_model_id": "c", "bars_fingerprint": "b", "rows": [row],
+    }  # fmt: skip
+    path.desk.journal.commit([Event("decision.made", decision)])
+    assert path.legs().proceed() == 0
+    assert path.of_symbol() == []
+
+
 def test_no_leg_follows_when_the_position_is_not_what_the_legs_made_it(path: Way) -> None:
     """F12: the next leg is computed from the reconciled ledger; after a split the change is over."""
     path.decide(0, 250, "slice 1", 100)

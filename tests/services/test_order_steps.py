@@ -210,6 +210,7 @@ def test_an_execution_is_booked_in_every_state_and_halts_where_it_may_not_happen
     assert desk.state(key) is after_fill(before, whole)
     possible = (S.FILLED if whole else S.PARTIALLY_FILLED) in TRANSITIONS[before]
     assert len(desk.halts) == int(not possible)
+    assert before not in TERMINAL or f"came after {before}" in desk.halts[0]
     assert desk.oms.ledger.positions_nano[order.intent.symbol] == quantity
     assert len(desk.journal.rows("fills", client_order_id=key)) == 1
 

@@ -282,3 +282,71 @@ def test_a_venue_that_tells_nothing_of_corporate_events_halts_the_start_by_name(
     assert rows(settings, "orders") == []
     admin.resume(settings, **OPERATOR)
     run(settings, FIRST)
+
+
+def after_start(job: Any, act: Callable[[], None]) -> None:
+    """Let something happen between the start and the first decision."""
+    start = job.trading.start
+
+    def started() -> Any:
+        found = start()
+        act()
+        return found
+
+    job.trading.start = started
+
+
+def test_a_halt_between_start_and_decision_leaves_no_decision(new_desk: NewDesk) -> None:
+    settings = new_desk("stopped")
+
+    def stop(job: Any) -> None:
+        after_start(job, lambda: job.account.supervision.halt("stop", cause="person", person="operator"))
+
+    with pytest.raises(TradingHalted):
+        run(settings, FIRST, stop)
+    assert rows(settings, "decisions") == []
+    assert lease_is_released(settings)
+
+
+def test_an_account_that_is_blocked_after_the_start_has_no_buying_power(new_desk: NewDesk) -> None:
+    """F19: what the venue does not say in so many words is not there; every order is denied."""
+    settings = new_desk("blocked")
+
+    def block(job: Any) -> None:
+        account = job.account.broker.account
+
+        def blocked() -> Any:
+            return replace(account(), blocked=True)
+
+        after_start(job, lambda: setattr(job.account.broker, "account", blocked))
+
+    with pytest.raises(TradingHalted, match="account_blocked"):
+        run(settings, FIRST, block)
+    reasons = [row["reason"] for row in rows(settings, "orders")]
+    assert reasons
+    assert all("BUYING_POWER" in reason for reason in reasons)
+    assert rows(settings, "sessions") == [], "a session with a break is not closed"
+    (halted,) = (row for row in rows(settings, "state") if row["state"] == "HALTED")
+    assert halted["reason"].startswith("recovery: ")
+    changes = Desk(settings).journal.events(kinds=("state.changed",))
+    assert changes[-1].payload["cause"] == "recovery"
+
+
+def test_the_gate_knows_its_session_and_the_window_reaches_back_to_what_still_works(
+    new_desk: NewDesk,
+) -> None:
+    settings = new_desk("old")
+    run(settings, FIRST)
+    run(settings, SECOND)
+    job = drive.start(settings, THIRD)
+    try:
+        order = next(iter(job.trading.oms.orders.values()))
+        assert order.intent.session != THIRD
+        with pytest.raises(TradingHalted, match=f"belongs to {order.intent.session}"):
+            job.trading._gate(order)
+        usual = job.trading._since_ns()
+        old = replace(order.intent, scheduled_ns=5, client_order_id="old")
+        job.trading.oms.orders["old"] = replace(order, intent=old, state="ACCEPTED")
+        assert job.trading._since_ns() == 5 < usual
+    finally:
+        job.account.close()
