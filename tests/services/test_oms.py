@@ -331,17 +331,22 @@ def execution(world: World, identity: str, **changes: Any) -> Fill:
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"quantity_nano": 101 * NANO}, {"price_micro": 100_500_001}],
-    ids=["beyond the order", "beyond the limit"],
+    ("changes", "words"),
+    [
+        ({"quantity_nano": 101 * NANO}, "exceeds the order"),
+        ({"price_micro": 100_500_001}, "beyond its limit"),
+    ],
 )
-def test_an_execution_that_may_not_happen_is_booked_and_halts(world: World, changes: dict[str, Any]) -> None:
+def test_an_execution_that_may_not_happen_is_booked_and_halts(
+    world: World, changes: dict[str, Any], words: str
+) -> None:
     identity = world.intend()
     world.oms.send(identity)
     world.wire.extra_fills = [execution(world, identity, **changes)]
     world.oms.poll(since_ns=0)
     assert [row["execution_id"] for row in world.journal.rows("fills")] == ["x-1"]
     assert len(world.halts) == 1
+    assert words in world.halts[0]
 
 
 def test_an_execution_on_the_other_side_is_not_booked_and_halts(world: World) -> None:
