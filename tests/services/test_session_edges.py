@@ -15,6 +15,7 @@ from workbench.bootstrap.desk import Desk
 from workbench.config import Settings
 from workbench.core.ports import LookupResult, SubmitOutcome, SubmitResult
 from workbench.errors import DataError, OutcomeUnknown, Refused, TradingHalted
+from workbench.services.succession import next_session
 
 NewDesk = Callable[[str], Settings]
 FIRST, SECOND, THIRD = "2013-02-01", "2013-02-04", "2013-02-05"
@@ -350,3 +351,13 @@ def test_the_gate_knows_its_session_and_the_window_reaches_back_to_what_still_wo
         assert job.trading._since_ns() == 5 < usual
     finally:
         job.account.close()
+
+
+def test_the_next_session_follows_the_last_closed_one_wherever_the_venue_stands(new_desk: NewDesk) -> None:
+    """A run that died after the open and before its decision has not used its session up."""
+    settings = new_desk("standing")
+    run(settings, FIRST)
+    desk = Desk(settings)
+    venue_ns = desk.calendar.session_open_ns(SECOND)
+    expected = next_session(desk.journal, desk.calendar, account=settings.account, venue_ns=venue_ns)
+    assert expected == SECOND

@@ -15,8 +15,8 @@ import pytest
 from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.journal import JournalDatabase
 from workbench.core.ports import Event
-from workbench.errors import Refused, StorageFailed, TradingHalted, UsageError
-from workbench.services.supervision import ACTIVE, HALTED, REDUCING, Supervision
+from workbench.errors import JournalConflict, Refused, StorageFailed, TradingHalted, UsageError
+from workbench.services.supervision import ACTIVE, HALT_TRIES, HALTED, REDUCING, Supervision
 
 
 @pytest.fixture
@@ -263,3 +263,30 @@ def test_arming_and_disarming_reach_the_disk_with_their_folder(
     synced.clear()
     file.remove()
     assert synced == [(True, False)]
+
+
+def test_a_resume_that_looked_at_an_older_state_takes_nothing_away(desk: Supervision, armed: Path) -> None:
+    """Two people resume: the second one's word comes too late, and the desk stays as the first made it."""
+    looked_at = desk.permission().epoch
+    resume(desk)
+    with pytest.raises(TradingHalted, match="changed while this was decided"):
+        desk.resume(person="ada", reason="checked", code_hash="h", after_epoch=looked_at)
+    assert desk.permission().state == ACTIVE
+    assert armed.exists()
+
+
+def test_a_halt_that_can_never_be_recorded_says_so_and_still_disarms(
+    desk: Supervision, journal: JournalDatabase, armed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resume(desk)
+    tries = []
+
+    def conflict(events: Any, *, lease: Any = None) -> Any:
+        tries.append(events)
+        raise JournalConflict("somebody else changed the state")
+
+    monkeypatch.setattr(journal, "commit", conflict)
+    with pytest.raises(JournalConflict):
+        desk.halt("stop", cause="machine")
+    assert len(tries) == HALT_TRIES
+    assert not armed.exists()

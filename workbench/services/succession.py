@@ -20,8 +20,6 @@ def require_next(journal: Journal, calendar: Calendar, *, account: str, session:
         An earlier session was begun and never closed, or sessions would be left out.
     """
     closed = {str(row["session"]) for row in journal.rows("sessions", account=account)}
-    if session in closed:
-        return
     begun = {str(row["session"]) for row in journal.rows("decisions", account=account)} - closed
     open_before = sorted(earlier for earlier in begun if earlier < session)
     if open_before:
