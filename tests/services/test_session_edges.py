@@ -14,7 +14,7 @@ from workbench.bootstrap.demo import prepare
 from workbench.bootstrap.desk import Desk
 from workbench.config import Settings
 from workbench.core.ports import LookupResult, SubmitOutcome, SubmitResult
-from workbench.errors import DataError, OutcomeUnknown, Refused, TradingHalted
+from workbench.errors import DataError, OutcomeUnknown, Refused, TradingHalted, UsageError
 from workbench.services.succession import next_session
 
 NewDesk = Callable[[str], Settings]
@@ -191,6 +191,8 @@ def test_no_session_is_left_out_unless_a_person_says_so_by_name(new_desk: NewDes
     with pytest.raises(Refused):
         admin.skip_sessions(settings, session="2013-02-20", person="nobody", reason="x")
     assert lease_is_released(settings)
+    with pytest.raises(UsageError, match=f"{FIRST} leaves nothing out"):
+        admin.skip_sessions(settings, session=FIRST, **OPERATOR)
     assert admin.skip_sessions(settings, session=SECOND, **OPERATOR) == FIRST
     with pytest.raises(Refused, match=SECOND):
         run(settings, THIRD)
@@ -327,6 +329,7 @@ def test_an_account_that_is_blocked_after_the_start_has_no_buying_power(new_desk
     assert reasons
     assert all("BUYING_POWER" in reason for reason in reasons)
     assert rows(settings, "sessions") == [], "a session with a break is not closed"
+    assert lease_is_released(settings), "every order is final: a refusal to close is a clean end"
     (halted,) = (row for row in rows(settings, "state") if row["state"] == "HALTED")
     assert halted["reason"].startswith("recovery: ")
     changes = Desk(settings).journal.events(kinds=("state.changed",))
@@ -361,3 +364,20 @@ def test_the_next_session_follows_the_last_closed_one_wherever_the_venue_stands(
     venue_ns = desk.calendar.session_open_ns(SECOND)
     expected = next_session(desk.journal, desk.calendar, account=settings.account, venue_ns=venue_ns)
     assert expected == SECOND
+
+
+def test_a_refusal_while_nothing_is_under_way_ends_the_watch_cleanly(new_desk: NewDesk) -> None:
+    settings = new_desk("watching")
+    job = drive.start(settings, FIRST)
+
+    def nonsense(*, since_ns: int) -> Any:
+        raise DataError("the venue answers nonsense")
+
+    try:
+        job.trading.start()
+        job.account.broker.fills = nonsense
+        with pytest.raises(DataError):
+            job.trading.watch()
+    finally:
+        job.account.close()
+    assert lease_is_released(settings)
