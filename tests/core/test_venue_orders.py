@@ -104,6 +104,8 @@ def test_a_buy_stop_is_filled_at_the_worse_of_stop_and_open_plus_cost(bar: Any, 
     assert len(found) == (base is not None)
     if base is not None:
         assert base * CENT < found[0] < base * CENT * 1.02
+        (fill,) = venue.fills(since_ns=0)
+        assert fill.filled_at_ns == (open_ns(1) if bar[0] >= 1050 else close_ns(1))
     assert state(venue, "a") is (S.EXPIRED if base is None else S.FILLED)
 
 
@@ -129,6 +131,7 @@ def test_a_stop_sent_in_the_session_is_triggered_by_the_close_only() -> None:
 @pytest.mark.parametrize(
     ("limit", "bar", "price"),
     [
+        (1055, (1000, 1049, 990, 1000, 100_000), None),  # the stop was never reached, the limit was
         (1055, (1000, 1100, 990, 1080, 100_000), 1055),  # worsened beyond the limit: the limit
         (1055, (1070, 1100, 1055, 1090, 100_000), None),  # gapped over the limit, which is only touched
         (1055, (1070, 1100, 1040, 1050, 100_000), 1055),  # traded through the limit after the gap
@@ -153,6 +156,16 @@ def test_a_buy_stop_holds_cash_for_its_stop() -> None:
     before = venue.buying_power_micro
     send(venue, "a", 1, BEFORE, order_type="stop", stop_micro=2000 * CENT)
     assert before - venue.buying_power_micro >= 10 * 2060 * CENT
+
+
+def test_a_commission_is_held_with_the_price_or_the_order_is_refused() -> None:
+    fees = asdict(FeeSchedule(commission_usd_per_share=0.01))
+    limit = {"order_type": "limit", "limit_micro": 1000 * CENT}
+    for cash, ok in ((100_100_000, True), (100_099_999, False)):
+        venue = started(cash_micro=cash, fees=fees)
+        reply = send(venue, "a", 1, BEFORE, **limit)
+        assert (reply["ok"], reply["reason"]) == (ok, "" if ok else "insufficient buying power")
+        assert venue.cash_micro - venue.buying_power_micro == (100_100_000 if ok else 0)
 
 
 # --- times in force --------------------------------------------------------------------------------
@@ -353,6 +366,25 @@ def test_open_orders_are_adjusted_by_a_split_and_never_for_the_worse() -> None:
     check_books(venue)
 
 
+def test_a_split_releases_what_the_rounded_limit_no_longer_costs() -> None:
+    venue = started()
+    send(venue, "a", 1, BEFORE - HOUR, order_type="limit", limit_micro=1000 * CENT, time_in_force="gtc")
+    assert venue.cash_micro - venue.buying_power_micro == 10 * 1000 * CENT
+    split_at = {"kind": "split", "at_ns": BEFORE, "symbol": "AAA", "session": DAYS[1]}
+    venue.apply(split_at | {"new_shares": 3, "old_shares": 1})
+    assert venue.cash_micro - venue.buying_power_micro == 30 * 333 * CENT
+
+
+def test_a_sale_is_not_cut_by_what_cash_is_left() -> None:
+    venue = started(cash_micro=10_400_000_000)
+    send(venue, "buy", 1, BEFORE, quantity_nano=1_000 * NANO)
+    opened(venue, 1, AAA=1000)
+    assert venue.cash_micro < 400_000_000
+    send(venue, "sell", 1, DURING, side=-1, quantity_nano=1_000 * NANO)
+    closed(venue, 1, AAA=(1000, 1010, 990, 1000, 100_000))
+    assert state(venue, "sell") is S.FILLED
+
+
 def test_a_reverse_split_cancels_open_orders() -> None:
     venue = holding()
     gtc = {"time_in_force": "gtc", "order_type": "limit", "limit_micro": 1100 * CENT}
@@ -371,6 +403,8 @@ def test_a_dividend_is_paid_for_each_share_held() -> None:
     assert venue.cash_micro - cash == 250_000_000
     assert check_books(venue).dividends_micro == 250_000_000
     assert [activity.symbol for activity in venue.activities(since_ns=0)] == ["AAA"]
+    assert len(venue.activities(since_ns=open_ns(2))) == 1
+    assert venue.activities(since_ns=open_ns(2) + 1) == ()
 
 
 @pytest.mark.parametrize(("new", "old", "cap"), [(3, 1, 15_000), (1, 2, 2_500)])
