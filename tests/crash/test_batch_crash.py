@@ -1,4 +1,4 @@
-"""kill -9 between the commit that makes a batch SENT and each of its requests: the same bytes, nothing twice."""
+"""kill -9 between the commit of a batch and each of its requests: the same bytes, nothing twice."""
 
 from __future__ import annotations
 

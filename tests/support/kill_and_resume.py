@@ -6,8 +6,8 @@ copies. It forks one process a life, so that a
 restart has nothing but the disk and the libraries that are imported already; a life resumes the desk and
 trades on until it is killed. Moments are random times, or with ``--at N ...`` the N-th durable write,
 each on a copy of its own (even: just before it, odd: just after it), or with ``--everywhere`` all of
-them, or with ``--before-request N ...`` just before the N-th request to the venue leaves. Prints one JSON line for each desk, the undisturbed one first: digests, kills, and what the venue
-holds.
+them, or with ``--before-request N ...`` just before the N-th request to the venue leaves. Prints one JSON
+line for each desk, the undisturbed one first: digests, kills, and what the venue holds.
 """
 
 from __future__ import annotations
