@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from order_desk import ACCOUNT, FIRST, Desk, Market, S, make_desk
+from places import PostgresForTests
 
 from workbench.core.orders import Order, OrderIntent, OrderState, client_order_id
 from workbench.core.ports import LookupResult, SubmitOutcome, SubmitResult
@@ -40,8 +41,8 @@ class Line:
 class World:
     """Two intended orders, a gate that a test writes, and a count of the commits."""
 
-    def __init__(self, folder: Path) -> None:
-        self.desk = make_desk(folder, Market())
+    def __init__(self, folder: Path, journal_url: str = "") -> None:
+        self.desk = make_desk(folder, Market(), journal_url)
         self.line = Line(self.desk)
         self.looks: list[tuple[str, OrderState]] = []
         #: What the n-th look of a test says; () when nothing is written.
@@ -260,6 +261,39 @@ def test_a_long_batch_is_sent_in_parts(world: World, monkeypatch: pytest.MonkeyP
     assert world.commits == [1, 1, 1, 1]
     assert world.line.submitted[0] == ("AAPL", {"AAPL": "SENT", "MSFT": "INTENDED"})
     assert world.states() == ["ACCEPTED", "ACCEPTED"]
+
+
+@pytest.mark.parametrize("look", [2, 4])
+def test_a_database_that_goes_away_in_a_batch_lets_nothing_leave_unrecorded(
+    tmp_path: Path, postgres: PostgresForTests, look: int
+) -> None:
+    """It stops before the commit of SENT, then between two requests; what is known afterwards is enough."""
+    world = World(tmp_path, postgres.new_place().url)
+
+    def go_away() -> None:
+        if len(world.looks) == look:
+            postgres.stop()
+
+    world.seen = go_away
+    line, venue = world.line, world.desk.venue
+    line.submit = lambda intent: (line.submitted.append((intent.symbol, {})), venue.submit(intent))[1]
+    try:
+        with pytest.raises(StorageFailed, match=r"went away|cannot be reached"):
+            world.oms.send_many(world.keys)
+    finally:
+        postgres.start()
+    world.seen = lambda: None
+    assert world.states() == (["INTENDED", "INTENDED"] if look == 2 else ["ACCEPTED", "SENT"])
+    assert world.requested() == ([] if look == 2 else ["AAPL", "MSFT"])
+    world.restart()
+    assert world.oms.recover() == ()
+    if look == 2:
+        world.oms.send_many(world.keys)
+    assert world.states() == ["ACCEPTED", "ACCEPTED"]
+    assert world.requested() == ["AAPL", "MSFT"]
+    assert world.desk.journal.verify().ok
+    world.desk.venue.close()
+    world.desk.journal.close()
 
 
 def test_nothing_to_send_is_nothing_done(world: World) -> None:
