@@ -98,7 +98,9 @@ def test_a_run_of_some_keeps_what_was_proved_before_with_its_commit(copy: Path) 
     assert prove(copy).returncode == 0
     (copy / "tests" / "test_two.py").write_text(TWO.replace("WELL", "False"))
     second = commit(copy)
-    assert prove(copy, "-k", "well").returncode == 1
+    failing = prove(copy, "-k", "well")
+    assert failing.returncode == 1
+    assert "min  call: " in failing.stdout  # the reason is told at once
     found = results(copy)
     verdicts = {name.partition("::")[2]: proof["verdict"] for name, proof in found["proofs"].items()}
     assert verdicts == {

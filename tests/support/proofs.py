@@ -124,6 +124,9 @@ class Recorder:
             "seconds": round(sum(report.duration for report in reports)),
         }
         self._write(identity, result)
+        for report in reports:
+            if report.failed:
+                self._say(f"{report.when}: {report.longreprtext.strip().splitlines()[-1]}")
         self._say(
             f"{result['verdict']} in {result['seconds']} s: {PAGE['claim_of'](identity)} {result['figures']}"
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from workbench.core.orders import UNRESOLVED, Order, OrderIntent, OrderState
 from workbench.core.ports import Broker, Event, SubmitOutcome, SubmitResult
-from workbench.errors import LeaseLost, Refused
+from workbench.errors import Refused
 from workbench.services.records import order_change
 
 #: Most orders that share a commit: as many may have to be looked up after a crash.
@@ -56,9 +56,7 @@ def send_batch(
             try:
                 if len(part) > 1:  # alone, it leaves straight after its own look and commit
                     codes = gate(orders[identity])
-            except LeaseLost:
-                raise  # the journal is another's now, who asks the venue about all that is SENT
-            except Refused as refusal:
+            except Refused as refusal:  # after a lost lease the journal refuses the next line too: all stay SENT
                 rest = [(orders[other], first[other]) for other in leaving[n:]]
                 _take_back(orders, rest, (), f"never requested: {refusal.message}", commit, now_ns)
                 raise
