@@ -146,6 +146,7 @@ def test_a_proof_that_was_left_out_keeps_its_row(tmp_path: Path) -> None:
     [
         ([("kills", 3)], "words", {"kills": 3}),
         ([], '{"programs": 2, "more": {"fills": 3}}\n', {"programs": 2, "fills": 3}),
+        ([], '{\n "programs": 2\n}\nrare steps: []\n', {"programs": 2}),
         ([], "500 covered\n  190\n", {"said": "500 covered 190"}),
         ([], "", {}),
         ([], "[1]", {}),

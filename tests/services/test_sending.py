@@ -13,7 +13,7 @@ from places import PostgresForTests
 from workbench.core.orders import Order, OrderIntent, OrderState, client_order_id
 from workbench.core.ports import LookupResult, SubmitOutcome, SubmitResult
 from workbench.core.types import NANO, OrderType, Side
-from workbench.errors import IllegalTransition, LeaseLost, StorageFailed, TradingHalted
+from workbench.errors import IllegalTransition, LeaseLost, OutcomeUnknown, StorageFailed, TradingHalted
 from workbench.services import sending
 from workbench.services.oms import Oms
 
@@ -151,6 +151,15 @@ def test_a_halt_between_two_requests_stops_the_rest_which_may_be_sent_later(worl
     assert world.requested() == ["AAPL"]
     assert "never requested: halted by hand" in world.oms.orders[world.keys[1]].reason
     assert world.oms.send_many(world.keys[1:])[0].state is S.ACCEPTED
+
+
+@pytest.mark.parametrize("trouble", [OutcomeUnknown("the venue does not show the account"), ValueError("x")])
+def test_a_look_that_fails_takes_the_rest_back_too(world: World, trouble: Exception) -> None:
+    world.gate = {4: trouble}
+    with pytest.raises(type(trouble)):
+        world.oms.send_many(world.keys)
+    assert world.states() == ["ACCEPTED", "NOT_ACCEPTED"]
+    assert world.requested() == ["AAPL"]
 
 
 def test_a_halt_before_the_first_request_takes_the_whole_batch_back_in_one_commit(world: World) -> None:

@@ -44,8 +44,8 @@ def figures_of(properties: list[tuple[str, Any]], printed: str) -> dict[str, Any
     """What a proof counted: its properties, else what is in the JSON it printed, else that text in short."""
     if properties:
         return dict(properties)
-    try:
-        found = json.loads(printed)
+    try:  # an object first, whatever words may follow
+        found, _ = json.JSONDecoder().raw_decode(printed.strip())
     except ValueError:
         text = " ".join(printed.split())
         return {"said": text[:MOST_TEXT]} if text else {}

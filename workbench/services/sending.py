@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from workbench.core.orders import UNRESOLVED, Order, OrderIntent, OrderState
 from workbench.core.ports import Broker, Event, SubmitOutcome, SubmitResult
-from workbench.errors import Refused
+from workbench.errors import WorkbenchError
 from workbench.services.records import order_change
 
 #: Most orders that share a commit: as many may have to be looked up after a crash.
@@ -45,7 +45,8 @@ def send_batch(
     Raises
     ------
     TradingHalted, LeaseLost, StorageFailed
-        What was not requested yet has not left. After a halt it is NOT_ACCEPTED, ready to be sent again.
+        What was not requested yet has not left; where the journal still takes it, that is recorded as
+        NOT_ACCEPTED, ready to be sent again.
     """
     for at in range(0, len(identities), MOST_AT_ONCE):
         part = identities[at : at + MOST_AT_ONCE]
@@ -56,9 +57,10 @@ def send_batch(
             try:
                 if len(part) > 1:  # alone, it leaves straight after its own look and commit
                     codes = gate(orders[identity])
-            except Refused as refusal:  # after a lost lease the journal refuses the next line too: all stay SENT
+            except Exception as error:  # whatever it was, no request left; it is recorded and raised
+                # without the lease the journal refuses that record: they stay SENT and the next holder asks
                 rest = [(orders[other], first[other]) for other in leaving[n:]]
-                _take_back(orders, rest, (), f"never requested: {refusal.message}", commit, now_ns)
+                _take_back(orders, rest, (), f"never requested: {_in_short(error)}", commit, now_ns)
                 raise
             if codes:
                 alone = [(orders[identity], first[identity])]
@@ -103,6 +105,10 @@ def _commit_sent(
         orders.update(before)
         raise
     return leaving
+
+
+def _in_short(error: Exception) -> str:
+    return error.message if isinstance(error, WorkbenchError) else type(error).__name__
 
 
 def _take_back(
