@@ -149,7 +149,7 @@ def test_a_proof_that_was_left_out_keeps_its_row(tmp_path: Path) -> None:
         ([], '{\n "programs": 2\n}\nrare steps: []\n', {"programs": 2}),
         ([], "500 covered\n  190\n", {"said": "500 covered 190"}),
         ([], "", {}),
-        ([], "[1]", {}),
+        ([], "[1]", {"said": "[1]"}),
     ],
 )
 def test_figures_are_properties_or_printed(

@@ -47,9 +47,11 @@ def figures_of(properties: list[tuple[str, Any]], printed: str) -> dict[str, Any
     try:  # an object first, whatever words may follow
         found, _ = json.JSONDecoder().raw_decode(printed.strip())
     except ValueError:
-        text = " ".join(printed.split())
-        return {"said": text[:MOST_TEXT]} if text else {}
-    return dict(list(_flat(found))[:MOST_FIGURES]) if isinstance(found, dict) else {}
+        found = None
+    if isinstance(found, dict):
+        return dict(list(_flat(found))[:MOST_FIGURES])
+    text = " ".join(printed.split())
+    return {"said": text[:MOST_TEXT]} if text else {}
 
 
 def _flat(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
