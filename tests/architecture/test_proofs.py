@@ -20,7 +20,8 @@ import pytest
 
 @pytest.mark.prove
 @pytest.mark.parametrize("place", ["here", "there"])
-def test_nothing_is_lost(place, record_property):
+def test_nothing_is_lost(place, record_property, tmp_path):
+    assert "workbench-proofs-" in str(tmp_path)  # which no other run deletes
     record_property("kills", 1200)
 
 @pytest.mark.prove

@@ -15,8 +15,10 @@ import json
 import os
 import platform
 import runpy
+import shutil
 import sqlite3
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,6 +154,15 @@ class Recorder:
 
     def _say(self, words: str) -> None:
         self._tell(f"{(time.monotonic() - self._began) / 60:6.1f} min  {words}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Give the run a folder of its own: other runs of pytest delete old ones of the shared place."""
+    if not hasattr(config, "workerinput") and config.option.basetemp is None:
+        folder = tempfile.mkdtemp(prefix="workbench-proofs-")
+        config.option.basetemp = str(Path(folder) / "run")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_configure(config: pytest.Config) -> None:
