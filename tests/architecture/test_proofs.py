@@ -16,11 +16,14 @@ import pytest
 from proofs import figures_of, proofs_in
 
 TWO = """
+import os
+
 import pytest
 
 @pytest.mark.prove
 @pytest.mark.parametrize("place", ["here", "there"])
 def test_nothing_is_lost(place, record_property, tmp_path):
+    assert not [name for name in os.environ if name.startswith("WORKBENCH_PROOF")]  # no setting of a desk
     assert "workbench-proofs-" in str(tmp_path)  # which no other run deletes
     record_property("kills", 1200)
 

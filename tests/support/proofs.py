@@ -32,7 +32,7 @@ BUILDER = ROOT / "docs" / "reference" / "build_proofs.py"
 PAGE = runpy.run_path(str(BUILDER))
 #: The whole run ends within this; a proof that would begin later is left out and keeps its old result.
 MOST_S = 75 * 60
-BEGAN = "WORKBENCH_PROOFS_BEGAN"  # reaches the workers of pytest-xdist too
+BEGAN = "PROOFS_BEGAN"  # reaches the workers of pytest-xdist; a name that is no setting
 LIBRARIES = (
     "duckdb", "exchange-calendars", "hypothesis", "numba", "numpy", "pandas", "psycopg", "pyarrow", "scipy",
     "sqlalchemy",
