@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from journals import KEY, Desk, alert, changed, decision, fill, intended, person, state
 
+from workbench.adapters.journal.chain import event_hash
 from workbench.adapters.journal.schema import PROJECTIONS, SCHEMA_VERSION
 from workbench.core.ports import Event
 from workbench.errors import JournalConflict, Refused, StorageFailed
@@ -149,6 +150,23 @@ def test_a_file_that_was_altered_is_found_and_its_first_bad_event_named(journal,
     pq.write_table(pa.table(table), tmp_path / "forged.parquet")
     report = journal.verify([tmp_path / "forged.parquet"])
     assert (report.ok, report.first_bad_seq) == (False, 4)
+
+
+def test_a_file_that_was_altered_and_hashed_anew_is_not_the_one_that_the_journal_continues(journal, tmp_path):
+    """Whoever holds the file can make its chain consistent, and a time of recording is in no projection."""
+    archive(journal, "2013-02-04", tmp_path / "one.parquet")
+    table = pq.read_table(tmp_path / "one.parquet").to_pydict()
+    at = table["kind"].index("order.changed")
+    table["at_ns"][at] += 1
+    for n in range(at, len(table["seq"])):
+        table["prev_hash"][n] = table["hash"][n - 1]
+        fields = [table[name][n] for name in ("seq", "at_ns", "kind", "payload", "config_hash", "prev_hash")]
+        table["hash"][n] = event_hash(*fields)
+    pq.write_table(pa.table(table), tmp_path / "forged.parquet")
+    report = journal.verify([tmp_path / "forged.parquet"])
+    assert not report.ok
+    assert "is not the one that the living chain continues" in report.reason
+    assert journal.verify([tmp_path / "one.parquet"]).ok
 
 
 def test_two_that_archive_at_once_do_not_both_succeed(desk, journal, tmp_path, monkeypatch):
