@@ -11,7 +11,7 @@ from journals import KEY, Desk, alert, changed, decision, fill, intended, person
 from workbench.adapters.journal.chain import event_hash
 from workbench.adapters.journal.schema import PROJECTIONS, SCHEMA_VERSION
 from workbench.core.ports import Event
-from workbench.errors import JournalConflict, Refused, StorageFailed
+from workbench.errors import JournalConflict, JournalCorrupt, Refused, StorageFailed
 
 SESSIONS = ["2013-02-01", "2013-02-04", "2013-02-05", "2013-02-06"]
 
@@ -264,6 +264,17 @@ def test_an_older_journal_with_a_broken_chain_is_not_touched(desk, journal):
     make_older(desk)
     desk.raw("UPDATE events SET at_ns = at_ns + 1 WHERE seq = 5")
     with pytest.raises(Exception, match="event 5"):
+        desk.open()
+    assert desk.raw("SELECT value FROM meta WHERE name = 'schema_version'") == [("1",)]
+    assert list(desk.folder.glob("*backup*")) == []
+
+
+def test_an_older_journal_with_a_tail_that_was_cut_is_not_touched(desk, journal):
+    """The chain is whole then; only the anchor knows."""
+    journal.close()
+    make_older(desk)
+    desk.raw("DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)")
+    with pytest.raises(JournalCorrupt, match="the anchor proves"):
         desk.open()
     assert desk.raw("SELECT value FROM meta WHERE name = 'schema_version'") == [("1",)]
     assert list(desk.folder.glob("*backup*")) == []
