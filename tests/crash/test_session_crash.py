@@ -62,4 +62,4 @@ def test_a_kill_around_every_durable_write_of_a_session_changes_nothing(
     record_property("kills", len(killed))
     for at, found in enumerate(killed):
         assert found == {**undisturbed, "kills": 1}, f"killed at moment {at}"
-    assert len(killed) > 30, "the session has fewer durable writes than it must have"
+    assert len(killed) >= 28, "the session has fewer durable writes than it must have"

@@ -58,4 +58,4 @@ def test_a_kill_around_every_durable_write_of_a_sliced_session_changes_nothing(
     record_property("kills", len(killed))
     for at, found in enumerate(killed):
         assert found == {**undisturbed, "kills": 1}, f"killed at moment {at}"
-    assert len(killed) > 60, "the session has fewer durable writes than its slices must have"
+    assert len(killed) >= 50, "the session has fewer durable writes than its slices must have"
