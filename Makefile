@@ -54,8 +54,8 @@ lint: env ## ruff, mypy and the import contracts
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports --no-logo
 
-prove: env ## the long proofs
-	@$(PY) -m pytest -m prove
+prove: env ## the long proofs, at most 75 minutes; ONLY="two writers" takes those that match
+	@PYTHONPATH="$(CURDIR)/tests/support" $(PY) -m pytest -m prove -p proofs -n 2 --dist load $(if $(ONLY),-k "$(ONLY)")
 
 bench: env ## measure, and compare with the stated limits
 	@$(PY) -m pytest tests/benchmarks -o python_files='bench_*.py' -s --benchmark-columns=min,median,max,rounds

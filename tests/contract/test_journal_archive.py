@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from journals import KEY, Desk, alert, changed, decision, fill, intended, person, state
 
+from workbench.adapters.journal.chain import event_hash
 from workbench.adapters.journal.schema import PROJECTIONS, SCHEMA_VERSION
 from workbench.core.ports import Event
-from workbench.errors import JournalConflict, Refused, StorageFailed
+from workbench.errors import JournalConflict, JournalCorrupt, Refused, StorageFailed
 
 SESSIONS = ["2013-02-01", "2013-02-04", "2013-02-05", "2013-02-06"]
 
@@ -151,6 +152,23 @@ def test_a_file_that_was_altered_is_found_and_its_first_bad_event_named(journal,
     assert (report.ok, report.first_bad_seq) == (False, 4)
 
 
+def test_a_file_that_was_altered_and_hashed_anew_is_not_the_one_that_the_journal_continues(journal, tmp_path):
+    """Whoever holds the file can make its chain consistent, and a time of recording is in no projection."""
+    archive(journal, "2013-02-04", tmp_path / "one.parquet")
+    table = pq.read_table(tmp_path / "one.parquet").to_pydict()
+    at = table["kind"].index("order.changed")
+    table["at_ns"][at] += 1
+    for n in range(at, len(table["seq"])):
+        table["prev_hash"][n] = table["hash"][n - 1]
+        fields = [table[name][n] for name in ("seq", "at_ns", "kind", "payload", "config_hash", "prev_hash")]
+        table["hash"][n] = event_hash(*fields)
+    pq.write_table(pa.table(table), tmp_path / "forged.parquet")
+    report = journal.verify([tmp_path / "forged.parquet"])
+    assert not report.ok
+    assert "is not the one that the living chain continues" in report.reason
+    assert journal.verify([tmp_path / "one.parquet"]).ok
+
+
 def test_two_that_archive_at_once_do_not_both_succeed(desk, journal, tmp_path, monkeypatch):
     from workbench.adapters.journal import database
 
@@ -246,6 +264,17 @@ def test_an_older_journal_with_a_broken_chain_is_not_touched(desk, journal):
     make_older(desk)
     desk.raw("UPDATE events SET at_ns = at_ns + 1 WHERE seq = 5")
     with pytest.raises(Exception, match="event 5"):
+        desk.open()
+    assert desk.raw("SELECT value FROM meta WHERE name = 'schema_version'") == [("1",)]
+    assert list(desk.folder.glob("*backup*")) == []
+
+
+def test_an_older_journal_with_a_tail_that_was_cut_is_not_touched(desk, journal):
+    """The chain is whole then; only the anchor knows."""
+    journal.close()
+    make_older(desk)
+    desk.raw("DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)")
+    with pytest.raises(JournalCorrupt, match="the anchor proves"):
         desk.open()
     assert desk.raw("SELECT value FROM meta WHERE name = 'schema_version'") == [("1",)]
     assert list(desk.folder.glob("*backup*")) == []

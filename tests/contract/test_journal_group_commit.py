@@ -90,8 +90,11 @@ def test_one_tasks_conflict_is_its_own(desk):
 
 
 def test_a_storage_failure_is_answered_to_all_and_nothing_is_kept(desk):
+    tried = []
+
     class Full:
         def commit(self, events, *, lease=None):
+            tried.append(len(events))
             raise StorageFailed("full", next_step="free space")
 
     async def run():
@@ -101,6 +104,48 @@ def test_a_storage_failure_is_answered_to_all_and_nothing_is_kept(desk):
             )
 
     assert [type(answer) for answer in asyncio.run(run())] == [StorageFailed] * 5
+    assert tried == [5]  # a database that keeps nothing is not asked for each of them again
+
+
+def test_a_flush_takes_whole_tasks_up_to_its_number_of_events(desk):
+    journal = Counted(desk.open())
+
+    async def run():
+        async with GroupCommit(journal, most_events=5) as group:
+            await asyncio.gather(*(group.commit([alert(f"{n} {part}") for part in "ab"]) for n in range(6)))
+            await group.commit([alert(str(n)) for n in range(9)])  # one that is larger goes alone
+
+    asyncio.run(run())
+    assert journal.flushes == [4, 4, 4, 9]
+
+
+def test_closing_waits_for_what_was_handed_in(desk):
+    journal = desk.open()
+
+    async def run():
+        group = GroupCommit(journal)
+        waiting = [asyncio.create_task(group.commit([alert(str(n))])) for n in range(4)]
+        await asyncio.sleep(0)
+        await group.close()
+        kept = texts(journal)
+        await asyncio.gather(*waiting)
+        return kept
+
+    assert asyncio.run(run()) == ["0", "1", "2", "3"]
+
+
+def test_an_error_that_nobody_expected_is_answered_too(desk):
+    class Broken:
+        def commit(self, events, *, lease=None):
+            raise RuntimeError("a defect")
+
+    async def run():
+        async with GroupCommit(Broken()) as group:
+            return await asyncio.wait_for(
+                asyncio.gather(*(group.commit([alert()]) for _ in range(3)), return_exceptions=True), 30
+            )
+
+    assert [type(answer) for answer in asyncio.run(run())] == [RuntimeError] * 3
 
 
 def test_a_lost_lease_and_a_closed_group_are_refused(desk):

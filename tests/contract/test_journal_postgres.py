@@ -10,6 +10,7 @@ from places import PostgresForTests
 
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.journal import postgres as adapter
+from workbench.adapters.journal.encoding import encode
 from workbench.errors import JournalConflict, StorageFailed, UsageError
 
 PASSWORD = "correct horse"
@@ -119,9 +120,9 @@ def test_a_server_that_stops_in_a_transaction_leaves_nothing_of_it(desk):
 
     def write_while_it_stops():
         with journal._transactions.writing() as unit:
-            journal._append(unit, [("alert.raised", alert("half").payload)])
+            journal._append(unit, [encode("alert.raised", alert("half").payload)])
             desk.place.server.stop()
-            journal._append(unit, [("alert.raised", alert("done").payload)])
+            journal._append(unit, [encode("alert.raised", alert("done").payload)])
 
     with pytest.raises(StorageFailed, match=r"went away|cannot be reached") as caught:
         write_while_it_stops()

@@ -346,7 +346,7 @@ def test_every_command_that_is_named_exists_with_its_options(files: list[Path]) 
 # --- reference -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("script", ["build_cli", "build_orders"])
+@pytest.mark.parametrize("script", ["build_cli", "build_orders", "build_proofs"])
 def test_the_reference_pages_are_what_the_code_says(script: str) -> None:
     pages = runpy.run_path(str(ROOT / f"docs/reference/{script}.py"))["pages"]()
     assert pages

@@ -102,7 +102,7 @@ def test_a_halt_between_two_orders_then_a_resume_gives_the_same_bytes(new_desk: 
     run(undisturbed, SECOND)
     with pytest.raises(TradingHalted):
         run(settings, SECOND, halt_after_the_first_order)
-    assert sorted(states(settings, SECOND).values()) == ["ACCEPTED", "DENIED", "DENIED", "INTENDED"]
+    assert sorted(states(settings, SECOND).values()) == ["ACCEPTED", "DENIED", "DENIED", "NOT_ACCEPTED"]
     with pytest.raises(TradingHalted):
         run(settings, SECOND)
     with pytest.raises(Refused, match=f"{SECOND} was begun and never closed"):

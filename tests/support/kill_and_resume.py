@@ -6,8 +6,8 @@ copies. It forks one process a life, so that a
 restart has nothing but the disk and the libraries that are imported already; a life resumes the desk and
 trades on until it is killed. Moments are random times, or with ``--at N ...`` the N-th durable write,
 each on a copy of its own (even: just before it, odd: just after it), or with ``--everywhere`` all of
-them. Prints one JSON line for each desk, the undisturbed one first: digests, kills, and what the venue
-holds.
+them, or with ``--before-request N ...`` just before the N-th request to the venue leaves. Prints one JSON
+line for each desk, the undisturbed one first: digests, kills, and what the venue holds.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,26 @@ from workbench.adapters.simulated_broker import SimulatedBroker
 from workbench.bootstrap import admin
 from workbench.bootstrap.desk import Desk
 from workbench.config import Settings, load_settings
+from workbench.core.orders import OrderIntent
+from workbench.core.ports import SubmitResult
 from workbench.core.types import MICRO, Side
 
 
-def life(settings: Settings, sessions: tuple[str, ...], die_at: int | None) -> None:
+@dataclass(frozen=True)
+class Death:
+    """When a process kills itself: at a durable write, or before a request leaves; counted from 0."""
+
+    at: int
+    before_request: bool = False
+
+
+def life(settings: Settings, sessions: tuple[str, ...], death: Death | None) -> None:
     """Resume as a person would, then trade whatever is not closed."""
     admin.resume(settings, person="operator", reason="the process was killed; look-ups done")
-    if die_at is not None:
-        count_writes(die_at)
+    if death is not None and death.before_request:
+        count_requests(death.at)
+    elif death is not None:
+        count_writes(death.at)
     for session in sessions:
         if not Desk(settings).journal.rows("sessions", session=session):
             drive.trade(settings, session)
@@ -68,13 +81,25 @@ def count_writes(die_at: int) -> None:
     SimulatedBroker._do = deadly(SimulatedBroker._do)  # type: ignore[method-assign]
 
 
-def spawn(settings: Settings, sessions: tuple[str, ...], die_at: int | None = None) -> int:
+def count_requests(die_at: int) -> None:
+    """Make this process kill itself just before the chosen request leaves."""
+    submit, numbers = SimulatedBroker.submit, itertools.count()
+
+    def deadly(broker: SimulatedBroker, intent: OrderIntent) -> SubmitResult:
+        if next(numbers) == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return submit(broker, intent)
+
+    SimulatedBroker.submit = deadly  # type: ignore[method-assign]
+
+
+def spawn(settings: Settings, sessions: tuple[str, ...], death: Death | None = None) -> int:
     child = os.fork()
     if child:
         return child
     status = 1
     try:
-        life(settings, sessions, die_at)
+        life(settings, sessions, death)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -121,9 +146,9 @@ def finish(settings: Settings, sessions: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def killed_once(settings: Settings, sessions: tuple[str, ...], at: int) -> int:
-    """Let one life run into its end at that durable write; 0 when it had fewer."""
-    _, status = os.waitpid(spawn(settings, sessions, die_at=at), 0)
+def killed_once(settings: Settings, sessions: tuple[str, ...], death: Death) -> int:
+    """Let one life run into its end; 0 when it had fewer such moments."""
+    _, status = os.waitpid(spawn(settings, sessions, death), 0)
     code = os.waitstatus_to_exitcode(status)
     assert code in (0, -signal.SIGKILL), "a life ended by itself with an error"
     return int(code == -signal.SIGKILL)
@@ -150,6 +175,7 @@ def main(argv: list[str]) -> Iterator[dict[str, Any]]:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--longest", type=float, default=1.0, help="longest life in seconds")
     parser.add_argument("--at", type=int, nargs="+", default=[])
+    parser.add_argument("--before-request", type=int, nargs="+", default=[])
     parser.add_argument("--everywhere", action="store_true", help="at every durable write there is")
     chosen = parser.parse_args(argv)
 
@@ -170,9 +196,13 @@ def main(argv: list[str]) -> Iterator[dict[str, Any]]:
         yield {"kills": kills, **finish(settings, sessions)}
     for at in itertools.count() if chosen.everywhere else chosen.at:
         settings = copy(f"killed-{at}", start.folder)
-        kills = killed_once(settings, sessions, at)
+        kills = killed_once(settings, sessions, Death(at))
         if chosen.everywhere and not kills:
             break
+        yield {"kills": kills, **finish(settings, sessions)}
+    for at in chosen.before_request:
+        settings = copy(f"killed-before-{at}", start.folder)
+        kills = killed_once(settings, sessions, Death(at, before_request=True))
         yield {"kills": kills, **finish(settings, sessions)}
 
 

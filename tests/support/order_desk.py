@@ -114,11 +114,11 @@ class Desk:
         assert self.reconciler.reconcile(session=session) == ()
 
 
-def make_desk(folder: Path, market: Market, *, first: str = FIRST) -> Desk:
+def make_desk(folder: Path, market: Market, journal_url: str = "", *, first: str = FIRST) -> Desk:
     clock = SimulatedClock(CALENDAR.session_open_ns(first) - 1_800 * NANO)
     journal = JournalDatabase(
-        f"sqlite:///{folder}/journal.sqlite", anchor_path=folder / "journal.anchor", anchor_key=b"k" * 32,
-        config_hash="c" * 64, wall_ns=clock.wall_ns,
+        journal_url or f"sqlite:///{folder}/journal.sqlite", anchor_path=folder / "journal.anchor",
+        anchor_key=b"k" * 32, config_hash="c" * 64, wall_ns=clock.wall_ns,
     )  # fmt: skip
     venue = SimulatedBroker(
         folder / "venue.sqlite", account=ACCOUNT, cash_micro=CASH_MICRO, clock=clock, calendar=CALENDAR,

@@ -11,6 +11,7 @@ import base64
 import hashlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from workbench.core.types import NANO, OrderType, Side, TimeInForce
 from workbench.errors import IllegalTransition, JournalConflict
@@ -130,6 +131,25 @@ def client_order_id(account: str, strategy: str, scheduled_ns: int, symbol: str,
     return ID_PREFIX + base64.b32encode(digest[:20]).decode().lower()
 
 
+def check_terms(
+    symbol: str,
+    quantity_nano: int,
+    order_type: OrderType,
+    limit_micro: int,
+    stop_micro: int,
+    time_in_force: TimeInForce,
+) -> None:
+    """Nothing, when these terms make an order; ValueError says what does not fit together."""
+    if quantity_nano <= 0 or quantity_nano % NANO:
+        raise ValueError(f"quantity of {symbol} must be a positive number of whole shares")
+    if limit_micro < 0 or (limit_micro > 0) != (order_type in WITH_LIMIT):
+        raise ValueError(f"{order_type.word} order of {symbol} with limit {limit_micro}")
+    if stop_micro < 0 or (stop_micro > 0) != (order_type in WITH_STOP):
+        raise ValueError(f"{order_type.word} order of {symbol} with stop {stop_micro}")
+    if time_in_force not in TIMES_IN_FORCE[order_type]:
+        raise ValueError(f"{order_type.word} order of {symbol} cannot be {time_in_force.word}")
+
+
 @dataclass(frozen=True)
 class OrderIntent:
     """One leg that the desk wants to send; immutable from the moment it is journalled.
@@ -168,15 +188,10 @@ class OrderIntent:
     stop_micro: int = 0
 
     def __post_init__(self) -> None:
-        name = f"{self.order_type.word} order of {self.symbol}"
-        if self.quantity_nano <= 0 or self.quantity_nano % NANO:
-            raise ValueError(f"quantity of {self.symbol} must be a positive number of whole shares")
-        if self.limit_micro < 0 or (self.limit_micro > 0) != (self.order_type in WITH_LIMIT):
-            raise ValueError(f"{name} with limit {self.limit_micro}")
-        if self.stop_micro < 0 or (self.stop_micro > 0) != (self.order_type in WITH_STOP):
-            raise ValueError(f"{name} with stop {self.stop_micro}")
-        if self.time_in_force not in TIMES_IN_FORCE[self.order_type]:
-            raise ValueError(f"{name} cannot be {self.time_in_force.word}")
+        check_terms(
+            self.symbol, self.quantity_nano, self.order_type, self.limit_micro, self.stop_micro,
+            self.time_in_force,
+        )  # fmt: skip
 
     @property
     def shares(self) -> int:
@@ -260,34 +275,58 @@ def apply(order: Order, event: OrderEvent) -> Order:
     """
     if event.client_order_id != order.intent.client_order_id:
         raise JournalConflict(f"event of {event.client_order_id} applied to {order.intent.client_order_id}")
-    filled = order.filled_nano if event.filled_nano is None else event.filled_nano
-    if event.state is order.state and filled == order.filled_nano:
-        return replace(order, venue_order_id=event.venue_order_id or order.venue_order_id)
-    if event.state is not order.state and event.state not in TRANSITIONS[order.state]:
-        raise _illegal(order, event, f"{order.state} cannot become {event.state}")
-    if filled < order.filled_nano:
-        raise _illegal(order, event, f"filled quantity fell from {order.filled_nano} to {filled}")
-    if filled > order.intent.quantity_nano:
-        raise _illegal(order, event, f"filled {filled} of {order.intent.quantity_nano}")
-    if filled > order.filled_nano and order.state in TERMINAL:
-        raise _illegal(order, event, f"filled quantity rose after {order.state}")
-    if event.state is S.FILLED and filled != order.intent.quantity_nano:
-        raise _illegal(order, event, f"FILLED with {filled} of {order.intent.quantity_nano}")
-    return replace(
-        order,
-        state=event.state,
-        filled_nano=filled,
-        venue_order_id=event.venue_order_id or order.venue_order_id,
-        sent_at_ns=event.at_ns if event.state is S.SENT and not order.sent_at_ns else order.sent_at_ns,
-        reason=event.reason or order.reason,
-    )
+    changes = changes_by(
+        event, symbol=order.intent.symbol, quantity_nano=order.intent.quantity_nano, state=order.state,
+        filled_nano=order.filled_nano, venue_order_id=order.venue_order_id, sent_at_ns=order.sent_at_ns,
+        reason=order.reason,
+    )  # fmt: skip
+    return replace(order, **changes)
 
 
-def _illegal(order: Order, event: OrderEvent, what: str) -> IllegalTransition:
+def changes_by(
+    event: OrderEvent,
+    *,
+    symbol: str,
+    quantity_nano: int,
+    state: OrderState,
+    filled_nano: int,
+    venue_order_id: str,
+    sent_at_ns: int,
+    reason: str,
+) -> dict[str, Any]:
+    """What an event makes of these fields of its own order, by name; the rule behind `apply`.
+
+    Raises
+    ------
+    IllegalTransition
+        As `apply`.
+    """
+    filled = filled_nano if event.filled_nano is None else event.filled_nano
+    if event.state is not state or filled != filled_nano:
+        if event.state is not state and event.state not in TRANSITIONS[state]:
+            raise _illegal(event, symbol, state, f"{state} cannot become {event.state}")
+        if filled < filled_nano:
+            raise _illegal(event, symbol, state, f"filled quantity fell from {filled_nano} to {filled}")
+        if filled > quantity_nano:
+            raise _illegal(event, symbol, state, f"filled {filled} of {quantity_nano}")
+        if filled > filled_nano and state in TERMINAL:
+            raise _illegal(event, symbol, state, f"filled quantity rose after {state}")
+        if event.state is S.FILLED and filled != quantity_nano:
+            raise _illegal(event, symbol, state, f"FILLED with {filled} of {quantity_nano}")
+        if event.state is S.SENT and not sent_at_ns:
+            sent_at_ns = event.at_ns
+        reason = event.reason or reason
+    return {
+        "state": event.state, "filled_nano": filled, "venue_order_id": event.venue_order_id or venue_order_id,
+        "sent_at_ns": sent_at_ns, "reason": reason,
+    }  # fmt: skip
+
+
+def _illegal(event: OrderEvent, symbol: str, state: OrderState, what: str) -> IllegalTransition:
     return IllegalTransition(
-        f"order {order.intent.client_order_id} ({order.intent.symbol}): {what}",
+        f"order {event.client_order_id} ({symbol}): {what}",
         next_step="run `workbench reconcile` and compare the order with the venue's record",
-        client_order_id=order.intent.client_order_id,
-        from_state=str(order.state),
+        client_order_id=event.client_order_id,
+        from_state=str(state),
         to_state=str(event.state),
     )

@@ -43,6 +43,7 @@ from workbench.services.records import (
     order_change,
     order_from_row,
 )
+from workbench.services.sending import send_batch, submit
 
 #: How often an order may be looked up directly after an unclear answer before it stays UNKNOWN.
 LOOKUP_TRIES = 3
@@ -148,28 +149,24 @@ class Oms:
     # --- sending ---------------------------------------------------------------------------------
 
     def send(self, client_order_id: str) -> Order:
-        """Send one intended (or resolved as not received) order; returns what it has become.
+        """Send one intended (or resolved as not received) order; raises as `send_many`."""
+        return self.send_many((client_order_id,))[0]
+
+    def send_many(self, client_order_ids: Sequence[str]) -> tuple[Order, ...]:
+        """Send orders in turn: one commit for all SENT, a last look at each; what they have become.
 
         Raises
         ------
-        TradingHalted
-            Permission is absent; the order stays as it was and nothing left.
-        LeaseLost
-            Another process took the account; nothing left.
+        TradingHalted, LeaseLost
+            Permission is absent, or another process took the account; no further request leaves.
         """
-        order = self.orders[client_order_id]
-        codes = self._gate(order)
-        if codes:
-            if order.state in UNRESOLVED:  # it may be there already: only the venue can end it
-                return order
-            return self._record(order, OrderState.DENIED, reason=",".join(codes))
-        first_request = order.state not in UNRESOLVED
-        order = self._record(order, OrderState.SENT)
-        try:
-            result = self._broker.submit(order.intent)
-        except Exception as error:  # boundary: whatever the adapter raised proves nothing about the venue
-            result = SubmitResult(SubmitOutcome.UNKNOWN, reason=f"{type(error).__name__} while sending")
-        return self._settle(order, result, first_request=first_request)
+        return send_batch(
+            self.orders, client_order_ids, gate=self._gate, now_ns=self._clock.now_ns, request=self._request,
+            commit=lambda events: self._journal.commit(events, lease=self._lease()),
+        )  # fmt: skip
+
+    def _request(self, order: Order, first_request: bool) -> Order:
+        return self._settle(order, submit(self._broker, order.intent), first_request=first_request)
 
     def _settle(self, order: Order, result: SubmitResult, *, first_request: bool) -> Order:
         if result.outcome is SubmitOutcome.ACCEPTED and result.order is not None:

@@ -213,9 +213,8 @@ class TradingSession:
                 self._journal.commit(events, lease=self._authority.lease())
                 self.oms.adopt_intents(cycle.intents, cycle.denied)
         with self.timer.stage("send"):
-            for order in self.oms.of_decision(scheduled_ns):
-                if order.state in SENDABLE:
-                    self.oms.send(order.intent.client_order_id)
+            due = [order for order in self.oms.of_decision(scheduled_ns) if order.state in SENDABLE]
+            self.oms.send_many([order.intent.client_order_id for order in due])
         return self.oms.of_decision(scheduled_ns)
 
     @_orderly

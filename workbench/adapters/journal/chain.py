@@ -116,7 +116,8 @@ class Anchor:
             The file cannot be written. The events are safe; the caller commits nothing more.
         """
         try:
-            with self.locked():
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            try:
                 content = self._read_open()
                 if content != self._seen[0]:  # another process wrote, or this one has not yet
                     slots = self._slots(content)
@@ -125,9 +126,10 @@ class Anchor:
                 _, best, seq = self._seen
                 if seq < mark.seq:
                     written = self._write_slot(1 - best, mark)
-                    halves = [content[:SLOT_BYTES], content[SLOT_BYTES:]]
-                    halves[1 - best] = written
-                    self._seen = (b"".join(halves), 1 - best, mark.seq)
+                    both = written + content[SLOT_BYTES:] if best else content[:SLOT_BYTES] + written
+                    self._seen = (both, 1 - best, mark.seq)
+            finally:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         except OSError as error:
             raise StorageFailed(
                 f"anchor {self.path} cannot be written: {error.strerror or error}",

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from workbench.adapters.journal.archive import Archived, cut, prove_archives, write_archive
 from workbench.adapters.journal.chain import Anchor, Mark, event_hash
+from workbench.adapters.journal.encoding import Encoded, encode
 from workbench.adapters.journal.engine import database_of
-from workbench.adapters.journal.kinds import check_event
 from workbench.adapters.journal.parquet import export
 from workbench.adapters.journal.projections import fold
 from workbench.adapters.journal.rowstore import RowWriter
@@ -121,7 +121,7 @@ class JournalDatabase:
         UsageError, TypeError, OverflowError
             An event that no journal could hold; nothing was written.
         """
-        checked = [(event.kind, check_event(event.kind, event.payload)) for event in events]
+        checked = [encode(event.kind, event.payload) for event in events]
         if not checked:
             return ()
         with self._transactions.writing() as unit:
@@ -151,7 +151,7 @@ class JournalDatabase:
                         account=account, holder=before["holder"], remaining_s=remaining_s,
                     )  # fmt: skip
             lease = Lease(account, holder, (before["token"] if before else 0) + 1, now + ttl_ns)
-            self._append(unit, [("lease.acquired", _payload_of(lease))])
+            self._append(unit, [encode("lease.acquired", _payload_of(lease))])
         return lease
 
     def renew_lease(self, lease: Lease, *, ttl_ns: int) -> Lease:
@@ -172,21 +172,21 @@ class JournalDatabase:
             if lease.until_wall_ns - now > ttl_ns // 2:
                 return lease
             renewed = replace(lease, until_wall_ns=now + ttl_ns)
-            self._append(unit, [("lease.renewed", _payload_of(renewed))])
+            self._append(unit, [encode("lease.renewed", _payload_of(renewed))])
         return renewed
 
     def release_lease(self, lease: Lease) -> None:
         """Give the lease back; a lease that is no longer ours raises LeaseLost."""
         with self._transactions.writing() as unit:
             self._fence(unit.rows, lease, [])
-            self._append(unit, [("lease.released", _payload_of(lease))])
+            self._append(unit, [encode("lease.released", _payload_of(lease))])
 
     def record_config(self, config: Mapping[str, Any]) -> None:
         """Record the effective configuration (no secrets) under `config_hash`, once."""
         with self._transactions.writing() as unit:
             if unit.rows.get("configs", self._config_hash) is None:
                 payload = {"config_hash": self._config_hash, "config": canonical_json(config)}
-                self._append(unit, [("config.recorded", payload)])
+                self._append(unit, [encode("config.recorded", payload)])
 
     def rebuild_projections(self) -> int:
         """Drop all projections and fold the whole chain again, in one transaction; the number of events.
@@ -198,6 +198,7 @@ class JournalDatabase:
         """
         with self._transactions.writing() as unit:
             connection = unit.connection
+            unit.rows.forget()
             check_marks(connection, self._anchor.marks())
             metadata.drop_all(connection, tables=PROJECTION_TABLES)
             metadata.create_all(connection, tables=PROJECTION_TABLES)
@@ -283,7 +284,7 @@ class JournalDatabase:
             archived, rows = write_archive(connection, before_session, path)
         with self._transactions.writing() as unit:
             cut(unit.connection, archived, rows)
-            self._append(unit, [("journal.archived", archived.payload(person, reason))])
+            self._append(unit, [encode("journal.archived", archived.payload(person, reason))])
         return archived
 
     def verify(self, archives: Sequence[Path] = ()) -> VerifyReport:
@@ -340,16 +341,15 @@ class JournalDatabase:
 
     # --- inside a write transaction -----------------------------------------------------------------
 
-    def _append(self, unit: Unit, checked: Sequence[tuple[str, dict[str, Any]]]) -> tuple[RecordedEvent, ...]:
+    def _append(self, unit: Unit, checked: Sequence[Encoded]) -> tuple[RecordedEvent, ...]:
         """Chain the events, store them in one call and fold them; the unit's head moves on."""
         at_ns = self._wall_ns()
         config_hash = self._config_hash
         seq, previous = unit.head.seq, unit.head.hash
         stored: list[tuple[Any, ...]] = []
         recorded: list[RecordedEvent] = []
-        for kind, payload in checked:
+        for kind, payload, text in checked:
             seq += 1
-            text = canonical_json(payload)
             digest = event_hash(seq, at_ns, kind, text, config_hash, previous)
             stored.append((seq, at_ns, kind, text, config_hash, previous, digest))  # as the table's columns
             recorded.append(RecordedEvent(seq, at_ns, kind, payload, config_hash, digest))
@@ -360,7 +360,7 @@ class JournalDatabase:
         unit.head = Mark(seq, previous)
         return tuple(recorded)
 
-    def _fence(self, rows: RowWriter, lease: Lease, checked: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    def _fence(self, rows: RowWriter, lease: Lease, checked: Sequence[Encoded]) -> None:
         """Refuse the transaction unless the lease is the account's present one and covers the events.
 
         An expired lease that nobody else has taken still writes: what the venue answered must be kept.
@@ -374,7 +374,7 @@ class JournalDatabase:
                 next_step="stop this process; the present holder, or the next run, goes on",
                 account=lease.account, holder=holder,
             )  # fmt: skip
-        for kind, payload in checked:
+        for kind, payload, _text in checked:
             if payload.get("account", lease.account) != lease.account:
                 raise JournalConflict(
                     f"{kind} of account {payload['account']} under the lease of {lease.account}",

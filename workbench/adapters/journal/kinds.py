@@ -11,7 +11,8 @@ from workbench.errors import UsageError
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "text": str, "int": int, "bool": bool, "list": list, "dict": dict,
 }  # fmt: skip
-_INT64 = 2**63
+#: Integers of records lie in [-INT64, INT64).
+INT64 = 2**63
 
 _ORDER = (
     "client_order_id:text account:text strategy:text session:text scheduled_ns:int symbol:text leg:text "
@@ -66,13 +67,6 @@ def _parse(declared: str) -> dict[str, tuple[str, bool]]:
 
 
 FIELDS = {kind: _parse(declared) for kind, declared in _DECLARED.items()}
-#: For payloads of plain fields alone, the type of each: most events by far, and judged in one pass.
-_FLAT: dict[str, dict[str, type]] = {
-    kind: {
-        name: {"text": str, "int": int, "bool": bool}.get(word, object) for name, (word, _) in fields.items()
-    }
-    for kind, fields in FIELDS.items()
-}
 POSTING_FIELDS = _parse("ledger_account:text amount_micro:int quantity_nano:int memo:text")
 
 
@@ -98,7 +92,7 @@ def plain(value: Any, path: str) -> Any:
             )
         return str(value)
     if isinstance(value, int):
-        if not -_INT64 <= value < _INT64:
+        if not -INT64 <= value < INT64:
             raise OverflowError(f"{path} is {value}, which does not fit in 64 bits")
         return int(value)
     if isinstance(value, Mapping):
@@ -130,26 +124,8 @@ def check_event(kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
             next_step="use a kind that the journal declares",
             kind=kind,
         )
-    values = _flat(payload, _FLAT[kind]) if len(payload) == len(fields) else None
-    if values is not None:
-        return values
     values = {name: plain(part, f"{kind}.{name}") for name, part in payload.items()}
     check_fields(values, fields, kind)
-    return values
-
-
-def _flat(payload: Mapping[str, Any], types: dict[str, type]) -> dict[str, Any] | None:
-    """A copy of a payload that has each field, plain and of its type; None when in doubt."""
-    values = dict(payload)
-    for name, value in values.items():
-        kind = type(value)
-        if kind is not types.get(name):
-            return None
-        if kind is str:
-            if "\0" in value:
-                return None
-        elif kind is int and not -_INT64 <= value < _INT64:
-            return None
     return values
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
 from workbench.core.canonical import canonical_json
-from workbench.core.orders import WORKING, Order, OrderEvent, OrderIntent, OrderState, apply
+from workbench.core.orders import WORKING, OrderEvent, OrderState, changes_by, check_terms
 from workbench.core.ports import RecordedEvent
 from workbench.core.types import OrderType, Side, TimeInForce
 from workbench.errors import JournalConflict, UsageError
@@ -20,6 +20,9 @@ Fold = Callable[[RowWriter, RecordedEvent, Payload], None]
 #: How much each state permits; a step up is a person's decision. No row at all permits nothing.
 _PERMISSION = {"HALTED": 0, "REDUCING": 1, "ACTIVE": 2}
 _FINISHED = ("done", "refused", "unknown", "failed")
+_STATES = {state.value: state for state in OrderState}
+#: What an order is before anything has happened to it.
+_NEW = {"state": "INTENDED", "reason": "", "venue_order_id": "", "filled_nano": 0, "sent_at_ns": 0}
 
 
 def fold(rows: RowWriter, event: RecordedEvent) -> None:
@@ -150,14 +153,18 @@ def _order_type(word: str) -> OrderType:
     return OrderType.parse(word)
 
 
-def _intent_of(row: Mapping[str, Any]) -> OrderIntent:
+@cache
+def _time_in_force(word: str | None) -> TimeInForce:
+    return TimeInForce.parse(word or "day")
+
+
+def _require_order(row: Mapping[str, Any]) -> None:
+    """Refuse a row that describes no order."""
     try:
-        return OrderIntent(
-            row["client_order_id"], row["account"], row["strategy"], row["session"], row["scheduled_ns"],
-            row["symbol"], row["leg"], _side(row["side"]), row["quantity_nano"],
-            _order_type(row["order_type"]), row["limit_micro"], row["reference_micro"],
-            row["expected_cost_micro"], row["parent_id"],
-            TimeInForce.parse(row.get("time_in_force") or "day"), row.get("stop_micro") or 0,
+        _side(row["side"])
+        check_terms(
+            row["symbol"], row["quantity_nano"], _order_type(row["order_type"]), row["limit_micro"],
+            row["stop_micro"], _time_in_force(row["time_in_force"]),
         )  # fmt: skip
     except (KeyError, ValueError) as error:
         raise UsageError(
@@ -167,20 +174,21 @@ def _intent_of(row: Mapping[str, Any]) -> OrderIntent:
 
 
 def _order_added(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
-    _intent_of(payload)
-    denied = event.kind == "order.denied"
-    if not payload["codes"] if denied else payload["verdict"] != "allowed":
+    row = {**payload, **_NEW}
+    if event.kind == "order.denied":
+        codes = row.pop("codes")
+        row["state"], row["reason"] = "DENIED", ",".join(codes)
+        row.pop("verdict", None)
+        consistent = bool(codes)
+    else:
+        consistent = row.pop("verdict") == "allowed"
+    row["time_in_force"], row["stop_micro"] = row.get("time_in_force") or "day", row.get("stop_micro") or 0
+    _require_order(row)
+    if not consistent:
         raise _conflict(
             f"{event.kind} of {payload['client_order_id']} contradicts its own verdict",
             "an intended order is allowed, a denied one has codes",
         )
-    row = dict(payload)
-    row.pop("verdict", None)
-    row.pop("codes", None)
-    row["state"] = "DENIED" if denied else "INTENDED"
-    row["reason"] = ",".join(payload["codes"]) if denied else ""
-    row["venue_order_id"], row["filled_nano"], row["sent_at_ns"] = "", 0, 0
-    row["time_in_force"], row["stop_micro"] = row.get("time_in_force") or "day", row.get("stop_micro") or 0
     rows.insert("orders", row)
 
 
@@ -189,23 +197,23 @@ def _order_changed(rows: RowWriter, event: RecordedEvent, payload: Payload) -> N
     row = rows.get("orders", identity)
     if row is None:
         raise _conflict(f"order {identity} is not in the journal", "record the intent before anything else")
-    try:
-        state = OrderState(payload["state"])
-    except ValueError as error:
-        raise UsageError(f"order {identity}: {error}", next_step="map the venue's word first") from error
-    order = Order(
-        _intent_of(row), OrderState(row["state"]), row["venue_order_id"], row["filled_nano"],
-        row["sent_at_ns"], row["reason"],
-    )  # fmt: skip
-    change = OrderEvent(
+    state = _STATES.get(payload["state"])
+    if state is None:
+        raise UsageError(
+            f"order {identity}: {payload['state']!r} is no state of an order",
+            next_step="map the venue's word first",
+        )
+    event_of_order = OrderEvent(
         identity, state, payload["at_ns"], payload.get("venue_order_id") or "",
         payload.get("filled_nano"), payload.get("reason") or "",
     )  # fmt: skip
-    after = apply(order, change)
-    rows.update(
-        "orders", identity, state=str(after.state), venue_order_id=after.venue_order_id,
-        filled_nano=after.filled_nano, sent_at_ns=after.sent_at_ns, reason=after.reason,
+    after = changes_by(
+        event_of_order, symbol=row["symbol"], quantity_nano=row["quantity_nano"], state=_STATES[row["state"]],
+        filled_nano=row["filled_nano"], venue_order_id=row["venue_order_id"], sent_at_ns=row["sent_at_ns"],
+        reason=row["reason"],
     )  # fmt: skip
+    after["state"] = state.value
+    rows.update("orders", identity, **after)
 
 
 def _order_adjusted(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
@@ -215,7 +223,7 @@ def _order_adjusted(rows: RowWriter, event: RecordedEvent, payload: Payload) -> 
     if row is None or OrderState(row["state"]) not in WORKING:
         raise _conflict(f"order {identity} is not working, so no split can change it", "reconcile first")
     terms = {name: payload[name] for name in ("quantity_nano", "limit_micro", "stop_micro")}
-    _intent_of({**row, **terms})
+    _require_order({**row, **terms})
     if terms["quantity_nano"] <= row["filled_nano"]:
         raise _conflict(f"order {identity} would have nothing left after the split", "reconcile first")
     rows.update("orders", identity, **terms)

@@ -101,6 +101,10 @@ class RowsRefused(Exception):
         self.driver_text = driver_text
 
 
+#: Rows by projection and key, as the database holds them.
+KnownRows = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
+
+
 class RowWriter:
     """Rows of one transaction: read once, changed in memory, sent in batches.
 
@@ -108,14 +112,22 @@ class RowWriter:
     Inserts and updates wait until `flush`. Their order matters to one kind of rule alone, the one that
     binds orders while they are open: an update that ends an order goes after the inserts before it and
     before those after it.
+
+    Parameters
+    ----------
+    cursor : cursor of the driver
+    statements : Statements
+    known : dict, optional
+        Rows that need not be read. It is filled and changed before anything is durable: whoever keeps it
+        for the next transaction must throw it away when this one fails.
     """
 
-    def __init__(self, cursor: Any, statements: Statements) -> None:
+    def __init__(self, cursor: Any, statements: Statements, known: KnownRows | None = None) -> None:
         self._cursor = cursor
         self._statements = statements
         self._inserts: dict[str, list[dict[str, Any]]] = {}
         self._updates: dict[str, dict[tuple[Any, ...], tuple[dict[str, Any], set[str]]]] = {}
-        self._rows: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
+        self._rows: KnownRows = {} if known is None else known
         self._new: dict[str, set[tuple[Any, ...]]] = {}
         self.seq = 0
 
@@ -126,8 +138,9 @@ class RowWriter:
         if waiting is None:
             waiting = self._inserts[name] = []
         waiting.append(row)
-        if name in _CHANGED_LATER:
-            key = tuple([row[column] for column in PROJECTIONS[name].key])
+        key_of = _CHANGED_LATER.get(name)
+        if key_of is not None:
+            key = key_of(row)
             new = self._new.setdefault(name, set())
             if key not in new:  # a second row of that key is refused at the flush
                 self._rows.setdefault(name, {}).setdefault(key, row)
@@ -196,6 +209,10 @@ class RowWriter:
         """Give up the rows that were kept in memory; call it after `flush`."""
         self._rows.clear()
 
+    def known(self) -> KnownRows:
+        """The rows kept in memory, which are the database's once the transaction is durable."""
+        return self._rows
+
     def _read(self, name: str, key: tuple[Any, ...]) -> dict[str, Any] | None:
         projection = PROJECTIONS[name]
         values = {f"k_{column}": part for column, part in zip(projection.key, key, strict=True)}
@@ -233,10 +250,14 @@ class RowWriter:
 
 
 _RESTORED_AT_ONCE = 1_000
-#: Projections whose rows are read or changed by key; the others are only ever added to.
-_CHANGED_LATER = frozenset(
-    {"orders", "configs", "people", "state", "leases", "tickets", "runs", "models", "cost_models"}
-)
+#: How to find the key of a row, for projections whose rows are read or changed by key; the others are
+#: only ever added to.
+_CHANGED_LATER = {
+    name: _shape(PROJECTIONS[name].key)
+    for name in (
+        "orders", "configs", "people", "state", "leases", "tickets", "runs", "models", "cost_models",
+    )
+}  # fmt: skip
 _RANK = {name: position for position, name in enumerate(PROJECTIONS)}
 
 

@@ -102,9 +102,9 @@ class Projection:
 
 
 PROJECTIONS: dict[str, Projection] = {}
-_TERMINAL = ", ".join(sorted(f"'{state}'" for state in TERMINAL))
-#: The condition of the rule "one order per account and symbol that is not terminal".
-OPEN_ORDER = f"state NOT IN ({_TERMINAL})"
+#: The condition of the rule "one order per account and symbol that is not terminal". Written out, because
+#: SQLite makes a table of the words of an IN for each row that it inserts.
+OPEN_ORDER = " AND ".join(sorted(f"state <> '{state}'" for state in TERMINAL))
 _TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "text": sa.Text(), "int": sa.BigInteger(), "bool": sa.Boolean(), "json": CanonicalJson(),
 }  # fmt: skip

@@ -20,13 +20,15 @@ from workbench.adapters.journal.opening import (
     require_version,
     version_of,
 )
-from workbench.adapters.journal.rowstore import RowsRefused, RowWriter, Statements, name_conflict
+from workbench.adapters.journal.rowstore import KnownRows, RowsRefused, RowWriter, Statements, name_conflict
 from workbench.adapters.journal.schema import SCHEMA_VERSION
 from workbench.adapters.journal.verify import corrupt, hash_at, head_of, start_of
 from workbench.errors import JournalCorrupt, StorageFailed
 
 _HEAD = """SELECT (SELECT value FROM meta WHERE name = 'schema_version'), seq, hash
 FROM events ORDER BY seq DESC LIMIT 1"""
+#: Rows are remembered from one transaction to the next until they are this many.
+_MOST_ROWS = 5_000
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Transactions:
         self._writer: Writer | None = None
         self._known = START
         self._anchored = START
+        self._rows: KnownRows = {}
         self.backup = ""
         if read_only and not database.exists():
             raise database.absent()
@@ -106,14 +109,16 @@ class Transactions:
             try:
                 writer, transaction = self._begin()
                 try:
-                    rows = RowWriter(writer.cursor, self.statements)
-                    unit = Unit(writer.connection, writer.cursor, rows, self._head(writer))
+                    head = self._head(writer)
+                    rows = RowWriter(writer.cursor, self.statements, self._take_rows(head))
+                    unit = Unit(writer.connection, writer.cursor, rows, head)
                     yield unit
                     rows.flush()
                 except BaseException:
                     self._undo(transaction)
                     raise
                 self._commit(transaction, unit.head)
+                self._keep_rows(rows)
             except RowsRefused as refused:
                 with self.reading() as connection:
                     raise name_conflict(connection, refused) from refused
@@ -180,6 +185,20 @@ class Transactions:
                 next_step="start the database, then start again: what was kept is read back first",
                 path=self.database.name, outcome="unknown",
             ) from error  # fmt: skip
+
+    def _take_rows(self, head: Mark) -> KnownRows:
+        """Rows that are known since this process wrote last; none when another has written since.
+
+        Whatever changes a row appends an event, so under an unmoved head every row is what it was. They
+        are given away: a transaction that fails takes what it had changed in them with it.
+        """
+        rows, self._rows = self._rows, {}
+        return rows if head == self._known else {}
+
+    def _keep_rows(self, rows: RowWriter) -> None:
+        known = rows.known()
+        if sum(map(len, known.values())) <= _MOST_ROWS:
+            self._rows = known
 
     def _follow(self, mark: Mark) -> None:
         self.anchor.advance(mark)
