@@ -21,5 +21,6 @@ not known, so size and cost follow from the symbol's bar before.
 """
 
 from workbench.core.venue.machine import Venue
+from workbench.core.venue.quoted import FEE
 
-__all__ = ["Venue"]
+__all__ = ["FEE", "Venue"]

@@ -15,6 +15,7 @@ from workbench.core.types import NANO, OrderType, Side, TimeInForce
 
 S = OrderState
 WORKING_HERE = (S.ACCEPTED, S.PARTIALLY_FILLED)
+MAX_ID_LENGTH = 48
 
 
 @dataclass(slots=True)
@@ -100,6 +101,11 @@ class Book:
         self._shares: dict[str, int] = {}
         self._price_micro: dict[str, int] = {}
         self._bar: dict[str, tuple[float, float, float]] = {}  # high, low, volume of the latest bar
+        self.quotes: dict[str, tuple[int, int]] = {}  # standing bid and ask in micros, where any was set
+        self.fees_accrue = False
+        self.accrued_micro = 0  # fees charged and not yet posted; only where fees accrue
+        self.max_id_length = MAX_ID_LENGTH
+        self.touched: dict[str, BookOrder] = {}  # orders that the latest command changed, by client id
 
     # --- changes -----------------------------------------------------------------------------------
 
@@ -114,11 +120,16 @@ class Book:
         assert order.time_in_force != TimeInForce.FOK or shares == order.shares
         fee = self.fee_micro(order, shares, price_micro)
         room = self.buying_power_micro + order.held_micro
-        self.cash_micro -= order.side * shares * price_micro + fee
+        self.cash_micro -= order.side * shares * price_micro
+        if self.fees_accrue:
+            self.accrued_micro += fee
+        else:
+            self.cash_micro -= fee
         self._shares[order.symbol] = self._shares.get(order.symbol, 0) + order.side * shares
         order.filled += shares
         order.filled_today += shares
         order.executions += 1
+        self.touched[order.client_order_id] = order
         if order.filled == order.shares:
             self.finish(order, S.FILLED, "")
         else:
@@ -130,7 +141,7 @@ class Book:
         self._fills.append(
             Fill(
                 "x-" + hashlib.sha256(identity).hexdigest()[:24], order.client_order_id, order.symbol,
-                Side(order.side), shares * NANO, price_micro, fee, at_ns,
+                Side(order.side), shares * NANO, price_micro, 0 if self.fees_accrue else fee, at_ns,
             )
         )  # fmt: skip
 
@@ -138,6 +149,7 @@ class Book:
         """End an order and release what it holds."""
         del self._open[order.client_order_id]  # KeyError = finished twice: a hold is released once
         order.state, order.reason, order.held_micro = state, reason, 0
+        self.touched[order.client_order_id] = order
 
     def check(self) -> None:
         """Fail when cash, holds, shares or open orders are as they can never be."""
@@ -155,8 +167,9 @@ class Book:
 
     @property
     def buying_power_micro(self) -> int:
-        """Cash that no open order holds, micros."""
-        return self.cash_micro - sum(order.held_micro for order in self._open.values())
+        """Cash that no open order and no accrued fee holds, micros."""
+        held = sum(order.held_micro for order in self._open.values())
+        return self.cash_micro - held - self.accrued_micro
 
     def available(self, symbol: str) -> int:
         """Shares held that no open order offers."""
@@ -177,6 +190,10 @@ class Book:
         """Open orders, oldest first; of one symbol unless ""."""
         return tuple(order for order in self._open.values() if symbol in ("", order.symbol))
 
+    def open_order(self, client_order_id: str) -> BookOrder | None:
+        """The open order with that id."""
+        return self._open.get(client_order_id)
+
     def order(self, client_order_id: str) -> VenueOrder | None:
         """The order with that id, if it was ever accepted."""
         order = self._orders.get(client_order_id)
@@ -189,6 +206,14 @@ class Book:
     def fills(self, *, since_ns: int) -> tuple[Fill, ...]:
         """Executions at or after `since_ns`, oldest first."""
         return tuple(fill for fill in self._fills if fill.filled_at_ns >= since_ns)
+
+    def fills_after(self, count: int) -> tuple[Fill, ...]:
+        """Executions after the first `count`."""
+        return tuple(self._fills[count:])
+
+    def held(self, symbol: str) -> int:
+        """Shares held."""
+        return self._shares.get(symbol, 0)
 
     def activities(self, *, since_ns: int) -> tuple[Activity, ...]:
         """Splits and dividends at or after `since_ns`, oldest first."""
@@ -212,8 +237,10 @@ class Book:
 
     def digest(self) -> str:
         """Hex sha256 of everything that the venue knows."""
+        quoted = [self.quotes, self.fees_accrue, self.accrued_micro] if self.quotes else []
         return sha256_of(
             {
+                **({"quoted": quoted} if quoted else {}),
                 "account": self.account_view(),
                 "orders": [asdict(order) for order in self._orders.values()],
                 "fills": self._fills,

@@ -69,6 +69,20 @@ def halt(book: Book, command: Mapping[str, Any], at_ns: int) -> str:
     return ""
 
 
+def post(book: Book, command: Mapping[str, Any], at_ns: int) -> str:
+    """Move cash for a reason of the venue's own: a deposit, interest, a fee."""
+    kind, amount_micro = str(command["activity"]), int(command["amount_micro"])
+    if not amount_micro or not kind:
+        raise ValueError(f"posting {kind!r} of {amount_micro} micros")
+    if amount_micro < 0 and book.buying_power_micro + amount_micro < 0:
+        return "insufficient buying power"
+    book.cash_micro += amount_micro
+    identity = f"{book.account}\x1f{kind}\x1f{at_ns}\x1f{len(book._activities)}"
+    key = "a-" + hashlib.sha256(identity.encode()).hexdigest()[:24]
+    book._activities.append(Activity(key, kind, str(command["symbol"]), at_ns, 0, amount_micro))
+    return ""
+
+
 def _require_between(book: Book, command: Mapping[str, Any], kind: str) -> str:
     """The id of the event, if it may happen now and has not happened yet."""
     if book.phase != "closed" or command["session"] <= book.session:

@@ -1,0 +1,66 @@
+"""`workbench venue`: an offline paper exchange that speaks Alpaca's protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.bootstrap import venue
+
+app = typer.Typer(no_args_is_help=True, help="Run an offline paper exchange that speaks Alpaca's protocol.")
+
+
+@app.command("serve")
+def serve(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Port for clients; 0 = a free one.")] = 0,
+    admin_port: Annotated[
+        int, typer.Option("--admin-port", help="Port of the admin plane; 0 = a free one.")
+    ] = 0,
+    state: Annotated[
+        Path | None, typer.Option("--state", help="Journal of the account; a restart goes on where it ends.")
+    ] = None,
+    script: Annotated[
+        Path | None, typer.Option("--script", help='Quotes, a line each: {"at", "symbol", "bid", "ask"}.')
+    ] = None,
+    symbols: Annotated[str, typer.Option("--symbols", help="Some of the sample's symbols, by comma.")] = "",
+    start: Annotated[
+        str, typer.Option("--start", help="Trading time to start at, as 2013-02-01T15:00:00Z.")
+    ] = "",
+    cash: Annotated[int, typer.Option("--cash", help="Opening cash, USD.", min=0)] = venue.CASH_USD,
+    clock_rate: Annotated[
+        float,
+        typer.Option(
+            "--clock-rate", help="Trading seconds in a second; 0 = only the admin port moves it.", min=0
+        ),
+    ] = 1.0,
+    matching: Annotated[
+        str, typer.Option("--matching", help="quotes, or daily bars as the embedded venue.")
+    ] = "quotes",
+    partial_fills: Annotated[
+        float,
+        typer.Option(
+            "--partial-fills", help="Probability of a partial execution; Alpaca's paper venue: 0.1."
+        ),
+    ] = 0.0,
+    rate_limit: Annotated[
+        int, typer.Option("--rate-limit", help="Requests a minute; 0 = no limit, Alpaca: 200.", min=0)
+    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of all that is drawn.")] = 7,
+) -> None:
+    """Serve one paper account until Ctrl-C. The first line printed is JSON: rest, stream, data, admin, key, secret.
+
+    Any program written for alpaca-py works against it: TradingClient(key, secret, url_override=rest),
+    StockHistoricalDataClient(key, secret, url_override=data), TradingStream(key, secret, url_override=stream).
+    Prices are the committed sample's; set one with POST {admin}/_/quote {"symbol": "AAPL", "bid": 450, "ask": 450.1}.
+    Time starts inside an open session of 2013 and passes with the wall clock; POST {admin}/_/advance moves it.
+    GET {admin}/_/ lists everything that the admin port can do, faults included.
+    """
+    venue.serve(
+        ready=lambda addresses: print(venue.first_line(addresses), flush=True), host=host, port=port,
+        admin_port=admin_port, state=state, script=script, start=start, cash_usd=cash, clock_rate=clock_rate,
+        symbols=[name.strip().upper() for name in symbols.split(",") if name.strip()], matching=matching,
+        partial_fills=partial_fills, rate_limit_per_minute=rate_limit or None, seed=seed,
+    )  # fmt: skip
