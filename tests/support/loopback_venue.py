@@ -1,4 +1,4 @@
-"""A loopback venue for tests: in a process of its own, or in a thread of this one; and hands for its admin port."""
+"""A loopback venue for tests, in a process or a thread, with its admin port as methods."""
 
 from __future__ import annotations
 

@@ -77,8 +77,8 @@ def build_venue(
     Parameters
     ----------
     start : str
-        Trading time of the first start, RFC 3339; "" = half an hour after the open of the first session that the
-        demonstration trades.
+        Trading time of the first start, RFC 3339; "" = half an hour after the open of the first session that
+        the demonstration trades.
     options
         Further fields of `VenueOptions`.
     """

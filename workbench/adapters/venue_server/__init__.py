@@ -1,4 +1,4 @@
-"""An offline paper exchange: `core.venue` behind real sockets, in Alpaca's protocol, with faults on demand."""
+"""An offline paper exchange: `core.venue` behind sockets, in Alpaca's protocol, with faults on demand."""
 
 from workbench.adapters.venue_server.loopback import VenueOptions
 from workbench.adapters.venue_server.market import MarketSource, QuoteMove, read_script

@@ -1,4 +1,4 @@
-"""The admin port: market, time, faults, and what the venue knows of itself. Clients under test never see it."""
+"""The admin port: market, time, faults, and what the venue knows of itself; no client sees it."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ class Admin:
     # --- orders and account ------------------------------------------------------------------------
 
     def partial(self, body: dict[str, Any]) -> Any:
-        """Script fills of {"client_order_id"}: {"shares": [3, 0, 4]} at most, event by event, then it rests."""
+        """Script fills of {"client_order_id"}: at most {"shares": [3, 0, 4]} by event, then it rests."""
         self._venue.caps[str(body["client_order_id"])] = [int(count) for count in body["shares"]]
         return {"client_order_id": body["client_order_id"], "shares": body["shares"]}
 
@@ -227,7 +227,7 @@ class Admin:
         return record.present
 
     def cash(self, body: dict[str, Any]) -> Any:
-        """Post {"activity", "amount"} with {"symbol", "memo"}: CSD, CSW, INT, JNLC, or a type nobody knows."""
+        """Post {"activity", "amount", "symbol", "memo"}: CSD, CSW, INT, JNLC, or a type nobody knows."""
         amount = int(parse_decimal(body["amount"]) * MICRO)
         reply = self._venue.do(
             "post", activity=str(body["activity"]), symbol=str(body.get("symbol", "")), amount_micro=amount,
@@ -240,18 +240,18 @@ class Admin:
         }
 
     def corporate(self, body: dict[str, Any]) -> Any:
-        """Before the next open: {"kind": "split", "symbol", "new", "old"} or {"kind": "dividend", "amount"}."""
+        """Before the next open: {"kind": "split", "symbol", "new", "old"} or "dividend" with {"amount"}."""
         self._venue.planned.append(dict(body))
         return {"planned": self._venue.planned}
 
     def account(self, body: dict[str, Any]) -> Any:
         """Overlay fields of GET /v2/account, such as {"trading_blocked": true}; null and absence too."""
-        self._server.trading.flags |= body
-        return self._server.trading.flags
+        self._server.account.flags |= body
+        return self._server.account.flags
 
     def asset(self, body: dict[str, Any]) -> Any:
         """Overlay fields of the asset {"symbol"}, such as {"tradable": false}."""
         symbol = str(body["symbol"])
-        changed = self._server.trading.assets_changed.setdefault(symbol, {})
+        changed = self._server.account.assets_changed.setdefault(symbol, {})
         changed |= {name: value for name, value in body.items() if name != "symbol"}
         return changed

@@ -116,9 +116,9 @@ class Door:
         """Add a line to the request log; headers, and so the keys, are never part of it."""
         self.requests.append(
             {
-                "at_ns": self.venue.now_ns(), "endpoint": call.endpoint, "path": call.path, "query": call.query,
-                "client_order_id": call.client_order_id, "status": status, "fault": fault,
-                "ms": round((time.monotonic() - started) * 1000, 3),
+                "at_ns": self.venue.now_ns(), "endpoint": call.endpoint, "path": call.path,
+                "query": call.query, "client_order_id": call.client_order_id, "status": status,
+                "fault": fault, "ms": round((time.monotonic() - started) * 1000, 3),
             }
         )  # fmt: skip
 

@@ -82,7 +82,8 @@ KNOBS: Mapping[str, tuple[str, str]] = MappingProxyType(
 #: Things done to the open streams at once: `POST /_/stream`.
 STREAM_ACTIONS: Mapping[str, str] = MappingProxyType(
     {
-        "drop": "TCP reset", "close_1011": "close with code 1011", "half_open": "nothing in, nothing out, no pong",
+        "drop": "TCP reset", "close_1011": "close with code 1011",
+        "half_open": "nothing in, nothing out, no pong",
         "mute": "events are swallowed, pings answered", "unmute": "events flow again",
     }
 )  # fmt: skip

@@ -1,8 +1,8 @@
 """From the body of `POST /v2/orders` to a command of the venue, or to Alpaca's refusal.
 
-Order of the checks: authentication and rate (`door`), schema, duplicate id, asset, increments, session and time in
-force, wash trade, quantity available, buying power. Whether Alpaca looks for a duplicate before or after the risk
-checks is not known; before is the default here, a fault turns it round.
+Order of the checks: authentication and rate (`door`), schema, duplicate id, asset, increments, session and
+time in force, wash trade, quantity available, buying power. Whether Alpaca looks for a duplicate before or
+after the risk checks is not known; before is the default here, a fault turns it round.
 """
 
 from __future__ import annotations

@@ -153,8 +153,8 @@ class LoopbackVenue:
         """End an order with its successor; the successor's size is the one asked for."""
         self.advance()
         reply = self.do(
-            "replace", account=self.options.account, **fields, **self._hours(), replaces=record.client_order_id,
-            replaces_id=record.order_id,
+            "replace", account=self.options.account, **fields, **self._hours(),
+            replaces=record.client_order_id, replaces_id=record.order_id,
         )  # fmt: skip
         if not reply["ok"]:
             return refused(reply["reason"], fields, self.state)
@@ -180,7 +180,7 @@ class LoopbackVenue:
         self.do("reject", client_order_id=record.client_order_id, reason=reason)
 
     def fill_up(self, record: OrderRecord, *, count: int = 0, price_micro: int = 0) -> None:
-        """Fill so much of an open order (0 = all) at a price (0 = its limit, or the market), whatever is quoted."""
+        """Fill so much of an open order (0 = all) at a price (0 = its limit or the market), quoted or not."""
         order, venue = self.state.venue.open_order(record.client_order_id), self.state.venue
         if order is None or venue.phase != "open":
             return
@@ -269,8 +269,8 @@ class LoopbackVenue:
         for move in self.market.moves(self.state.venue.last_ns, upto_ns):
             if move.symbol in self.state.venue.symbols:
                 self.do(
-                    "quote", move.at_ns, symbol=move.symbol, bid_micro=move.bid_micro, ask_micro=move.ask_micro,
-                    caps=self._caps_of(move.symbol),
+                    "quote", move.at_ns, symbol=move.symbol, bid_micro=move.bid_micro,
+                    ask_micro=move.ask_micro, caps=self._caps_of(move.symbol),
                 )  # fmt: skip
 
     def _open(self, session: str, at_ns: int) -> None:
@@ -324,7 +324,7 @@ class LoopbackVenue:
         }  # fmt: skip
 
     def restart(self, *, lose: int) -> int:
-        """Forget everything that is not in the journal, and the last `lose` records of it; how many were lost."""
+        """Forget what is not in the journal, and the last `lose` records of it; how many were lost."""
         lost = self.file.cut(lose)
         self.state, self.outbox, self.caps = AccountState(), [], {}
         self._refold()

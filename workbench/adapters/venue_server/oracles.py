@@ -58,20 +58,20 @@ def _of_orders(state: AccountState, intents: Mapping[str, Any], foreign: set[str
         if key not in intents and key not in foreign and record.present["source"] != "human":
             found.append(f"order {key} is at the venue and in no journal")
     for key, intent in intents.items():
-        record, believed = state.orders.get(key), str(intent["status"])
+        landed, believed = state.orders.get(key), str(intent["status"])
         if believed == "UNKNOWN":
             if not intent.get("frozen"):
                 found.append(f"order {key} is UNKNOWN and {intent.get('symbol', 'its symbol')} is not frozen")
-        elif record is None:
+        elif landed is None:
             if believed in TERMINAL - {"rejected"} or believed in ("new", "accepted", "partially_filled"):
                 found.append(f"order {key} is believed {believed} and never reached the venue")
-        elif believed in TERMINAL and believed != record.status:
-            found.append(f"order {key} is believed {believed} and is {record.status}")
+        elif believed in TERMINAL and believed != landed.status:
+            found.append(f"order {key} is believed {believed} and is {landed.status}")
     return found
 
 
 def _of_fills(state: AccountState, fills: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Executions are compared as a multiset of order, size and price: none lost, none twice, to the last digit."""
+    """Executions as a multiset of order, size and price: none lost, none twice, to the last digit."""
     rows: dict[tuple[str, str, str], int] = {}
     for row in state.activities:
         if row["activity_type"] == "FILL":

@@ -1,7 +1,7 @@
 """MessagePack as far as Alpaca's market data stream speaks it (msgpack specification, 2013).
 
-Seventy lines instead of a dependency that the project needs nowhere else; the tests compare them with the library
-that alpaca-py brings.
+A hundred lines instead of a dependency that the project needs nowhere else; the tests compare them with the
+library that alpaca-py brings.
 """
 
 from __future__ import annotations

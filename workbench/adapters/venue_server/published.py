@@ -22,7 +22,7 @@ class View:
 
 
 class Published:
-    """The published view, which lags behind the truth by a number of reads or by milliseconds of wall time."""
+    """The published view, which lags behind the truth by a number of reads or by wall time."""
 
     def __init__(self, venue: LoopbackVenue) -> None:
         self._venue = venue

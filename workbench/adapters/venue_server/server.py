@@ -16,15 +16,16 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from workbench.adapters.venue_server.account_endpoints import AccountEndpoints
 from workbench.adapters.venue_server.admin import Action, Admin
+from workbench.adapters.venue_server.data_endpoints import DataEndpoints, quote_row, trade_row
 from workbench.adapters.venue_server.door import NO_ENDPOINT, Call, Door, read_body, send_answer
 from workbench.adapters.venue_server.faults import Faults
 from workbench.adapters.venue_server.loopback import LoopbackVenue, VenueOptions
 from workbench.adapters.venue_server.market import MarketSource
-from workbench.adapters.venue_server.market_data import MarketData, quote_row, trade_row
+from workbench.adapters.venue_server.order_endpoints import OrderEndpoints
 from workbench.adapters.venue_server.published import Published
 from workbench.adapters.venue_server.streams import Streams
-from workbench.adapters.venue_server.trading import Trading
 from workbench.adapters.venue_server.trouble import Receive, Send
 from workbench.adapters.venue_server.wire import Answer
 from workbench.core.ports import Calendar
@@ -104,8 +105,9 @@ class VenueServer:
         self.streams = Streams(options.key, options.secret, self.faults)
         self.published = Published(self.venue)
         self.door = Door(self.venue, self.faults, self.publish)
-        self.trading = Trading(self.venue, self.published, self.faults)
-        self.data = MarketData(self.venue, self.faults)
+        self.account = AccountEndpoints(self.venue, self.published, self.faults)
+        self.orders = OrderEndpoints(self.venue, self.published, self.faults, self.account)
+        self.data = DataEndpoints(self.venue, self.faults)
         self.admin = Admin(self)
         self._sockets = [_listen(host, port), _listen(host, admin_port)]
         self._servers = [_server(self._public()), _server(self._private())]
@@ -178,7 +180,7 @@ class VenueServer:
             self.publish()
 
     def _public(self) -> Starlette:
-        handlers = {**self.trading.routes(), **self.data.routes()}
+        handlers = {**self.account.routes(), **self.orders.routes(), **self.data.routes()}
         routes: list[Route | WebSocketRoute] = []
         for name, handler in handlers.items():
             method, _, path = name.partition(" ")
@@ -201,9 +203,16 @@ class VenueServer:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    # The protocol is named, because asyncio switches Nagle's algorithm off only for sockets that say TCP: with
+    # it every answer of two writes would wait 40 ms for the client's delayed acknowledgement.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), backlog=1024)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(1024)
+        return listening
     except OSError as error:
+        listening.close()
         raise UsageError(
             f"cannot listen on {host}:{port}: {error.strerror}", next_step="use --port 0 for a free port"
         ) from error

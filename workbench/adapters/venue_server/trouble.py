@@ -86,7 +86,8 @@ def reset(transport: asyncio.BaseTransport) -> None:
 
 
 def _head(body: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+    head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: "
+    return f"{head}{len(body)}\r\n\r\n".encode()
 
 
 async def _gone(receive: Receive) -> None:

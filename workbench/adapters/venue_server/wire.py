@@ -1,7 +1,7 @@
 """Alpaca's spelling of values: money and shares as strings, times as RFC 3339 with nanoseconds, ids as UUIDs.
 
-Shapes follow Alpaca's OpenAPI document and recorded answers; unknown parts of Alpaca's behaviour are named where
-they are chosen.
+Shapes follow Alpaca's OpenAPI document and recorded answers; where Alpaca's behaviour is not known, the
+choice made here says so.
 """
 
 from __future__ import annotations

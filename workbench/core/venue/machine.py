@@ -112,7 +112,7 @@ class Venue(Book):
         return ""
 
     def refusal(self, command: Mapping[str, Any], at_ns: int) -> str:
-        """The rule that a submit command would break now, in the venue's words; "" = none. Changes nothing."""
+        """The rule that a submit command would break now, in the venue's words; "" = none."""
         return self._refusal(command, at_ns) or self._hold(command)[1]
 
     def _hold(self, command: Mapping[str, Any]) -> tuple[tuple[int, int], str]:

@@ -8,8 +8,8 @@ For a venue that is driven through the day, where `open` and `close` tell a day 
   outside a session it is only remembered.
 * match: symbol, optionally caps, only (client order ids) and price_micro. The standing quote goes on to
   stand and orders see it again; or a trade at `price_micro` is what they see.
-* session_close: session, optionally caps. Orders for the closing auction see the standing quote, orders of the day
-  expire, accrued fees are posted.
+* session_close: session, optionally caps. Orders for the closing auction see the standing quote, orders of
+  the day expire, accrued fees are posted.
 
 A buy takes the ask, a sell the bid, never the size shown: a quote has no depth here, as on Alpaca's paper
 venue. `caps` (client order id -> shares) bounds one event's fill and so makes partial fills; whoever draws

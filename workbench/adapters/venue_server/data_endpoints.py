@@ -1,13 +1,14 @@
 """The market data endpoints: bars, quotes, trades, the latest of each, snapshots; pages by token.
 
-Quotes are those that stood at this venue, trades are their middles at the time of each change, bars are the store's up
-to now. A standing quote is confirmed every second of trading time: its stamp moves on while a session is open.
+Quotes are those that stood at this venue, trades are their middles at the time of each change, bars are
+the store's up to now. A standing quote is confirmed every second of trading time: its stamp moves on while
+a session is open.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ FRAMES = {"1Day": DAY_NS, "1D": DAY_NS, "1Min": MINUTE_NS, "1T": MINUTE_NS}
 Row = tuple[int, dict[str, Any]]
 
 
-class MarketData:
+class DataEndpoints:
     """Handlers of the market data endpoints."""
 
     def __init__(self, venue: LoopbackVenue, faults: Faults) -> None:
@@ -146,7 +147,7 @@ class MarketData:
                 continue
             bar = self.venue.market.daily((symbol,), session).get(symbol)
             if bar:
-                found.append((at, bar_row(at, *(price / MICRO for price in bar[:4]), bar[4])))
+                found.append((at, bar_row(at, [price / MICRO for price in bar[:4]], bar[4])))
         return found
 
     # --- the latest --------------------------------------------------------------------------------
@@ -171,7 +172,7 @@ class MarketData:
             if not price or kind == "quotes":
                 return None
             at_ns = venue.last_ns
-            return trade_row(at_ns, price) if kind == "trades" else bar_row(at_ns, *[price / MICRO] * 4, 0)
+            return trade_row(at_ns, price) if kind == "trades" else bar_row(at_ns, [price / MICRO] * 4, 0)
         bid, ask = venue.quotes[symbol]
         at_ns = self._confirmed(symbol)
         if kind == "quotes":
@@ -179,7 +180,7 @@ class MarketData:
         middle = (bid + ask) // 2
         if kind == "trades":
             return trade_row(at_ns, middle)
-        return bar_row(at_ns // MINUTE_NS * MINUTE_NS, *[middle / MICRO] * 4, 0)
+        return bar_row(at_ns // MINUTE_NS * MINUTE_NS, [middle / MICRO] * 4, 0)
 
     def _confirmed(self, symbol: str) -> int:
         """When the standing quote was last heard of."""
@@ -215,8 +216,8 @@ class MarketData:
 def quote_row(at_ns: int, bid_micro: int, ask_micro: int) -> dict[str, Any]:
     """A quote in Alpaca's form; sizes are nominal, this venue has no depth."""
     return {
-        "t": when(at_ns), "ax": "V", "ap": ask_micro / MICRO, "as": 1, "bx": "V", "bp": bid_micro / MICRO, "bs": 1,
-        "c": ["R"], "z": "C",
+        "t": when(at_ns), "ax": "V", "ap": ask_micro / MICRO, "as": 1, "bx": "V", "bp": bid_micro / MICRO,
+        "bs": 1, "c": ["R"], "z": "C",
     }  # fmt: skip
 
 
@@ -233,12 +234,13 @@ def trade_row(at_ns: int, price_micro: int) -> dict[str, Any]:
     }
 
 
-def bar_row(at_ns: int, opened: float, high: float, low: float, close: float, volume: int) -> dict[str, Any]:
+def bar_row(at_ns: int, prices: Sequence[float], volume: int) -> dict[str, Any]:
     """A bar in Alpaca's form; the store knows neither the number of trades nor their mean price."""
+    opened, high, low, close = prices
     mean = round((high + low + close) / 3, 6)
     return {"t": when(at_ns), "o": opened, "h": high, "l": low, "c": close, "v": volume, "n": 0, "vw": mean}
 
 
 def _row_of(bars: Bars, row: int, at_ns: int) -> dict[str, Any]:
     prices = [float(column[row, 0]) for column in (bars.open, bars.high, bars.low, bars.close)]
-    return bar_row(at_ns, *prices, int(bars.volume[row, 0]))
+    return bar_row(at_ns, prices, int(bars.volume[row, 0]))
