@@ -52,14 +52,14 @@ def serve(
 ) -> None:
     """Serve one paper account until Ctrl-C.
 
-    The first line printed is JSON with the keys rest, stream, data, admin, key and secret. Programs written for
-    alpaca-py work against it: TradingClient(key, secret, url_override=rest), TradingStream(key, secret,
+    The first line printed is JSON with the keys rest, stream, data, admin, key and secret. Programs written
+    for alpaca-py work against it: TradingClient(key, secret, url_override=rest), TradingStream(key, secret,
     url_override=stream), StockHistoricalDataClient(key, secret, url_override=data).
 
     Prices are the committed sample's. Time starts inside an open session of 2013 and passes with the wall
-    clock. The admin port changes both: POST {admin}/_/quote {"symbol": "AAPL", "bid": 450, "ask": 450.1} sets a
-    price, POST {admin}/_/advance {"seconds": 60} moves time, and GET {admin}/_/ lists all that it can do,
-    faults included.
+    clock. The admin port changes both: POST {admin}/_/quote {"symbol": "AAPL", "bid": 450, "ask": 450.1}
+    sets a price, POST {admin}/_/advance {"seconds": 60} moves time, and GET {admin}/_/ lists all that it can
+    do, faults included.
     """
     venue.serve(
         ready=lambda addresses: print(venue.first_line(addresses), flush=True), host=host, port=port,

@@ -101,7 +101,7 @@ def read_script(path: Path) -> tuple[QuoteMove, ...]:
         except (ValueError, KeyError, TypeError, AttributeError) as problem:
             raise DataError(
                 f"{path.name} line {number} is not a quote: {problem}",
-                next_step='write it as {"at": "2013-02-01T15:00:00Z", "symbol": "AAPL", "bid": 45, "ask": 46}',
+                next_step='write {"at": "2013-02-01T15:00:00Z", "symbol": "AAPL", "bid": 45, "ask": 46}',
             ) from None
     return tuple(sorted(moves, key=lambda move: move.at_ns))
 

@@ -90,11 +90,8 @@ class OrderEndpoints:
         account = self.account
         blocked = [name for name in ("trading_blocked", "account_blocked", "trade_suspended_by_user")
                    if account.flags.get(name)]  # fmt: skip
-        if (
-            blocked
-            or account.configurations["suspend_trade"]
-            or account.flags.get("status", "ACTIVE") != "ACTIVE"
-        ):
+        inactive = account.flags.get("status", "ACTIVE") != "ACTIVE"
+        if blocked or inactive or account.configurations["suspend_trade"]:
             return refusal(403, FORBIDDEN, "account is not allowed to trade")
         changed = account.assets_changed.get(command["symbol"], {})
         if changed.get("tradable") is False or changed.get("status") == "inactive":

@@ -180,7 +180,7 @@ class VenueServer:
             self.publish()
 
     def _public(self) -> Starlette:
-        handlers = {**self.account.routes(), **self.orders.routes(), **self.data.routes()}
+        handlers = {**self.orders.routes(), **self.account.routes(), **self.data.routes()}
         routes: list[Route | WebSocketRoute] = []
         for name, handler in handlers.items():
             method, _, path = name.partition(" ")
@@ -203,8 +203,8 @@ class VenueServer:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    # The protocol is named, because asyncio switches Nagle's algorithm off only for sockets that say TCP: with
-    # it every answer of two writes would wait 40 ms for the client's delayed acknowledgement.
+    # The protocol is named, because asyncio switches Nagle's algorithm off only for sockets that say TCP:
+    # with it every answer of two writes would wait 40 ms for the client's delayed acknowledgement.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -145,10 +145,11 @@ class Streams:
                     self._send(spoiled)
 
     def _send(self, event: dict[str, Any] | bytes) -> None:
-        frame = event if isinstance(event, bytes) else encoded({"stream": TRADE_UPDATES, "data": event})
         self.emitted += 1
-        for connection in self._updates:
-            if connection.listening and not connection.muted:
+        hearing = [one for one in self._updates if one.listening and not one.muted]
+        if hearing:
+            frame = event if isinstance(event, bytes) else encoded({"stream": TRADE_UPDATES, "data": event})
+            for connection in hearing:
                 connection.queue.put_nowait(frame)
 
     def _spoiled(self, event: dict[str, Any]) -> list[tuple[dict[str, Any] | bytes, float]]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -49,8 +49,8 @@ def refusal(status: int, code: int, message: str, **facts: Any) -> Answer:
 
 def identity(*parts: object) -> str:
     """A UUID that follows from the parts alone, so equal histories have equal ids."""
-    digest = hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()
-    return str(uuid.UUID(bytes=digest[:16], version=4))
+    h = hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()
+    return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-a{h[17:20]}-{h[20:32]}"
 
 
 def money(micro: int) -> str:
@@ -81,8 +81,13 @@ def _decimal(value: int, unit: int, digits: int) -> str:
 def when(at_ns: int) -> str:
     """UTC time with nanoseconds, as in "2026-10-08T15:10:18.094153596Z"."""
     seconds, rest = divmod(at_ns, NANO)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = _second(seconds)
     return f"{text}.{rest:09d}".rstrip("0") + "Z" if rest else f"{text}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def when_micros(at_ns: int) -> str:

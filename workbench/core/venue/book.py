@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from workbench.core.canonical import sha256_of
@@ -96,6 +97,8 @@ class Book:
         self.halted: set[str] = set()
         self._orders: dict[str, BookOrder] = {}
         self._open: dict[str, BookOrder] = {}
+        self._sides: dict[tuple[str, int], dict[str, BookOrder]] = {}  # the open ones by symbol and side
+        self._held_micro = 0  # what all of them hold, so that no command walks over all of them
         self._fills: list[Fill] = []
         self._activities: list[Activity] = []
         self._shares: dict[str, int] = {}
@@ -136,7 +139,7 @@ class Book:
             order.state = S.PARTIALLY_FILLED
             if order.side == Side.BUY:  # a fill dearer than the hold leaves less for the rest
                 wanted = self.cost_micro(order.leaves, order.hold_price_micro)
-                order.held_micro = min(wanted, room - shares * price_micro - fee)
+                self.hold(order, min(wanted, room - shares * price_micro - fee))
         identity = f"{order.venue_order_id}\x1f{order.executions}".encode()
         self._fills.append(
             Fill(
@@ -147,16 +150,36 @@ class Book:
 
     def finish(self, order: BookOrder, state: OrderState, reason: str) -> None:
         """End an order and release what it holds."""
-        del self._open[order.client_order_id]  # KeyError = finished twice: a hold is released once
-        order.state, order.reason, order.held_micro = state, reason, 0
-        self.touched[order.client_order_id] = order
+        key = order.client_order_id
+        del self._open[key]  # KeyError = finished twice: a hold is released once
+        del self._sides[order.symbol, order.side][key]
+        self.hold(order, 0)
+        order.state, order.reason = state, reason
+        self.touched[key] = order
 
-    def check(self) -> None:
-        """Fail when cash, holds, shares or open orders are as they can never be."""
+    def rest(self, order: BookOrder) -> None:
+        """Take an order among the open ones, with what it holds."""
+        key = order.client_order_id
+        self._open[key] = self._sides.setdefault((order.symbol, order.side), {})[key] = order
+        self._held_micro += order.held_micro
+        self.touched[key] = order
+
+    def hold(self, order: BookOrder, held_micro: int) -> None:
+        """Change what an open order holds."""
+        self._held_micro += held_micro - order.held_micro
+        order.held_micro = held_micro
+
+    def check(self, *, whole: bool) -> None:
+        """Fail when cash, holds, shares or orders are as they can never be; `whole`: not only what changed."""
         assert self.cash_micro >= 0, f"cash {self.cash_micro}"
         assert self.buying_power_micro >= 0, f"buying power {self.buying_power_micro}"
-        assert all(order.held_micro >= 0 and order.leaves > 0 for order in self._open.values())
-        assert all(self.available(symbol) >= 0 for symbol in self._shares)
+        orders = self._open if whole else self.touched
+        assert all(order.held_micro >= 0 and (order.leaves > 0 or not order.working) for order in orders.values())
+        symbols = self._shares if whole else {order.symbol for order in orders.values()}
+        assert all(self.available(symbol) >= 0 for symbol in symbols)
+        if not whole:
+            return
+        assert self._held_micro == sum(order.held_micro for order in self._open.values())
         if self.phase == "closed":  # the day roll leaves what is meant for later, and what was meant to stay
             assert all(
                 order.session > self.session or order.time_in_force == TimeInForce.GTC
@@ -168,13 +191,16 @@ class Book:
     @property
     def buying_power_micro(self) -> int:
         """Cash that no open order and no accrued fee holds, micros."""
-        held = sum(order.held_micro for order in self._open.values())
-        return self.cash_micro - held - self.accrued_micro
+        return self.cash_micro - self._held_micro - self.accrued_micro
 
     def available(self, symbol: str) -> int:
         """Shares held that no open order offers."""
-        held = sum(o.leaves for o in self._open.values() if o.symbol == symbol and o.side == Side.SELL)
-        return self._shares.get(symbol, 0) - held
+        offered = sum(order.leaves for order in self.resting(symbol, Side.SELL))
+        return self._shares.get(symbol, 0) - offered
+
+    def resting(self, symbol: str, side: int) -> Iterable[BookOrder]:
+        """Open orders of one side of a symbol."""
+        return self._sides.get((symbol, int(side)), {}).values()
 
     def fee_micro(self, order: BookOrder, shares: int, price_micro: int) -> int:
         """Fee of one execution, micros."""

@@ -31,7 +31,7 @@ def split(book: Book, command: Mapping[str, Any], at_ns: int) -> str:
         order.shares = order.filled + leaves
         order.hold_price_micro = order.limit_micro or -(-order.hold_price_micro * old // new)
         if order.side == Side.BUY:  # a split costs nobody more: rounding and fees are not held for
-            order.held_micro = min(order.held_micro, book.cost_micro(leaves, order.hold_price_micro))
+            book.hold(order, min(order.held_micro, book.cost_micro(leaves, order.hold_price_micro)))
     held = book._shares.get(symbol, 0)
     whole, cash_micro = split_shares(held, new, old, price)
     book._shares[symbol] = whole

@@ -68,7 +68,7 @@ class Venue(Book):
         before = len(self._fills)
         reason = _HANDLERS[kind](self, command, at_ns)
         self.last_ns = at_ns
-        self.check()
+        self.check(whole=kind not in _ONE_ORDER)
         executions = [fill.execution_id for fill in self._fills[before:]]
         return {
             "ok": not reason, "reason": reason, "execution_ids": executions,
@@ -108,7 +108,8 @@ class Venue(Book):
             accepted_ns=at_ns, hold_price_micro=hold_price, held_micro=held, stop_micro=stop_micro,
             time_in_force=int(TimeInForce.parse(command.get("time_in_force", "day"))),
         )  # fmt: skip
-        self._orders[key] = self._open[key] = self.touched[key] = order
+        self._orders[key] = order
+        self.rest(order)
         return ""
 
     def refusal(self, command: Mapping[str, Any], at_ns: int) -> str:
@@ -152,9 +153,8 @@ class Venue(Book):
             return "side must be buy or sell"
         if symbol not in self._price_micro:
             return f'no market price for asset "{symbol}"'
-        for other in self._open.values():
-            crosses = not (limit and other.limit_micro) or side * (limit - other.limit_micro) >= 0
-            if other.symbol == symbol and other.side == -side and crosses:
+        for other in self.resting(symbol, -side):
+            if not (limit and other.limit_micro) or side * (limit - other.limit_micro) >= 0:
                 return "potential wash trade detected. use complex orders"
         available = self.available(symbol)
         if side == Side.SELL and shares > available:
@@ -191,7 +191,7 @@ class Venue(Book):
         refusal = self._submit(command, at_ns)
         if refusal:
             order.state, order.held_micro, order.reason = before, held, reason
-            self._open[order.client_order_id] = order
+            self.rest(order)
             self._open = dict(sorted(self._open.items(), key=lambda item: item[1].accepted_ns))
             self.touched.clear()
         return refusal
@@ -222,6 +222,8 @@ class Venue(Book):
         return ""
 
 
+#: Commands that change one order at most, or those of one symbol: what they touched is all there is to check.
+_ONE_ORDER = frozenset({"submit", "cancel", "reject", "match", "quote"})
 _HANDLERS = {
     "open_account": Venue._open_account, "configure": Venue._configure, "submit": Venue._submit,
     "cancel": Venue._cancel, "open": Venue._market_open, "close": Venue._market_close,
