@@ -11,7 +11,6 @@ from workbench.adapters.venue_server.loopback import LoopbackVenue
 from workbench.adapters.venue_server.published import Published
 from workbench.adapters.venue_server.wire import (
     Answer,
-    identity,
     new_york_date,
     parse_time,
     refusal,
@@ -141,7 +140,7 @@ class AccountEndpoints:
         symbols = self.venue.state.venue.symbols
         if name in symbols:
             return name
-        return next((symbol for symbol in symbols if identity("asset", symbol) == name), name)
+        return next((symbol for symbol in symbols if self.venue.state.asset_id(symbol) == name), name)
 
     def assets(self, call: Call) -> Answer:
         """`GET /v2/assets`."""
@@ -160,7 +159,8 @@ class AccountEndpoints:
 
     def _asset(self, symbol: str) -> dict[str, Any]:
         return {
-            "id": identity("asset", symbol), "class": "us_equity", "exchange": "NASDAQ", "symbol": symbol,
+            "id": self.venue.state.asset_id(symbol), "class": "us_equity", "exchange": "NASDAQ",
+            "symbol": symbol,
             "name": f"{symbol} Common Stock", "status": "active", "tradable": True, "marginable": False,
             "maintenance_margin_requirement": 100, "margin_requirement_long": "100",
             "margin_requirement_short": "100", "shortable": False, "easy_to_borrow": False,
@@ -202,7 +202,7 @@ class AccountEndpoints:
         calendar = self.venue.calendar
         opens, closes = (
             when_new_york(at)[11:16]
-            for at in (calendar.session_open_ns(session), calendar.session_close_ns(session))
+            for at in (calendar.session_open_ns(session), calendar.announced_close_ns(session))
         )
         return {
             "date": session, "open": opens, "close": closes, "session_open": "0400", "session_close": "2000",

@@ -52,6 +52,8 @@ class Admin:
             "POST /_/cash": self.cash,
             "POST /_/corporate": self.corporate,
             "POST /_/halt": self.halt,
+            "POST /_/early_close": self.early_close,
+            "POST /_/bust": self.bust,
             "POST /_/account": self.account,
             "POST /_/asset": self.asset,
             "POST /_/lag": self.lag,
@@ -189,6 +191,16 @@ class Admin:
         self._venue.do("halt", symbol=str(body["symbol"]), halted=bool(body.get("halted", True)))
         return self.state({})
 
+    def early_close(self, body: dict[str, Any]) -> Any:
+        """Close the open session {"minutes"} from now; the calendar endpoint does not know of it."""
+        venue = self._venue
+        now_ns = venue.advance()
+        if venue.state.venue.phase != "open":
+            raise UsageError("no session is open", next_step="advance to the next open first")
+        early_ns = now_ns + int(float(body.get("minutes", 1)) * 60 * NANO)
+        venue.calendar.early[venue.state.venue.session] = early_ns
+        return {"session": venue.state.venue.session, "close": when(early_ns)}
+
     # --- orders and account ------------------------------------------------------------------------
 
     def partial(self, body: dict[str, Any]) -> Any:
@@ -226,6 +238,19 @@ class Admin:
         self._venue.fill_up(record, count=int(body.get("shares", 0)), price_micro=price)
         return record.present
 
+    def bust(self, body: dict[str, Any]) -> Any:
+        """Take back the last execution of {"client_order_id"}, or correct it to {"price"}."""
+        key, venue = str(body["client_order_id"]), self._venue
+        fills = [fill for fill in venue.state.venue.fills_after(0) if fill.client_order_id == key]
+        if not fills:
+            raise UsageError(f"order {key} has no execution", next_step="see GET /_/ledger")
+        if "price" in body:
+            price = {"price_micro": int(parse_decimal(body["price"]) * MICRO)}
+            reply = venue.do("correct", execution_id=fills[-1].execution_id, **price)
+        else:
+            reply = venue.do("bust", execution_id=fills[-1].execution_id)
+        return {"ok": reply["ok"], "reason": reply["reason"]}
+
     def cash(self, body: dict[str, Any]) -> Any:
         """Post {"activity", "amount", "symbol", "memo"}: CSD, CSW, INT, JNLC, or a type nobody knows."""
         amount = int(parse_decimal(body["amount"]) * MICRO)
@@ -240,7 +265,7 @@ class Admin:
         }
 
     def corporate(self, body: dict[str, Any]) -> Any:
-        """Before the next open: {"kind": "split", "symbol", "new", "old"} or "dividend" with {"amount"}."""
+        """Before the next open: {"kind": "split", "symbol", "new", "old"}, "dividend" ("amount"), "rename" ("to")."""
         self._venue.planned.append(dict(body))
         return {"planned": self._venue.planned}
 

@@ -18,6 +18,7 @@ from workbench.adapters.venue_server.faults import Faults
 from workbench.adapters.venue_server.loopback import LoopbackVenue
 from workbench.adapters.venue_server.wire import Answer, new_york_date, parse_time, refusal, when
 from workbench.core.types import DAY_NS, MICRO, NANO, Bars
+from workbench.core.venue import standing_quote
 from workbench.errors import WorkbenchError
 
 LARGEST_PAGE, USUAL_PAGE = 10_000, 1_000
@@ -167,13 +168,9 @@ class DataEndpoints:
 
     def _last(self, kind: str, symbol: str) -> dict[str, Any] | None:
         venue = self.venue.state.venue
-        if symbol not in venue.quotes:
-            price = venue.price_micro(symbol)
-            if not price or kind == "quotes":
-                return None
-            at_ns = venue.last_ns
-            return trade_row(at_ns, price) if kind == "trades" else bar_row(at_ns, [price / MICRO] * 4, 0)
-        bid, ask = venue.quotes[symbol]
+        bid, ask = standing_quote(venue, symbol)
+        if not bid:
+            return None
         at_ns = self._confirmed(symbol)
         if kind == "quotes":
             return quote_row(at_ns, bid, ask)

@@ -11,7 +11,7 @@ from typing import Any
 from workbench.adapters.venue_server.clock import VenueClock
 from workbench.adapters.venue_server.command_file import CommandFile
 from workbench.adapters.venue_server.intake import INVALID, refused
-from workbench.adapters.venue_server.market import MarketSource, quote_around
+from workbench.adapters.venue_server.market import ExchangeHours, MarketSource, quote_around
 from workbench.adapters.venue_server.records import OrderRecord
 from workbench.adapters.venue_server.state import MARK, AccountState
 from workbench.adapters.venue_server.wire import Answer, identity, parse_decimal, refusal
@@ -97,7 +97,8 @@ class LoopbackVenue:
     def __init__(
         self, options: VenueOptions, *, calendar: Calendar, market: MarketSource, state_path: Path | None
     ) -> None:
-        self.options, self.calendar, self.market = options, calendar, market
+        self.options, self.market = options, market
+        self.calendar = ExchangeHours(calendar)
         self.state_path = state_path
         self.file = CommandFile(state_path)
         self.clock = VenueClock(options.start_ns, rate=options.clock_rate)
@@ -300,6 +301,8 @@ class LoopbackVenue:
                 bid, ask = self.state.venue.quotes[symbol]
                 scaled = [max(price * ratio["old_shares"] // ratio["new_shares"], 1) for price in (bid, ask)]
                 self.do("quote", at_ns, symbol=symbol, bid_micro=scaled[0], ask_micro=scaled[1])
+            elif kind == "rename":
+                self.do("rename", at_ns, session=session, symbol=symbol, to=str(event["to"]))
             else:
                 micro = int(parse_decimal(event["amount"]) * MICRO)
                 self.do("dividend", at_ns, session=session, symbol=symbol, amount_micro=micro)

@@ -13,6 +13,7 @@ import numpy as np
 
 from workbench.adapters.venue_server.wire import parse_decimal, parse_time
 from workbench.core.fills import tick_micro
+from workbench.core.ports import Calendar
 from workbench.core.types import MICRO, Bars, to_micro
 from workbench.errors import DataError
 
@@ -28,6 +29,42 @@ class QuoteMove:
     symbol: str
     bid_micro: int
     ask_micro: int
+
+
+class ExchangeHours:
+    """A calendar whose sessions may end early, as nobody announced."""
+
+    def __init__(self, calendar: Calendar) -> None:
+        self._calendar = calendar
+        self.early: dict[str, int] = {}  # session -> its close, UTC nanoseconds
+
+    def session_open_ns(self, session: str) -> int:
+        """Open of a session, UTC nanoseconds."""
+        return self._calendar.session_open_ns(session)
+
+    def session_close_ns(self, session: str) -> int:
+        """Close of a session, UTC nanoseconds."""
+        return self.early.get(session) or self._calendar.session_close_ns(session)
+
+    def announced_close_ns(self, session: str) -> int:
+        """The close that the calendar endpoint shows, whatever happens."""
+        return self._calendar.session_close_ns(session)
+
+    def previous_session(self, session: str) -> str:
+        """The last session strictly before that date."""
+        return self._calendar.previous_session(session)
+
+    def next_session(self, session: str) -> str:
+        """The first session strictly after that date."""
+        return self._calendar.next_session(session)
+
+    def session_after_ns(self, at_ns: int) -> str:
+        """The first session that opens after that time."""
+        return self._calendar.session_after_ns(at_ns)
+
+    def sessions_between(self, first: str, last: str) -> tuple[str, ...]:
+        """All sessions from `first` to `last`, both included."""
+        return self._calendar.sessions_between(first, last)
 
 
 @dataclass(frozen=True)

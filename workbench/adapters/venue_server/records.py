@@ -20,7 +20,7 @@ from workbench.core.corporate import DIVIDEND, SPLIT
 from workbench.core.orders import Fill, OrderState
 from workbench.core.ports import Activity
 from workbench.core.types import NANO, OrderType, Side, TimeInForce
-from workbench.core.venue import FEE
+from workbench.core.venue import BUST, CORRECT, FEE, RENAME
 from workbench.core.venue.book import BookOrder
 
 S = OrderState
@@ -33,7 +33,8 @@ STAMP = {"filled": "filled_at", "canceled": "canceled_at", "expired": "expired_a
 TERMINAL = frozenset(STAMP)
 #: Type and time in force on the wire for the types that this house calls otherwise.
 AUCTION_WORDS = {OrderType.MARKET_ON_OPEN: "opg", OrderType.MARKET_ON_CLOSE: "cls"}
-ACTIVITY_TYPE = {SPLIT: "SPLIT", DIVIDEND: "DIV", FEE: "FEE"}
+#: How Alpaca reports a busted or corrected trade among the activities is not known; MISC is chosen here.
+ACTIVITY_TYPE = {SPLIT: "SPLIT", DIVIDEND: "DIV", FEE: "FEE", RENAME: "NC", BUST: "MISC", CORRECT: "MISC"}
 FEE_NAMES = {"SEC": "REG", "TAF": "TAF", "COM": "commission"}
 
 
@@ -79,7 +80,7 @@ def new_record(order: BookOrder, command: Mapping[str, Any], account: str, statu
         "created_at": at, "updated_at": at, "submitted_at": at, "filled_at": None, "expired_at": None,
         "expires_at": when(int(command["close_ns"])), "canceled_at": None, "failed_at": None,
         "replaced_at": None, "replaced_by": None, "replaces": command.get("replaces_id"),
-        "asset_id": identity("asset", order.symbol), "symbol": order.symbol, "asset_class": "us_equity",
+        "asset_id": "", "symbol": order.symbol, "asset_class": "us_equity",
         "notional": None, "qty": shares(order.shares), "filled_qty": "0", "filled_avg_price": None,
         "order_class": "", "order_type": word, "type": word, "side": "buy" if buy else "sell",
         "time_in_force": auction or TimeInForce(order.time_in_force).word,

@@ -18,7 +18,7 @@ from workbench.adapters.venue_server.records import (
 )
 from workbench.adapters.venue_server.wire import identity, money, ratio, shares, when
 from workbench.core.types import NANO, Side
-from workbench.core.venue import Venue
+from workbench.core.venue import BUST, CORRECT, Venue
 
 #: Commands of this adapter alone: what the venue says of an order while nothing has happened to it.
 MARK = "mark"
@@ -49,6 +49,7 @@ class AccountState:
         self.quote_history: list[tuple[int, str, int, int]] = []
         self.orders_seen = 0  # sent, accepted or not
         self.opened_ns = 0
+        self.asset_names: dict[str, str] = {}  # symbol -> the one it had at first
         self.last_close_micro: dict[str, int] = {}
         self.last_equity_micro = 0
         self._cost_micro: dict[str, int] = {}
@@ -67,6 +68,7 @@ class AccountState:
             events += self._accepted(command, at_ns)
         events += self._executed(at_ns)
         events += self._ended(at_ns, command)
+        events += self._corrected(command, reply["ok"], at_ns)
         self._adjust(command)
         self._post(command, at_ns)
         self._remember(command, at_ns)
@@ -82,6 +84,7 @@ class AccountState:
         order = self.venue.touched[command["client_order_id"]]
         trading = self.venue.phase == "open" and order.session <= self.venue.session
         record = new_record(order, command, self.venue.account, "pending_new" if trading else "accepted")
+        record.versions[0]["asset_id"] = self.asset_id(order.symbol)
         self.orders[order.client_order_id] = record
         self.by_id[record.order_id] = order.client_order_id
         self.open_ids[order.client_order_id] = None
@@ -128,6 +131,35 @@ class AccountState:
         record.change(int(command["at_ns"]), status=status)
         return [plain_event(record, status, int(command["at_ns"]))]
 
+    def _corrected(self, command: Mapping[str, Any], done: bool, at_ns: int) -> list[dict[str, Any]]:
+        kind = command["kind"]
+        if kind == "rename":
+            old, new = command["symbol"], command["to"]
+            self.asset_names[new] = self.asset_names.pop(old, old)
+            tables: tuple[dict[str, Any], ...] = (self._cost_micro, self.last_close_micro, self._day)
+            for table in tables:
+                if old in table:
+                    table[new] = table.pop(old)
+        if kind not in ("bust", "correct") or not done:
+            return []
+        fill = next(f for f in self.venue.fills_after(0) if f.execution_id == command["execution_id"])
+        record, count = self.orders[fill.client_order_id], fill.quantity_nano // NANO
+        price = int(command.get("price_micro", fill.price_micro))
+        cost = self._cost_micro.get(fill.symbol, 0)
+        if kind == "bust":
+            self._cost_micro[fill.symbol] = max(cost - int(fill.side) * count * fill.price_micro, 0)
+        else:
+            self._cost_micro[fill.symbol] = max(cost + int(fill.side) * count * (price - fill.price_micro), 0)
+        told = plain_event(record, BUST if kind == "bust" else CORRECT, at_ns)
+        position = shares(self.venue.held(fill.symbol))
+        original = identity("execution", fill.execution_id)
+        return [told | {"execution_id": original, "price": money(price), "qty": shares(count),
+                        "position_qty": position}]  # fmt: skip
+
+    def asset_id(self, symbol: str) -> str:
+        """The id of an asset, which outlives its symbol."""
+        return identity("asset", self.asset_names.get(symbol, symbol))
+
     def _book_cost(self, symbol: str, side: int, count: int, price_micro: int) -> None:
         held = self.venue.held(symbol)  # after the execution
         cost = self._cost_micro.get(symbol, 0)
@@ -159,7 +191,9 @@ class AccountState:
 
     @staticmethod
     def _maybe_posted(command: Mapping[str, Any]) -> bool:
-        return command["kind"] in ("post", "split", "dividend", "session_close")
+        return command["kind"] in (
+            "post", "split", "dividend", "session_close", "bust", "correct", "rename"
+        )  # fmt: skip
 
     def _remember(self, command: Mapping[str, Any], at_ns: int) -> None:
         kind, venue = command["kind"], self.venue
@@ -212,7 +246,7 @@ class AccountState:
         bought, day_cost = self._day.get(symbol, (0, 0))
         base = (held - bought) * last + day_cost
         return {
-            "asset_id": identity("asset", symbol), "symbol": symbol, "exchange": "NASDAQ",
+            "asset_id": self.asset_id(symbol), "symbol": symbol, "exchange": "NASDAQ",
             "asset_class": "us_equity", "asset_marginable": False, "qty": shares(held),
             "qty_available": shares(venue.available(symbol)), "side": "long",
             "avg_entry_price": ratio(cost, held * 1_000_000), "cost_basis": money(cost),

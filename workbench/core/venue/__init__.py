@@ -20,7 +20,8 @@ not known, so size and cost follow from the symbol's bar before.
   cash at the last price. A dividend is paid at the ex date and changes no order ("do not reduce").
 """
 
+from workbench.core.venue.corrections import BUST, CORRECT, RENAME
 from workbench.core.venue.machine import Venue
-from workbench.core.venue.quoted import FEE
+from workbench.core.venue.quoted import FEE, standing_quote
 
-__all__ = ["FEE", "Venue"]
+__all__ = ["BUST", "CORRECT", "FEE", "RENAME", "Venue", "standing_quote"]

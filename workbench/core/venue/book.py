@@ -105,6 +105,7 @@ class Book:
         self._price_micro: dict[str, int] = {}
         self._bar: dict[str, tuple[float, float, float]] = {}  # high, low, volume of the latest bar
         self.quotes: dict[str, tuple[int, int]] = {}  # standing bid and ask in micros, where any was set
+        self.busted: set[str] = set()  # executions that the venue took back
         self.fees_accrue = False
         self.accrued_micro = 0  # fees charged and not yet posted; only where fees accrue
         self.max_id_length = MAX_ID_LENGTH
@@ -170,11 +171,13 @@ class Book:
         order.held_micro = held_micro
 
     def check(self, *, whole: bool) -> None:
-        """Fail when cash, holds, shares or orders are as they can never be; `whole`: not only what changed."""
+        """Fail when cash, holds or shares are as they can never be; `whole`: not only of what changed."""
         assert self.cash_micro >= 0, f"cash {self.cash_micro}"
         assert self.buying_power_micro >= 0, f"buying power {self.buying_power_micro}"
         orders = self._open if whole else self.touched
-        assert all(order.held_micro >= 0 and (order.leaves > 0 or not order.working) for order in orders.values())
+        for order in orders.values():
+            assert order.held_micro >= 0
+            assert order.leaves > 0 or not order.working
         symbols = self._shares if whole else {order.symbol for order in orders.values()}
         assert all(self.available(symbol) >= 0 for symbol in symbols)
         if not whole:

@@ -10,7 +10,7 @@ from workbench.core.costs import FeeSchedule
 from workbench.core.fills import FillParams
 from workbench.core.orders import OrderState
 from workbench.core.types import MICRO, NANO, OrderType, Side, TimeInForce
-from workbench.core.venue import events, quoted
+from workbench.core.venue import corrections, events, quoted
 from workbench.core.venue.book import WORKING_HERE, Book, BookOrder, hold_price_micro
 from workbench.core.venue.matching import match_close, match_open
 from workbench.core.venue.rules import hours_refusal, type_refusal
@@ -44,6 +44,7 @@ class Venue(Book):
             * session_open, quote, match, session_close: a session told in quotes, see `quoted`
             * replace: as submit, and `replaces`, the client id of the order that ends with it
             * reject: client_order_id, reason
+            * bust, correct, rename: see `corrections`
             * post: activity (its kind), symbol, amount_micro, memo
 
         Returns
@@ -230,4 +231,5 @@ _HANDLERS = {
     "split": events.split, "dividend": events.dividend, "halt": events.halt, "post": events.post,
     "session_open": quoted.session_open, "quote": quoted.quote, "match": quoted.match,
     "session_close": quoted.session_close, "replace": Venue._replace, "reject": Venue._reject,
+    "bust": corrections.bust, "correct": corrections.correct, "rename": corrections.rename,
 }  # fmt: skip

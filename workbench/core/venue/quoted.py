@@ -19,19 +19,38 @@ them at random writes the draw into the command, so the venue stays a fold of it
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from workbench.core.fills import tick_micro
 from workbench.core.orders import OrderState
 from workbench.core.ports import Activity
-from workbench.core.types import NANO, OrderType, Side, TimeInForce
+from workbench.core.types import BPS, NANO, OrderType, Side, TimeInForce
 from workbench.core.venue.book import Book, BookOrder
 from workbench.core.venue.matching import affordable_shares, end_immediate
 
 #: Kind of the activities that post accrued fees, and their parts: the SEC's, FINRA's, the broker's own.
 FEE = "fee"
 AUCTIONS = (OrderType.MARKET_ON_OPEN, OrderType.MARKET_ON_CLOSE)
+
+
+def standing_quote(book: Book, symbol: str) -> tuple[int, int]:
+    """Bid and ask in micros: those that were set, else the last price and the half spread of its bar.
+
+    (0, 0) where neither is known.
+    """
+    if symbol in book.quotes:
+        return book.quotes[symbol]
+    price, half_bps = book.price_micro(symbol), book.half_spread_bps(symbol)
+    if price <= 0 or math.isnan(half_bps):
+        return (0, 0)
+    tick = int(tick_micro(price))
+    half = math.ceil(price * half_bps / BPS)
+    below = (price - half) // tick * tick
+    above = max(-(-(price + half) // tick) * tick, below + tick)
+    return (below, above) if below > 0 else (0, 0)
 
 
 def session_open(book: Book, command: Mapping[str, Any], at_ns: int) -> str:
