@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ import pandas as pd
 
 from workbench.adapters.calendar import ExchangeCalendar
 from workbench.adapters.venue_server import MarketSource, VenueOptions, VenueServer, read_script
+from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.resources import sample_folder
+from workbench.config import Settings, load_settings
 from workbench.core.types import MICRO, NANO, Bars
 from workbench.errors import DataError, UsageError
 
@@ -50,7 +53,23 @@ def sample_market(symbols: Sequence[str] = ()) -> tuple[tuple[str, ...], MarketS
         known = np.array([[row is not None for row in found]])
         return Bars(np.array([0]), tuple(names), **columns, tradable=known)
 
-    return chosen, MarketSource(bars=bars, minutes=_minutes)
+    events = pd.read_parquet(folder / "splits.parquet")
+    recorded = [
+        (str(row.ex_session), str(row.symbol), (int(row.new_shares), int(row.old_shares)))
+        for row in events.itertuples(index=False)
+    ]
+
+    def splits(session: str) -> dict[str, tuple[int, int]]:
+        return {symbol: ratio for day, symbol, ratio in recorded if day == session}
+
+    return chosen, MarketSource(bars=bars, minutes=_minutes, splits=splits)
+
+
+def desk_market(config: Path) -> tuple[Settings, MarketSource]:
+    """A desk's settings and a market that repeats what its bars store holds."""
+    settings = load_settings(str(config))
+    store = Desk(settings).bars
+    return settings, MarketSource(bars=store.raw_session, splits=store.splits_of)
 
 
 @lru_cache(maxsize=8)
@@ -69,23 +88,32 @@ def _minutes(symbol: str) -> Bars | None:
 
 def build_venue(
     *, host: str = "127.0.0.1", port: int = 0, admin_port: int = 0, state: Path | None = None,
-    symbols: Sequence[str] = (), script: Path | None = None, start: str = "", cash_usd: int = CASH_USD,
-    clock_rate: float = 1.0, **options: Any,
+    symbols: Sequence[str] = (), script: Path | None = None, start: str = "", cash_usd: int | None = None,
+    clock_rate: float = 1.0, config: Path | None = None, **options: Any,
 ) -> VenueServer:  # fmt: skip
-    """A venue on the sample, ready to run in the present event loop.
+    """A venue on the sample, or on a desk's bars, ready to run in the present event loop.
 
     Parameters
     ----------
     start : str
         Trading time of the first start, RFC 3339; "" = half an hour after the open of the first session that
         the demonstration trades.
+    config : Path or None
+        Settings of a desk: its universe, bars, account, opening cash, fees and fills. None = the sample.
     options
         Further fields of `VenueOptions`.
     """
     calendar = ExchangeCalendar()
-    known, market = sample_market(symbols)
+    account, cash = ACCOUNT, cash_usd
+    if config is None:
+        known, market = sample_market(symbols)
+    else:
+        settings, market = desk_market(config)
+        known, account = tuple(symbols or settings.universe), settings.account
+        cash = settings.venue.starting_cash_usd if cash is None else cash
+        options = {"fees": settings.fees, "fills": settings.fills, **options}
     if script is not None:
-        market = MarketSource(bars=market.bars, minutes=market.minutes, script=read_script(script))
+        market = replace(market, script=read_script(script))
     start_ns = calendar.session_open_ns(SESSION) + MINUTES_IN * 60 * NANO
     if start:
         try:
@@ -95,7 +123,7 @@ def build_venue(
                 f"--start: {start!r} is no time", next_step="write it as 2013-02-01T15:00:00Z"
             ) from None
     chosen = VenueOptions(
-        account=ACCOUNT, cash_micro=cash_usd * MICRO, symbols=known, start_ns=start_ns, clock_rate=clock_rate,
+        account=account, cash_micro=(CASH_USD if cash is None else cash) * MICRO, symbols=known, start_ns=start_ns, clock_rate=clock_rate,
         **options,
     )  # fmt: skip
     return VenueServer(

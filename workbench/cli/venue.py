@@ -29,7 +29,14 @@ def serve(
     start: Annotated[
         str, typer.Option("--start", help="Trading time to start at, as 2013-02-01T15:00:00Z.")
     ] = "",
-    cash: Annotated[int, typer.Option("--cash", help="Opening cash, USD.", min=0)] = venue.CASH_USD,
+    cash: Annotated[
+        int | None,
+        typer.Option("--cash", help=f"Opening cash, USD; {venue.CASH_USD:,} or the desk's.", min=0),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="A desk: its universe, bars, account, fees and fills."),
+    ] = None,
     clock_rate: Annotated[
         float,
         typer.Option(
@@ -65,5 +72,5 @@ def serve(
         ready=lambda addresses: print(venue.first_line(addresses), flush=True), host=host, port=port,
         admin_port=admin_port, state=state, script=script, start=start, cash_usd=cash, clock_rate=clock_rate,
         symbols=[name.strip().upper() for name in symbols.split(",") if name.strip()], matching=matching,
-        partial_fills=partial_fills, rate_limit_per_minute=rate_limit or None, seed=seed,
+        config=config, partial_fills=partial_fills, rate_limit_per_minute=rate_limit or None, seed=seed,
     )  # fmt: skip

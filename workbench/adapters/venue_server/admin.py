@@ -265,9 +265,8 @@ class Admin:
         }
 
     def corporate(self, body: dict[str, Any]) -> Any:
-        """Before the next open: {"kind": "split", "symbol", "new", "old"}, "dividend" ("amount"), "rename" ("to")."""
-        self._venue.planned.append(dict(body))
-        return {"planned": self._venue.planned}
+        """Before the next open: {"kind": "split" (new, old), "dividend" (amount) or "rename" (to), "symbol"}."""
+        return {"planned": self._venue.plan(body)}
 
     def account(self, body: dict[str, Any]) -> Any:
         """Overlay fields of GET /v2/account, such as {"trading_blocked": true}; null and absence too."""

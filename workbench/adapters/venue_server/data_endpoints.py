@@ -8,7 +8,7 @@ a session is open.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from workbench.adapters.venue_server.door import Call, Handler
 from workbench.adapters.venue_server.faults import Faults
 from workbench.adapters.venue_server.loopback import LoopbackVenue
-from workbench.adapters.venue_server.wire import Answer, new_york_date, parse_time, refusal, when
+from workbench.adapters.venue_server.wire import Answer, identity, new_york_date, parse_time, refusal, when
 from workbench.core.types import DAY_NS, MICRO, NANO, Bars
 from workbench.core.venue import standing_quote
 from workbench.errors import WorkbenchError
@@ -42,6 +42,7 @@ class DataEndpoints:
             found[f"GET /v2/stocks/{{symbol}}/{kind}"] = self._series(kind, series)
             found[f"GET /v2/stocks/{kind}/latest"] = self._latest(kind)
             found[f"GET /v2/stocks/{{symbol}}/{kind}/latest"] = self._latest(kind)
+        found["GET /v1/corporate-actions"] = self.corporate_actions
         found["GET /v2/stocks/snapshots"] = self.snapshots
         found["GET /v2/stocks/{symbol}/snapshot"] = self.snapshots
         return found
@@ -151,6 +152,26 @@ class DataEndpoints:
                 found.append((at, bar_row(at, [price / MICRO for price in bar[:4]], bar[4])))
         return found
 
+    def corporate_actions(self, call: Call) -> Answer:
+        """`GET /v1/corporate-actions`: splits, dividends and changes of symbol by ex date, on one page."""
+        now_ns, calendar = self.venue.advance(), self.venue.calendar
+        start = call.query.get("start", new_york_date(now_ns))
+        end = call.query.get("end", new_york_date(now_ns + 30 * DAY_NS))
+        symbols = set(self._symbols(call)) or set(self.venue.state.venue.symbols)
+        events = [event for event in self.venue.announced if start <= event["session"] <= end]
+        for session in calendar.sessions_between(start, end):
+            for symbol, (new, old) in sorted(self.venue.market.splits(session).items()):
+                events.append({"kind": "split", "symbol": symbol, "new": new, "old": old, "session": session})
+            for symbol, micro in sorted(self.venue.market.dividends(session).items()):
+                amount = micro / MICRO
+                events.append({"kind": "dividend", "symbol": symbol, "amount": amount, "session": session})
+        found: dict[str, list[dict[str, Any]]] = {}
+        for event in events:
+            if event["symbol"] in symbols:
+                group, row = announcement(event)
+                found.setdefault(group, []).append(row)
+        return Answer(200, {"corporate_actions": found, "next_page_token": None})
+
     # --- the latest --------------------------------------------------------------------------------
 
     def _latest(self, kind: str) -> Handler:
@@ -208,6 +229,28 @@ class DataEndpoints:
         return (
             Answer(200, {"symbol": single.upper(), **body}) if body else refusal(404, 40410000, "no snapshot")
         )
+
+
+def announcement(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A corporate event in Alpaca's form, and the group it belongs to."""
+    symbol, session = event["symbol"], event["session"]
+    row = {
+        "id": identity("announcement", event["kind"], symbol, session), "cusip": "", "ex_date": session,
+        "process_date": session, "record_date": session, "payable_date": session,
+    }  # fmt: skip
+    if event["kind"] == "dividend":
+        terms = {"rate": float(event["amount"]), "special": False, "foreign": False}
+        return "cash_dividends", row | {"symbol": symbol} | terms
+    if event["kind"] == "rename":
+        del row["ex_date"], row["cusip"], row["record_date"], row["payable_date"]
+        terms = {"old_symbol": symbol, "new_symbol": event["to"], "old_cusip": "", "new_cusip": ""}
+        return "name_changes", row | terms
+    new, old = float(event["new"]), float(event["old"])
+    if new > old:
+        return "forward_splits", row | {"symbol": symbol, "new_rate": new, "old_rate": old}
+    del row["cusip"]
+    terms = {"symbol": symbol, "old_cusip": "", "new_cusip": "", "new_rate": new, "old_rate": old}
+    return "reverse_splits", row | terms
 
 
 def quote_row(at_ns: int, bid_micro: int, ask_micro: int) -> dict[str, Any]:

@@ -106,6 +106,7 @@ class LoopbackVenue:
         self.outbox: list[tuple[int, dict[str, Any]]] = []  # with the number of the command it tells of
         self.caps: dict[str, list[int]] = {}  # scripted partial fills by client order id; empty = it rests
         self.planned: list[dict[str, Any]] = []  # corporate events that somebody wants before the next open
+        self.announced: list[dict[str, Any]] = []  # the same with their ex sessions, also those that happened
         self._drawn = 0
         try:
             self._refold()
@@ -290,6 +291,25 @@ class LoopbackVenue:
             return
         quotes = {symbol: list(quote_around(bar[0])) for symbol, bar in bars.items()}
         self.do("session_open", at_ns, session=session, quotes=quotes)
+
+    def plan(self, event: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Let a split, a dividend or a change of symbol happen before the next open; all that is planned.
+
+        Raises
+        ------
+        KeyError, ValueError
+            It cannot be one.
+        """
+        kind, symbol = str(event["kind"]), str(event["symbol"])
+        if kind not in ("split", "dividend", "rename") or symbol not in self.state.venue.symbols:
+            raise ValueError(f"no corporate event: {kind} of {symbol}")
+        wanted = {"split": ("new", "old"), "dividend": ("amount",), "rename": ("to",)}[kind]
+        found = {"kind": kind, "symbol": symbol, **{name: event[name] for name in wanted}}
+        self.planned.append(found)
+        venue = self.state.venue
+        session = self.calendar.next_session(venue.session)
+        self.announced.append({**found, "session": session})
+        return self.planned
 
     def _plan(self, session: str, at_ns: int) -> None:
         planned, self.planned = self.planned, []
