@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -55,8 +54,14 @@ def sample_market(symbols: Sequence[str] = ()) -> tuple[tuple[str, ...], MarketS
 
     events = pd.read_parquet(folder / "splits.parquet")
     recorded = [
-        (str(row.ex_session), str(row.symbol), (int(row.new_shares), int(row.old_shares)))
-        for row in events.itertuples(index=False)
+        (session, symbol, (int(new), int(old)))
+        for session, symbol, new, old in zip(
+            events["ex_session"].astype(str),
+            events["symbol"],
+            events["new_shares"],
+            events["old_shares"],
+            strict=True,
+        )
     ]
 
     def splits(session: str) -> dict[str, tuple[int, int]]:
@@ -123,9 +128,13 @@ def build_venue(
                 f"--start: {start!r} is no time", next_step="write it as 2013-02-01T15:00:00Z"
             ) from None
     chosen = VenueOptions(
-        account=account, cash_micro=(CASH_USD if cash is None else cash) * MICRO, symbols=known, start_ns=start_ns, clock_rate=clock_rate,
+        account=account,
+        cash_micro=(CASH_USD if cash is None else cash) * MICRO,
+        symbols=known,
+        start_ns=start_ns,
+        clock_rate=clock_rate,
         **options,
-    )  # fmt: skip
+    )
     return VenueServer(
         chosen,
         calendar=calendar,
@@ -137,8 +146,8 @@ def build_venue(
     )
 
 
-def serve(*, ready: Callable[[dict[str, str]], None], **arguments: Any) -> None:
-    """Serve until Ctrl-C or a termination signal; `ready` hears the addresses first."""
+def serve(*, ready: Callable[[dict[str, str]], None], seconds: float, **arguments: Any) -> None:
+    """Serve until Ctrl-C, SIGTERM or for `seconds` (0 = for ever); `ready` hears the addresses first."""
 
     async def run() -> None:
         server = build_venue(**arguments)
@@ -146,11 +155,8 @@ def serve(*, ready: Callable[[dict[str, str]], None], **arguments: Any) -> None:
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, server.stop)
         ready(server.addresses())
+        if seconds:
+            loop.call_later(seconds, server.stop)
         await server.run()
 
     asyncio.run(run())
-
-
-def first_line(addresses: dict[str, str]) -> str:
-    """What a program reads to find the venue."""
-    return json.dumps(addresses)

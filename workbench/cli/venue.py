@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from workbench.bootstrap import venue
+from workbench.cli.console import AsJson
 
 app = typer.Typer(no_args_is_help=True, help="Run an offline paper exchange that speaks Alpaca's protocol.")
 
@@ -31,11 +34,11 @@ def serve(
     ] = "",
     cash: Annotated[
         int | None,
-        typer.Option("--cash", help=f"Opening cash, USD; {venue.CASH_USD:,} or the desk's.", min=0),
+        typer.Option("--cash", help=f"Opening cash, USD; {venue.CASH_USD:,}, or the desk's.", min=0),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", "-c", help="A desk: its universe, bars, account, fees and fills."),
+        typer.Option("--config", "-c", help="A desk: its universe, bars, account, fees."),
     ] = None,
     clock_rate: Annotated[
         float,
@@ -55,7 +58,11 @@ def serve(
     rate_limit: Annotated[
         int, typer.Option("--rate-limit", help="Requests a minute; 0 = no limit, Alpaca: 200.", min=0)
     ] = 0,
-    seed: Annotated[int, typer.Option("--seed", help="Of all that is drawn.")] = 7,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of all that is drawn.")] = 7,
+    seconds: Annotated[
+        float, typer.Option("--seconds", help="End after so long; 0 = serve until Ctrl-C.", min=0)
+    ] = 0.0,
+    as_json: AsJson = False,
 ) -> None:
     """Serve one paper account until Ctrl-C.
 
@@ -68,8 +75,16 @@ def serve(
     sets a price, POST {admin}/_/advance {"seconds": 60} moves time, and GET {admin}/_/ lists all that it can
     do, faults included.
     """
+
+    def ready(addresses: dict[str, str]) -> None:
+        print(json.dumps(addresses), flush=True)
+        if not as_json:
+            print(
+                f"the venue is open; {addresses['admin']}/_/ explains itself; Ctrl-C ends it", file=sys.stderr
+            )
+
     venue.serve(
-        ready=lambda addresses: print(venue.first_line(addresses), flush=True), host=host, port=port,
+        ready=ready, seconds=seconds, host=host, port=port,
         admin_port=admin_port, state=state, script=script, start=start, cash_usd=cash, clock_rate=clock_rate,
         symbols=[name.strip().upper() for name in symbols.split(",") if name.strip()], matching=matching,
         config=config, partial_fills=partial_fills, rate_limit_per_minute=rate_limit or None, seed=seed,

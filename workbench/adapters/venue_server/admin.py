@@ -265,7 +265,7 @@ class Admin:
         }
 
     def corporate(self, body: dict[str, Any]) -> Any:
-        """Before the next open: {"kind": "split" (new, old), "dividend" (amount) or "rename" (to), "symbol"}."""
+        """Before the next open: {"kind", "symbol"}, split (new, old), dividend (amount), rename (to)."""
         return {"planned": self._venue.plan(body)}
 
     def account(self, body: dict[str, Any]) -> Any:

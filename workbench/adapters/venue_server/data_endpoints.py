@@ -16,7 +16,15 @@ import numpy as np
 from workbench.adapters.venue_server.door import Call, Handler
 from workbench.adapters.venue_server.faults import Faults
 from workbench.adapters.venue_server.loopback import LoopbackVenue
-from workbench.adapters.venue_server.wire import Answer, identity, new_york_date, parse_time, refusal, when
+from workbench.adapters.venue_server.wire import (
+    Answer,
+    identity,
+    new_york_date,
+    new_york_midnight,
+    parse_time,
+    refusal,
+    when,
+)
 from workbench.core.types import DAY_NS, MICRO, NANO, Bars
 from workbench.core.venue import standing_quote
 from workbench.errors import WorkbenchError
@@ -144,8 +152,8 @@ class DataEndpoints:
         except WorkbenchError:
             return found
         for session in sessions:
-            at = parse_time(session) + 5 * 3_600 * NANO  # midnight in New York, an hour off in summer
-            if calendar.session_close_ns(session) > now_ns or not start_ns <= at + DAY_NS or at > end_ns:
+            at = new_york_midnight(session)
+            if calendar.session_close_ns(session) > now_ns or not start_ns <= at <= end_ns:
                 continue
             bar = self.venue.market.daily((symbol,), session).get(symbol)
             if bar:
@@ -234,12 +242,12 @@ class DataEndpoints:
 def announcement(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """A corporate event in Alpaca's form, and the group it belongs to."""
     symbol, session = event["symbol"], event["session"]
-    row = {
+    row: dict[str, Any] = {
         "id": identity("announcement", event["kind"], symbol, session), "cusip": "", "ex_date": session,
         "process_date": session, "record_date": session, "payable_date": session,
     }  # fmt: skip
     if event["kind"] == "dividend":
-        terms = {"rate": float(event["amount"]), "special": False, "foreign": False}
+        terms: dict[str, Any] = {"rate": float(event["amount"]), "special": False, "foreign": False}
         return "cash_dividends", row | {"symbol": symbol} | terms
     if event["kind"] == "rename":
         del row["ex_date"], row["cusip"], row["record_date"], row["payable_date"]

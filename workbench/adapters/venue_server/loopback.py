@@ -54,7 +54,7 @@ class VenueOptions:
         Of everything that is drawn.
     fees, fills : FeeSchedule, FillParams
     key, secret : str
-        What clients must send; never logged.
+        What clients must send, never logged; "" = made from the account's name, the same at every start.
     """
 
     account: str
@@ -68,10 +68,13 @@ class VenueOptions:
     seed: int = 7
     fees: FeeSchedule = field(default_factory=FeeSchedule)
     fills: FillParams = field(default_factory=FillParams)
-    key: str = "PKLOOPBACK0000000000"
-    secret: str = field(default="loopback-secret-of-the-paper-venue", repr=False)
+    key: str = ""
+    secret: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        made = hashlib.sha256(f"loopback keys of {self.account}".encode()).hexdigest()
+        object.__setattr__(self, "key", self.key or f"PK{made[:18].upper()}")
+        object.__setattr__(self, "secret", self.secret or made[18:58])
         if self.matching not in MATCHING:
             raise ConfigError(f"matching {self.matching!r} is unknown", next_step="use quotes or daily")
         if not 0.0 <= self.partial_fills < 1.0:

@@ -115,6 +115,11 @@ def new_york_date(at_ns: int) -> str:
     return datetime.fromtimestamp(at_ns // NANO, NEW_YORK).date().isoformat()
 
 
+def new_york_midnight(session: str) -> int:
+    """Beginning of a date in New York, UTC nanoseconds: the stamp of a daily bar."""
+    return int(datetime.fromisoformat(session).replace(tzinfo=NEW_YORK).timestamp()) * NANO
+
+
 def parse_time(text: str) -> int:
     """UTC nanoseconds of a date or an RFC 3339 time.
 
