@@ -70,8 +70,8 @@ def market(symbol: str = "AAPL", qty: float = 10, side: OrderSide = BUY, **more:
 
 
 def limit(price: float, side: OrderSide = BUY, qty: float = 5, **more: Any) -> LimitOrderRequest:
-    tif = more.pop("tif", DAY)
-    return LimitOrderRequest(symbol="AAPL", qty=qty, side=side, time_in_force=tif, limit_price=price, **more)
+    tif, symbol = more.pop("tif", DAY), more.pop("symbol", "AAPL")
+    return LimitOrderRequest(symbol=symbol, qty=qty, side=side, time_in_force=tif, limit_price=price, **more)
 
 
 # --- reference -------------------------------------------------------------------------------------
@@ -176,11 +176,12 @@ def test_every_order_type_lives_as_its_name_says(client: TradingClient, venue: V
     assert client.get_order_by_id(both.id).status == OrderStatus.NEW
     venue.quote("AAPL", 439, 439.5)
     assert client.get_order_by_id(both.id).filled_avg_price == "439"
-    day = client.submit_order(limit(300))
-    gtc = client.submit_order(limit(301, tif=TimeInForce.GTC))
+    day = client.submit_order(limit(100, symbol="IBM"))
+    gtc = client.submit_order(limit(101, symbol="IBM", tif=TimeInForce.GTC))
     venue.advance(to="close")
     assert client.get_order_by_id(closing.id).filled_avg_price == "439"
     assert client.get_order_by_id(day.id).status == OrderStatus.EXPIRED
+    venue.advance(to="2013-02-04T01:00:00Z")  # before 19:00 in New York the venue takes none
     opening = client.submit_order(market(qty=1, tif=TimeInForce.OPG))
     assert client.get_order_by_id(opening.id).status == OrderStatus.ACCEPTED
     venue.advance(to="open")

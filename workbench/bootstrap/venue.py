@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,35 +24,29 @@ from workbench.errors import DataError, UsageError
 #: The first decision session of the demonstration, half an hour after its open.
 SESSION, MINUTES_IN = "2013-02-01", 30
 ACCOUNT, CASH_USD = "loopback", 100_000
+COLUMNS = ("open", "high", "low", "close", "volume")
 
 
 def sample_market(symbols: Sequence[str] = ()) -> tuple[tuple[str, ...], MarketSource]:
     """The symbols of the committed sample and a market that repeats their recorded history."""
-    folder = sample_folder()
-    frames = {path.stem: pd.read_parquet(path) for path in sorted((folder / "daily").glob("*.parquet"))}
-    chosen = tuple(sorted(symbols or frames))
-    strangers = [symbol for symbol in chosen if symbol not in frames]
+    rows = _sample_rows()
+    chosen = tuple(sorted(symbols or rows))
+    strangers = [symbol for symbol in chosen if symbol not in rows]
     if strangers:
         raise UsageError(
-            f"the sample does not hold {', '.join(strangers)}", next_step=f"use some of {', '.join(frames)}"
+            f"the sample does not hold {', '.join(strangers)}", next_step=f"use some of {', '.join(rows)}"
         )
-    rows = {
-        symbol: {str(row.session): row for row in frame.itertuples(index=False)}
-        for symbol, frame in frames.items()
-    }
 
     def bars(names: Sequence[str], session: str) -> Bars:
         found = [rows.get(name, {}).get(session) for name in names]
         if not any(found):
             raise DataError(f"the sample has no session {session}", next_step="start the venue earlier")
-        columns = {
-            name: np.array([[float(getattr(row, name)) if row else np.nan for row in found]])
-            for name in ("open", "high", "low", "close", "volume")
-        }
+        table = np.array([row or (np.nan,) * len(COLUMNS) for row in found])
+        columns = {name: table[:, n].reshape(1, -1) for n, name in enumerate(COLUMNS)}
         known = np.array([[row is not None for row in found]])
         return Bars(np.array([0]), tuple(names), **columns, tradable=known)
 
-    events = pd.read_parquet(folder / "splits.parquet")
+    events = pd.read_parquet(sample_folder() / "splits.parquet")
     recorded = [
         (session, symbol, (int(new), int(old)))
         for session, symbol, new, old in zip(
@@ -77,6 +71,18 @@ def desk_market(config: Path) -> tuple[Settings, MarketSource]:
     return settings, MarketSource(bars=store.raw_session, splits=store.splits_of)
 
 
+@cache
+def _sample_rows() -> dict[str, dict[str, tuple[float, ...]]]:
+    """Symbol -> session -> open, high, low, close and volume."""
+    found = {}
+    for path in sorted((sample_folder() / "daily").glob("*.parquet")):
+        frame = pd.read_parquet(path, columns=["session", *COLUMNS])
+        columns = [frame[name].astype(float).tolist() for name in COLUMNS]
+        sessions = frame["session"].astype(str).tolist()
+        found[path.stem] = dict(zip(sessions, zip(*columns, strict=True), strict=True))
+    return found
+
+
 @lru_cache(maxsize=8)
 def _minutes(symbol: str) -> Bars | None:
     path = sample_folder() / "minutes" / f"{symbol}.parquet"
@@ -84,10 +90,7 @@ def _minutes(symbol: str) -> Bars | None:
         return None
     frame = pd.read_parquet(path)
     ends = frame["start"].dt.as_unit("ns").astype("int64").to_numpy() + 60 * NANO
-    columns = {
-        name: frame[name].to_numpy(dtype=float).reshape(-1, 1)
-        for name in ("open", "high", "low", "close", "volume")
-    }
+    columns = {name: frame[name].to_numpy(dtype=float).reshape(-1, 1) for name in COLUMNS}
     return Bars(ends, (symbol,), **columns, tradable=np.ones((len(frame), 1), dtype=bool))
 
 

@@ -35,7 +35,7 @@ class Admin:
             "GET /_/ledger": self.ledger,
             "GET /_/requests": self.requests,
             "GET /_/findings": self.findings,
-            "GET /_/faults": lambda body: {"faults": self._server.faults.armed()},
+            "GET /_/faults": self.armed,
             "GET /_/oracle": self.oracle,
             "POST /_/oracle": self.oracle,
             "POST /_/fault": self.fault,
@@ -113,6 +113,10 @@ class Admin:
         return {"ok": not found, "violations": found}
 
     # --- faults ------------------------------------------------------------------------------------
+
+    def armed(self, body: dict[str, Any]) -> Any:
+        """The armed faults, with how often each was met and acted."""
+        return {"faults": self._server.faults.armed()}
 
     def fault(self, body: dict[str, Any]) -> Any:
         """Arm a fault: {"fault", "endpoint", "client_order_id", "nth", "count", "after", ...its own}."""
