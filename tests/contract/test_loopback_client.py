@@ -233,7 +233,9 @@ def test_money_that_moves_without_an_order(client: TradingClient, venue: VenueHa
     fees = sum(float(row["net_amount"]) for row in rows if row["activity_type"] == "FEE")
     assert fees == pytest.approx(-accrued)
     assert float(client.get_account().cash) == pytest.approx(before + 1000 - 1.25 + 0.01 - accrued + 132.5)
-    assert client.get_open_position("AAPL").qty == "350"
+    position = client.get_open_position("AAPL")
+    assert position.qty == "350"
+    assert 50 < float(position.current_price) < 80  # the history is told in the new shares
     (paid,) = client.get("/account/activities/DIV")
     assert (paid["per_share_amount"], paid["qty"], paid["net_amount"]) == ("2.65", "50", "132.5")
     pages, token = [], None

@@ -83,8 +83,11 @@ def venue_in_thread(**options: Any) -> Iterator[VenueHands]:
 
     async def run() -> None:
         try:
-            started["server"] = build_venue(**options)
             started["loop"] = asyncio.get_running_loop()
+            started["server"] = build_venue(**options)
+        except Exception as error:  # raised again where the venue was asked for
+            started["error"] = error
+            return
         finally:
             ready.set()
         await started["server"].run()
@@ -92,6 +95,9 @@ def venue_in_thread(**options: Any) -> Iterator[VenueHands]:
     thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
     assert ready.wait(30), "the venue did not start"
+    if "error" in started:
+        thread.join(10)
+        raise started["error"]
     hands = VenueHands(started["server"].addresses())
     try:
         yield hands

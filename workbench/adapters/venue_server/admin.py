@@ -270,7 +270,7 @@ class Admin:
 
     def corporate(self, body: dict[str, Any]) -> Any:
         """Before the next open: {"kind", "symbol"}, split (new, old), dividend (amount), rename (to)."""
-        return {"planned": self._venue.plan(body)}
+        return {"planned": self._venue.corporate.add(body)}
 
     def account(self, body: dict[str, Any]) -> Any:
         """Overlay fields of GET /v2/account, such as {"trading_blocked": true}; null and absence too."""

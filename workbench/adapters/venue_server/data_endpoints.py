@@ -166,7 +166,7 @@ class DataEndpoints:
         start = call.query.get("start", new_york_date(now_ns))
         end = call.query.get("end", new_york_date(now_ns + 30 * DAY_NS))
         symbols = set(self._symbols(call)) or set(self.venue.state.venue.symbols)
-        events = [event for event in self.venue.announced if start <= event["session"] <= end]
+        events = [event for event in self.venue.corporate.announced if start <= event["session"] <= end]
         for session in calendar.sessions_between(start, end):
             for symbol, (new, old) in sorted(self.venue.market.splits(session).items()):
                 events.append({"kind": "split", "symbol": symbol, "new": new, "old": old, "session": session})

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from workbench.adapters.venue_server.faults import AFTER, BEFORE, Faults
+from workbench.adapters.venue_server.faults import AFTER, BEFORE, Fault, Faults
 from workbench.adapters.venue_server.intake import MALFORMED
 from workbench.adapters.venue_server.loopback import LoopbackVenue
-from workbench.adapters.venue_server.trouble import INTERNAL, Receive, Send, disturb, html, rewrite
+from workbench.adapters.venue_server.trouble import INTERNAL, Receive, Send, break_off, changed, html, rewrite
 from workbench.adapters.venue_server.wire import JSON_TYPE, Answer, refusal
 from workbench.errors import StorageFailed, WorkbenchError
 
@@ -151,15 +151,16 @@ class Endpoint:
             if early is not None:
                 door.publish()
                 await asyncio.sleep(float(early.params.get("ms", 50)) / 1000)
-        kind = trouble.kind if trouble else ""
         final: Answer | None = answer
+        what = trouble.kind.removeprefix(AFTER).removeprefix(BEFORE) if trouble else ""
         if trouble is not None:
             door.publish()
-            what = trouble.kind.removeprefix(AFTER).removeprefix(BEFORE)
-            final = await disturb(what, trouble, answer, scope["state"]["transport"], receive)
-        door.record(call, final.status if final else 0, started, kind)
+            final = changed(what, trouble, answer)
+        door.record(call, final.status if final else 0, started, trouble.kind if trouble else "")
         if final is not None:
             await send_answer(send, final)
+        elif trouble is not None:
+            await break_off(what, trouble, answer, scope["state"]["transport"], receive)
         door.publish()
 
     async def _handled(self, call: Call) -> Answer:
@@ -172,7 +173,7 @@ class Endpoint:
             return refusal(422, MALFORMED, error.message)
         return answer
 
-    def _trouble(self, call: Call) -> Any:
+    def _trouble(self, call: Call) -> Fault | None:
         if not self._door.faults.any:
             return None
         now_ns = self._door.venue.now_ns()

@@ -4,84 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from workbench.adapters.venue_server.clock import VenueClock
 from workbench.adapters.venue_server.command_file import CommandFile
+from workbench.adapters.venue_server.corporate_plan import CorporatePlan
 from workbench.adapters.venue_server.intake import INVALID, refused
 from workbench.adapters.venue_server.market import ExchangeHours, MarketSource, quote_around
+from workbench.adapters.venue_server.options import VenueOptions
 from workbench.adapters.venue_server.records import OrderRecord
 from workbench.adapters.venue_server.state import MARK, AccountState
-from workbench.adapters.venue_server.wire import Answer, identity, parse_decimal, refusal
-from workbench.core.costs import FeeSchedule
-from workbench.core.fills import FillParams
+from workbench.adapters.venue_server.wire import Answer, identity, refusal
 from workbench.core.ports import Calendar
-from workbench.core.types import MICRO
+from workbench.core.types import NANO
 from workbench.errors import ConfigError, DataError
 
 #: Least trading time between two commands, so that what follows an acceptance comes after it.
 STEP_NS = 1_000
-MATCHING = ("quotes", "daily")
+FAR = 2**63
 MAX_ID_LENGTH = 128
-
-
-@dataclass(frozen=True)
-class VenueOptions:
-    """What a loopback venue is; everything that decides about money is in its journal.
-
-    Attributes
-    ----------
-    account : str
-        Name of the account; its id and number follow from it.
-    cash_micro : int
-        Opening cash, micros.
-    symbols : tuple of str
-        The assets that can be traded.
-    start_ns : int
-        Trading time at the first start, UTC nanoseconds; a restart goes on where the journal ends.
-    clock_rate : float
-        Trading seconds in a wall second; 0 = time moves only by the admin port.
-    matching : str
-        "quotes": orders trade against the standing bid and ask as they change. "daily": they see the opening
-        auction, the day's range and the close, exactly as the venue in process.
-    partial_fills : float
-        Probability that an execution is partial, in [0, 1); Alpaca's paper venue has 0.1.
-    rate_limit_per_minute : int or None
-        Requests a minute before 429; Alpaca allows 200. None = no limit.
-    seed : int
-        Of everything that is drawn.
-    fees, fills : FeeSchedule, FillParams
-    key, secret : str
-        What clients must send, never logged; "" = made from the account's name, the same at every start.
-    """
-
-    account: str
-    cash_micro: int
-    symbols: tuple[str, ...]
-    start_ns: int
-    clock_rate: float = 1.0
-    matching: str = "quotes"
-    partial_fills: float = 0.0
-    rate_limit_per_minute: int | None = None
-    seed: int = 7
-    fees: FeeSchedule = field(default_factory=FeeSchedule)
-    fills: FillParams = field(default_factory=FillParams)
-    key: str = ""
-    secret: str = field(default="", repr=False)
-
-    def __post_init__(self) -> None:
-        made = hashlib.sha256(f"loopback keys of {self.account}".encode()).hexdigest()
-        object.__setattr__(self, "key", self.key or f"PK{made[:18].upper()}")
-        object.__setattr__(self, "secret", self.secret or made[18:58])
-        if self.matching not in MATCHING:
-            raise ConfigError(f"matching {self.matching!r} is unknown", next_step="use quotes or daily")
-        if not 0.0 <= self.partial_fills < 1.0:
-            raise ConfigError(
-                f"partial fills {self.partial_fills!r} is not a probability below 1",
-                next_step="use a number from 0 up to, not including, 1",
-            )
 
 
 class LoopbackVenue:
@@ -108,13 +51,14 @@ class LoopbackVenue:
         self.state = AccountState()
         self.outbox: list[tuple[int, dict[str, Any]]] = []  # with the number of the command it tells of
         self.caps: dict[str, list[int]] = {}  # scripted partial fills by client order id; empty = it rests
-        self.planned: list[dict[str, Any]] = []  # corporate events that somebody wants before the next open
-        self.announced: list[dict[str, Any]] = []  # the same with their ex sessions, also those that happened
-        self._drawn = 0
+        self.corporate = CorporatePlan(self)
+        self._again: dict[str, int] = {}  # orders that will see a standing quote again, and when
+        self._played = 0  # lines of the script that were played
         try:
             self._refold()
             if not self.state.venue.account:
                 self._open_account()
+            self._played = self.market.played(self.state.venue.last_ns)
             self.clock.set(self.state.venue.last_ns)
             self.advance()
             self.file.flush()
@@ -135,6 +79,7 @@ class LoopbackVenue:
         when_ns = max(self.clock.now_ns(), last_ns + STEP_NS) if at_ns is None else max(at_ns, last_ns)
         command = {"kind": kind, "at_ns": when_ns, **fields}
         reply, events = self.state.apply(command)
+        self._look_again()
         self.file.append({"command": command})
         number = self.file.appended
         self.outbox += [(number, event) for event in events]
@@ -197,23 +142,11 @@ class LoopbackVenue:
     def quote(self, symbol: str, bid_micro: int, ask_micro: int) -> dict[str, Any]:
         """Set the market of a symbol; its open orders see it when a session is on."""
         self.advance()
-        caps = self._caps_of(symbol)
-        return self.do("quote", symbol=symbol, bid_micro=bid_micro, ask_micro=ask_micro, caps=caps)
+        return self._set_quote(symbol, bid_micro, ask_micro)
 
     def mark(self, record: OrderRecord, status: str) -> None:
         """Say of an order what nothing in its book says."""
         self.do(MARK, client_order_id=record.client_order_id, status=status)
-
-    def rematch(self) -> None:
-        """Let orders that a standing quote filled in part see it again."""
-        self.advance()
-        venue = self.state.venue
-        if self.options.matching != "quotes" or venue.phase != "open":
-            return
-        for order in venue.open_orders():
-            key = order.client_order_id
-            if 0 < order.filled and self.caps.get(key) != []:
-                self.do("match", symbol=order.symbol, only=[key], caps=self._caps_of(order.symbol, key))
 
     def events(self) -> list[dict[str, Any]]:
         """Events whose commands are on disk, oldest first; each is given once."""
@@ -222,12 +155,13 @@ class LoopbackVenue:
         self.outbox = self.outbox[len(ready) :]
         return ready
 
-    def match_again(self, record: OrderRecord) -> None:
+    def match_again(self, record: OrderRecord, at_ns: int | None = None) -> None:
         """Let an order see the standing quote."""
         venue = self.state.venue
         if self.options.matching == "quotes" and venue.phase == "open":
             key = record.client_order_id
-            self.do("match", symbol=record.symbol, only=[key], caps=self._caps_of(record.symbol, key))
+            caps = self._caps_of(record.symbol, key)
+            self.do("match", at_ns, symbol=record.symbol, only=[key], caps=caps)
 
     def _caps_of(self, symbol: str, only: str = "") -> dict[str, int]:
         """What each open order of a symbol gets at most of the coming event: scripted, or drawn."""
@@ -241,16 +175,13 @@ class LoopbackVenue:
             script = self.caps.get(key)
             if script is not None:
                 caps[key] = script.pop(0) if script else 0
-            elif self._draw() < self.options.partial_fills and order.leaves > 1:
-                caps[key] = 1 + int(self._draw() * (order.leaves - 1))
+            elif self._chance(key, order.executions, "partial") < self.options.partial_fills:
+                caps[key] = 1 + int(self._chance(key, order.executions, "size") * (order.leaves - 1))
         return caps
 
-    def _draw(self) -> float:
-        """The next number in [0, 1) of this venue's own sequence."""
-        self._drawn += 1
-        text = (
-            f"{self.options.seed}\x1f{len(self.state.orders)}\x1f{self.state.venue.last_ns}\x1f{self._drawn}"
-        )
+    def _chance(self, key: str, executions: int, what: str) -> float:
+        """A number in [0, 1) that belongs to this execution of this order, whatever else happened."""
+        text = f"{self.options.seed}\x1f{key}\x1f{executions}\x1f{what}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2.0**56
 
     # --- time --------------------------------------------------------------------------------------
@@ -265,18 +196,38 @@ class LoopbackVenue:
             else:
                 session = calendar.next_session(venue.session)
                 bell_ns, act = calendar.session_open_ns(session), self._open
-            self._moves(min(bell_ns, now_ns))
+            self._moves(min(bell_ns - 1, now_ns))
             if bell_ns > now_ns:
                 return now_ns
             act(session, bell_ns)
 
     def _moves(self, upto_ns: int) -> None:
-        for move in self.market.moves(self.state.venue.last_ns, upto_ns):
-            if move.symbol in self.state.venue.symbols:
-                self.do(
-                    "quote", move.at_ns, symbol=move.symbol, bid_micro=move.bid_micro,
-                    ask_micro=move.ask_micro, caps=self._caps_of(move.symbol),
-                )  # fmt: skip
+        """What the market does up to then, in order: lines of the script, second looks at standing quotes."""
+        while True:
+            script = self.market.script[self._played : self._played + 1]
+            line_ns = script[0].at_ns if script else FAR
+            key, look_ns = min(self._again.items(), key=lambda item: item[1], default=("", FAR))
+            if min(line_ns, look_ns) > upto_ns:
+                return
+            if line_ns <= look_ns:
+                self._played += 1
+                self._set_quote(script[0].symbol, script[0].bid_micro, script[0].ask_micro, line_ns)
+            else:
+                del self._again[key]
+                self.match_again(self.state.orders[key], look_ns)
+
+    def _set_quote(self, symbol: str, bid: int, ask: int, at_ns: int | None = None) -> dict[str, Any]:
+        if symbol not in self.state.venue.symbols:
+            return {"execution_ids": []}
+        caps = self._caps_of(symbol)
+        return self.do("quote", at_ns, symbol=symbol, bid_micro=bid, ask_micro=ask, caps=caps)
+
+    def _look_again(self) -> None:
+        """Let an order that a quote filled in part see it again, a second of trading time later."""
+        for key, order in self.state.venue.touched.items():
+            self._again.pop(key, None)
+            if order.working and order.filled and self.options.matching == "quotes" and key not in self.caps:
+                self._again[key] = self.state.venue.last_ns + NANO
 
     def _open(self, session: str, at_ns: int) -> None:
         symbols = self.state.venue.symbols
@@ -286,8 +237,8 @@ class LoopbackVenue:
         for symbol, (new, old) in sorted(self.market.splits(session).items()):
             if symbol in symbols:
                 self.do("split", at_ns, session=session, symbol=symbol, new_shares=new, old_shares=old)
-        self._plan(session, at_ns)
-        bars = self.market.daily(symbols, session)
+        self.corporate.happen(session, at_ns)
+        bars = self._daily(session)
         if self.options.matching == "daily" and bars:
             prices = {symbol: bar[0] for symbol, bar in bars.items()}
             self.do("open", at_ns, session=session, prices=prices)
@@ -295,47 +246,25 @@ class LoopbackVenue:
         quotes = {symbol: list(quote_around(bar[0])) for symbol, bar in bars.items()}
         self.do("session_open", at_ns, session=session, quotes=quotes)
 
-    def plan(self, event: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Let a split, a dividend or a change of symbol happen before the next open; all that is planned.
-
-        Raises
-        ------
-        KeyError, ValueError
-            It cannot be one.
-        """
-        kind, symbol = str(event["kind"]), str(event["symbol"])
-        if kind not in ("split", "dividend", "rename") or symbol not in self.state.venue.symbols:
-            raise ValueError(f"no corporate event: {kind} of {symbol}")
-        wanted = {"split": ("new", "old"), "dividend": ("amount",), "rename": ("to",)}[kind]
-        found = {"kind": kind, "symbol": symbol, **{name: event[name] for name in wanted}}
-        self.planned.append(found)
-        venue = self.state.venue
-        session = self.calendar.next_session(venue.session)
-        self.announced.append({**found, "session": session})
-        return self.planned
-
-    def _plan(self, session: str, at_ns: int) -> None:
-        planned, self.planned = self.planned, []
-        for event in planned:
-            kind, symbol = str(event["kind"]), str(event["symbol"])
-            if kind == "split":
-                ratio = {"new_shares": int(event["new"]), "old_shares": int(event["old"])}
-                self.do("split", at_ns, session=session, symbol=symbol, **ratio)
-                bid, ask = self.state.venue.quotes[symbol]
-                scaled = [max(price * ratio["old_shares"] // ratio["new_shares"], 1) for price in (bid, ask)]
-                self.do("quote", at_ns, symbol=symbol, bid_micro=scaled[0], ask_micro=scaled[1])
-            elif kind == "rename":
-                self.do("rename", at_ns, session=session, symbol=symbol, to=str(event["to"]))
-            else:
-                micro = int(parse_decimal(event["amount"]) * MICRO)
-                self.do("dividend", at_ns, session=session, symbol=symbol, amount_micro=micro)
+    def _daily(self, session: str) -> dict[str, list[int]]:
+        """The source's bars under today's symbols, in the share terms that planned splits have made."""
+        original = {self.state.asset_names.get(name, name): name for name in self.state.venue.symbols}
+        found = {}
+        for name, bar in self.market.daily(tuple(original), session).items():
+            new, old = self.state.planned_splits.get(original[name], (1, 1))
+            prices = [max(price * old // new, 1) for price in bar[:4]]
+            found[original[name]] = [*prices, bar[4] * new // old]
+        return found
 
     def _close(self, session: str, at_ns: int) -> None:
         if self.options.matching == "daily":
-            bars = self.market.daily(self.state.venue.symbols, session)
+            bars = self._daily(session)
             if bars:
                 self.do("close", at_ns, session=session, bars=bars)
                 return
+        for symbol, bar in self._daily(session).items():
+            if symbol not in self.state.set_in_session:  # whoever set a quote today knows better than history
+                self._set_quote(symbol, *quote_around(bar[3]), at_ns)
         self.do("session_close", at_ns, session=session)
 
     def _hours(self) -> dict[str, Any]:
@@ -352,8 +281,9 @@ class LoopbackVenue:
     def restart(self, *, lose: int) -> int:
         """Forget what is not in the journal, and the last `lose` records of it; how many were lost."""
         lost = self.file.cut(lose)
-        self.state, self.outbox, self.caps = AccountState(), [], {}
+        self.state, self.outbox, self.caps, self._again = AccountState(), [], {}, {}
         self._refold()
+        self._played = self.market.played(self.state.venue.last_ns)
         self.advance()
         self.file.flush()
         self.outbox.clear()
@@ -370,6 +300,7 @@ class LoopbackVenue:
                     f"the venue's journal cannot be folded at record {number}: {problem}",
                     next_step="move the file away to start a new account, or use the version that wrote it",
                 ) from None
+            self._look_again()
         stored = self.state.venue.account
         if stored and stored != self.options.account:
             raise ConfigError(

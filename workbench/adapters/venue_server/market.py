@@ -107,11 +107,9 @@ class MarketSource:
                     found[symbol] = [opened, high, low, close, int(volume)]
         return found
 
-    def moves(self, after_ns: int, upto_ns: int) -> tuple[QuoteMove, ...]:
-        """Lines of the script in that stretch of time, the first bound excluded."""
-        first = bisect_right(self.script, after_ns, key=lambda move: move.at_ns)
-        last = bisect_right(self.script, upto_ns, key=lambda move: move.at_ns)
-        return self.script[first:last]
+    def played(self, at_ns: int) -> int:
+        """How many lines of the script lie before or at that time."""
+        return bisect_right(self.script, at_ns, key=lambda move: move.at_ns)
 
 
 def quote_around(price_micro: int) -> tuple[int, int]:

@@ -21,8 +21,9 @@ from workbench.adapters.venue_server.admin import Action, Admin
 from workbench.adapters.venue_server.data_endpoints import DataEndpoints, quote_row, trade_row
 from workbench.adapters.venue_server.door import NO_ENDPOINT, Call, Door, read_body, send_answer
 from workbench.adapters.venue_server.faults import Faults
-from workbench.adapters.venue_server.loopback import LoopbackVenue, VenueOptions
+from workbench.adapters.venue_server.loopback import LoopbackVenue
 from workbench.adapters.venue_server.market import MarketSource
+from workbench.adapters.venue_server.options import VenueOptions
 from workbench.adapters.venue_server.order_endpoints import OrderEndpoints
 from workbench.adapters.venue_server.published import Published
 from workbench.adapters.venue_server.streams import Streams
@@ -100,7 +101,14 @@ class VenueServer:
         self, options: VenueOptions, *, calendar: Calendar, market: MarketSource, state_path: Path | None,
         host: str, port: int, admin_port: int,
     ) -> None:  # fmt: skip
-        self.venue = LoopbackVenue(options, calendar=calendar, market=market, state_path=state_path)
+        self._sockets = [_listen(host, port)]
+        try:
+            self._sockets.append(_listen(host, admin_port))
+            self.venue = LoopbackVenue(options, calendar=calendar, market=market, state_path=state_path)
+        except BaseException:
+            for listening in self._sockets:
+                listening.close()
+            raise
         self.faults = Faults()
         self.streams = Streams(options.key, options.secret, self.faults)
         self.published = Published(self.venue)
@@ -109,7 +117,6 @@ class VenueServer:
         self.orders = OrderEndpoints(self.venue, self.published, self.faults, self.account)
         self.data = DataEndpoints(self.venue, self.faults)
         self.admin = Admin(self)
-        self._sockets = [_listen(host, port), _listen(host, admin_port)]
         self._servers = [_server(self._public()), _server(self._private())]
         self._stopping = asyncio.Event()
 
@@ -173,7 +180,7 @@ class VenueServer:
         while True:
             await asyncio.sleep(TICK_S)
             try:
-                self.venue.rematch()
+                self.venue.advance()
                 await self.venue.file.durable()
             except WorkbenchError:
                 continue  # the next request is told; nothing is published that is not on disk

@@ -47,9 +47,11 @@ class AccountState:
         self.open_ids: dict[str, None] = {}
         self.activities: list[dict[str, Any]] = []
         self.quote_history: list[tuple[int, str, int, int]] = []
+        self.set_in_session: set[str] = set()  # symbols that were quoted anew since the open
         self.orders_seen = 0  # sent, accepted or not
         self.opened_ns = 0
         self.asset_names: dict[str, str] = {}  # symbol -> the one it had at first
+        self.planned_splits: dict[str, tuple[int, int]] = {}  # ratio of those that no recorded history knows
         self.last_close_micro: dict[str, int] = {}
         self.last_equity_micro = 0
         self._cost_micro: dict[str, int] = {}
@@ -136,7 +138,9 @@ class AccountState:
         if kind == "rename":
             old, new = command["symbol"], command["to"]
             self.asset_names[new] = self.asset_names.pop(old, old)
-            tables: tuple[dict[str, Any], ...] = (self._cost_micro, self.last_close_micro, self._day)
+            tables: tuple[dict[str, Any], ...] = (
+                self._cost_micro, self.last_close_micro, self._day, self.planned_splits
+            )  # fmt: skip
             for table in tables:
                 if old in table:
                     table[new] = table.pop(old)
@@ -175,6 +179,10 @@ class AccountState:
         """Terms that a split gave to the open orders."""
         if command["kind"] != "split":
             return
+        if command.get("planned"):
+            new, old = self.planned_splits.get(command["symbol"], (1, 1))
+            ratio = (new * command["new_shares"], old * command["old_shares"])
+            self.planned_splits[command["symbol"]] = ratio
         for order in self.venue.open_orders(command["symbol"]):
             self.orders[order.client_order_id].change(
                 int(command["at_ns"]), qty=shares(order.shares),
@@ -202,7 +210,9 @@ class AccountState:
         elif kind == "quote":
             bid, ask = venue.quotes[command["symbol"]]
             self.quote_history.append((at_ns, command["symbol"], bid, ask))
+            self.set_in_session.add(command["symbol"])
         elif kind == "session_open":
+            self.set_in_session.clear()
             for symbol in command["quotes"]:
                 self.quote_history.append((at_ns, symbol, *venue.quotes[symbol]))
         if kind in ("session_close", "close", "open_account"):

@@ -44,12 +44,15 @@ def _body(answer: Answer) -> bytes:
     return answer.content() or b'{"id":""}'
 
 
-async def disturb(
+def changed(what: str, fault: Fault, answer: Answer) -> Answer | None:
+    """The answer that the fault makes of it; None = it happens on the socket, see `break_off`."""
+    return _PLAIN[what](answer, fault) if what in _PLAIN else None
+
+
+async def break_off(
     what: str, fault: Fault, answer: Answer, transport: asyncio.Transport, receive: Receive
-) -> Answer | None:
-    """The answer that the fault makes of it, or None when the connection has been dealt with."""
-    if what in _PLAIN:
-        return _PLAIN[what](answer, fault)
+) -> None:
+    """End the connection in the way of the fault; returns when it has ended."""
     if what == "timeout":
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(_gone(receive), float(fault.params.get("seconds", 60.0)))
@@ -73,7 +76,6 @@ async def disturb(
             await asyncio.sleep(pause)
         transport.close()
     await _gone(receive)
-    return None
 
 
 def reset(transport: asyncio.BaseTransport) -> None:
