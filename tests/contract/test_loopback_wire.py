@@ -1,4 +1,4 @@
-"""Shapes and refusals on the wire: every key Alpaca sends, strings where it sends strings, its codes and texts."""
+"""Shapes and refusals on the wire: every key Alpaca sends, its strings, its codes and its texts."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ POSITION = whole(
     unrealized_intraday_plpc=DECIMAL,
 )  # fmt: skip
 FILL = whole(
-    activity_type={"const": "FILL"}, id={"type": "string", "pattern": r"^\d{17}::[0-9a-f-]{36}$"}, cum_qty=DECIMAL,
+    activity_type={"const": "FILL"}, id={"type": "string", "pattern": r"^\d{17}::[0-9a-f-]{36}$"},
+    cum_qty=DECIMAL,
     leaves_qty=DECIMAL, order_id=UUID, order_status=TEXT, price=DECIMAL, qty=DECIMAL,
     side={"enum": ["buy", "sell"]}, symbol=TEXT,
     transaction_time={"type": "string", "pattern": r"^.{19}(\.\d{1,6})?Z$"},
@@ -86,6 +87,9 @@ ACCOUNT_MONEY = ("cash", "buying_power", "equity", "last_equity", "portfolio_val
 BLOCKS = ("trading_blocked", "transfers_blocked", "account_blocked", "trade_suspended_by_user")
 
 
+LIMIT = {"type": "limit", "limit_price": "10.5"}
+
+
 def is_a(schema: dict[str, Any], value: Any) -> None:
     jsonschema.validate(value, schema, cls=jsonschema.Draft202012Validator)
 
@@ -94,16 +98,20 @@ def is_a(schema: dict[str, Any], value: Any) -> None:
 def venue() -> Iterator[VenueHands]:
     """A venue after a day in which orders took every way to their end."""
     with venue_in_thread() as hands:
-        for key, changes in (
-            ("filled", {}), ("rest", {"type": "limit", "limit_price": "300.5", "time_in_force": "gtc"}),
-            ("gone", {"type": "limit", "limit_price": "10"}), ("ioc", {"type": "limit", "limit_price": "11",
-             "time_in_force": "ioc"}), ("stop", {"side": "sell", "type": "stop", "stop_price": "100", "qty": "1"}),
-            ("part", {"symbol": "IBM", "qty": "9"}),
-        ):  # fmt: skip
+        orders: dict[str, dict[str, str]] = {
+            "filled": {},
+            "rest": {**LIMIT, "symbol": "GOOG", "time_in_force": "gtc"},
+            "gone": LIMIT,
+            "ioc": {**LIMIT, "time_in_force": "ioc"},
+            "stop": {"side": "sell", "type": "stop", "stop_price": "100", "qty": "1"},
+            "part": {"symbol": "IBM", "qty": "9"},
+        }
+        for key, changes in orders.items():
+            if key == "stop":
+                hands.ask("POST", "/_/reject", client_order_id="gone")
             if key == "part":
                 hands.ask("POST", "/_/partial", client_order_id="part", shares=[4])
             assert send(hands, key, **changes).status_code == 200
-        hands.ask("POST", "/_/reject", client_order_id="gone")
         hands.ask("POST", "/_/cash", activity="INT", amount="0.10", memo="interest")
         hands.advance(to="close")
         hands.advance(to="open")
@@ -113,11 +121,8 @@ def venue() -> Iterator[VenueHands]:
 
 def send(venue: VenueHands, key: str, **changes: Any) -> requests.Response:
     base = {"symbol": "AAPL", "qty": "2", "side": "buy", "type": "market", "time_in_force": "day"}
-    body = {
-        name: value
-        for name, value in (base | {"client_order_id": key} | changes).items()
-        if value is not None
-    }
+    given = base | {"client_order_id": key} | changes
+    body = {name: value for name, value in given.items() if value is not None}
     return ask(venue, "POST", "/v2/orders", json=body)
 
 
@@ -208,19 +213,14 @@ REFUSALS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("changes", "status", "code", "message"), REFUSALS, ids=[str(row[3])[:40] for row in REFUSALS]
-)
+@pytest.mark.parametrize(("changes", "status", "code", "message"), REFUSALS, ids=range(len(REFUSALS)))
 def test_a_refusal_has_alpacas_status_code_and_words(
     changes: dict[str, Any], status: int, code: int, message: str, venue: VenueHands
 ) -> None:
     if changes.get("client_order_id") == "wash":
         assert send(venue, "resting-buy", type="limit", limit_price="12").status_code == 200
     before = len(venue.ledger()["orders"])
-    answer = send(
-        venue,
-        **({"key": "refused"} | changes if "client_order_id" not in changes else {"key": "", **changes}),
-    )
+    answer = send(venue, "refused", **changes)
     if changes.get("client_order_id") == "wash":
         ask(venue, "DELETE", f"/v2/orders/{answer.json()['existing_order_id']}")
     assert (answer.status_code, answer.json()["code"], answer.json()["message"]) == (status, code, message)
@@ -333,7 +333,7 @@ def test_an_instant_is_the_librarys_timestamp() -> None:
 
 # --- Alpaca's own document -------------------------------------------------------------------------
 
-DOCUMENT = os.environ.get("WORKBENCH_ALPACA_OPENAPI", "")
+DOCUMENT = os.environ.get("ALPACA_OPENAPI", "")
 CHECKED = [
     ("trading-api.json", "/v2/account", "/v2/account"),
     ("trading-api.json", "/v2/account/configurations", "/v2/account/configurations"),
@@ -344,31 +344,39 @@ CHECKED = [
     ("trading-api.json", "/v2/clock", "/v2/clock"),
     ("trading-api.json", "/v2/calendar?start=2013-02-01&end=2013-03-01", "/v2/calendar"),
     ("trading-api.json", "/v2/orders?status=all", "/v2/orders"),
-    ("trading-api.json", "/v2/orders:by_client_order_id?client_order_id=part", "/v2/orders:by_client_order_id"),
+    ("trading-api.json", "/v2/orders:by_client_order_id?client_order_id=part",
+     "/v2/orders:by_client_order_id"),
     ("trading-api.json", "/v2/positions", "/v2/positions"),
     ("trading-api.json", "/v2/positions/AAPL", "/v2/positions/{symbol_or_asset_id}"),
-    ("market-data-api.json", "/v2/stocks/bars?symbols=AAPL&timeframe=1Day&start=2013-01-02", "/v2/stocks/bars"),
+    ("market-data-api.json", "/v2/stocks/bars?symbols=AAPL&timeframe=1Day&start=2013-01-02",
+     "/v2/stocks/bars"),
     ("market-data-api.json", "/v2/stocks/quotes?symbols=AAPL&start=2013-02-01", "/v2/stocks/quotes"),
     ("market-data-api.json", "/v2/stocks/trades?symbols=AAPL&start=2013-02-01", "/v2/stocks/trades"),
     ("market-data-api.json", "/v2/stocks/bars/latest?symbols=AAPL", "/v2/stocks/bars/latest"),
     ("market-data-api.json", "/v2/stocks/quotes/latest?symbols=AAPL", "/v2/stocks/quotes/latest"),
     ("market-data-api.json", "/v2/stocks/trades/latest?symbols=AAPL", "/v2/stocks/trades/latest"),
     ("market-data-api.json", "/v2/stocks/snapshots?symbols=AAPL", "/v2/stocks/snapshots"),
-    ("market-data-api.json", "/v2/stocks/AAPL/bars?timeframe=1Day&start=2013-01-02", "/v2/stocks/{symbol}/bars"),
+    ("market-data-api.json", "/v2/stocks/AAPL/bars?timeframe=1Day&start=2013-01-02",
+     "/v2/stocks/{symbol}/bars"),
     ("market-data-api.json", "/v2/stocks/AAPL/quotes/latest", "/v2/stocks/{symbol}/quotes/latest"),
     ("market-data-api.json", "/v2/stocks/AAPL/snapshot", "/v2/stocks/{symbol}/snapshot"),
     ("market-data-api.json", "/v1/corporate-actions?symbols=AAPL", "/v1/corporate-actions"),
 ]  # fmt: skip
 
 
-@pytest.mark.skipif(not DOCUMENT, reason="WORKBENCH_ALPACA_OPENAPI names no folder of Alpaca's documents")
+@pytest.mark.skipif(not DOCUMENT, reason="ALPACA_OPENAPI names no folder of Alpaca's documents")
 @pytest.mark.parametrize(("name", "path", "template"), CHECKED, ids=[row[2] for row in CHECKED])
 def test_answers_validate_against_alpacas_document(
     name: str, path: str, template: str, venue: VenueHands
 ) -> None:
     document = json.loads((Path(DOCUMENT) / name).read_text(encoding="utf-8"))
     responses = document["paths"][template]["get"]["responses"]["200"]["content"]
-    schema = {**responses["application/json"]["schema"], "components": document["components"]}
+    found = responses["application/json"]["schema"]
+    if "oneOf" in found.get(
+        "items", {}
+    ):  # of two shapes without a required key, which every fill fits both of
+        found["items"]["anyOf"] = found["items"].pop("oneOf")
+    schema = {**found, "components": document["components"]}
     if "corporate" in path:
         venue.ask("POST", "/_/corporate", kind="split", symbol="AAPL", new=2, old=1)
         venue.ask("POST", "/_/corporate", kind="split", symbol="AAPL", new=1, old=2)

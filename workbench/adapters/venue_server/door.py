@@ -188,7 +188,7 @@ class Endpoint:
         elif raw:
             try:
                 call.body = json.loads(raw)
-            except ValueError:
+            except (ValueError, RecursionError):  # the latter for brackets without end
                 problem = refusal(400, 40010000, "request body format is invalid")
         state = self._door.venue.state
         if isinstance(call.body, dict) and isinstance(call.body.get("client_order_id"), str):
