@@ -1,6 +1,6 @@
 """Orders per second that the loopback venue accepts over 32 connections, with its journal on disk.
 
-The rate is void where the machine has no two cores to itself; CPU seconds of the server per order are printed too,
+The rate is void where the machine has no two cores to itself; CPU of the server per order is printed too,
 which a busy machine inflates less. The client writes bare HTTP, so that the client is not what is measured.
 """
 

@@ -372,9 +372,7 @@ def test_answers_validate_against_alpacas_document(
     document = json.loads((Path(DOCUMENT) / name).read_text(encoding="utf-8"))
     responses = document["paths"][template]["get"]["responses"]["200"]["content"]
     found = responses["application/json"]["schema"]
-    if "oneOf" in found.get(
-        "items", {}
-    ):  # of two shapes without a required key, which every fill fits both of
+    if "oneOf" in found.get("items", {}):  # of shapes without a required key: a fill is both
         found["items"]["anyOf"] = found["items"].pop("oneOf")
     schema = {**found, "components": document["components"]}
     if "corporate" in path:

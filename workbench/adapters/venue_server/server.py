@@ -10,8 +10,7 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Route, Router, WebSocketRoute
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -186,7 +185,7 @@ class VenueServer:
                 continue  # the next request is told; nothing is published that is not on disk
             self.publish()
 
-    def _public(self) -> Starlette:
+    def _public(self) -> Router:
         handlers = {**self.orders.routes(), **self.account.routes(), **self.data.routes()}
         routes: list[Route | WebSocketRoute] = []
         for name, handler in handlers.items():
@@ -195,14 +194,14 @@ class VenueServer:
         routes.append(WebSocketRoute("/stream", self.streams.trade_updates))
         routes += [WebSocketRoute(f"/v2/{feed}", self.streams.market_data) for feed in ("iex", "sip")]
         routes.append(Route("/{rest:path}", self.door.endpoint("*", self._nowhere)))
-        return Starlette(routes=routes)
+        return Router(routes=routes)
 
-    def _private(self) -> Starlette:
+    def _private(self) -> Router:
         routes = []
         for name, action in self.admin.routes().items():
             method, _, path = name.partition(" ")
             routes.append(Route(path, _AdminEndpoint(self, action), methods=[method]))
-        return Starlette(routes=routes)
+        return Router(routes=routes)
 
     def _nowhere(self, call: Call) -> Answer:
         self.door.unknown.append(call.path.get("rest", ""))
@@ -225,9 +224,10 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _server(application: Starlette) -> Server:
+def _server(application: Router) -> Server:
     config = Config(
         application, http=_Http, ws=_Sockets, lifespan="off", log_config=None, access_log=False,
-        server_header=False, ws_ping_interval=None, timeout_keep_alive=300, timeout_graceful_shutdown=1,
+        server_header=False, proxy_headers=False, ws_ping_interval=None, timeout_keep_alive=300,
+        timeout_graceful_shutdown=1,
     )  # fmt: skip
     return _Quiet(config)

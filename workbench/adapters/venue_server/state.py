@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from workbench.adapters.venue_server.records import (
@@ -23,6 +24,11 @@ from workbench.core.venue import BUST, CORRECT, Venue
 #: Commands of this adapter alone: what the venue says of an order while nothing has happened to it.
 MARK = "mark"
 EVENT_OF = {"canceled": "canceled", "expired": "expired", "replaced": "replaced", "rejected": "rejected"}
+
+
+@cache
+def _asset_id(symbol: str) -> str:
+    return identity("asset", symbol)
 
 
 class AccountState:
@@ -162,7 +168,7 @@ class AccountState:
 
     def asset_id(self, symbol: str) -> str:
         """The id of an asset, which outlives its symbol."""
-        return identity("asset", self.asset_names.get(symbol, symbol))
+        return _asset_id(self.asset_names.get(symbol, symbol))
 
     def _book_cost(self, symbol: str, side: int, count: int, price_micro: int) -> None:
         held = self.venue.held(symbol)  # after the execution
