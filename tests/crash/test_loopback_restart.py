@@ -11,6 +11,7 @@ import pytest
 import requests
 from loopback_venue import START, VenueHands, VenueProcess, venue_in_thread
 
+from workbench.adapters.venue_server import command_file
 from workbench.errors import ConfigError, DataError, Refused, StorageFailed, UsageError
 
 
@@ -107,6 +108,10 @@ def test_a_torn_last_line_is_cut_off_and_a_damaged_one_is_named(tmp_path: Path) 
     path.write_bytes(whole + b'{"command":{"kind":"sub')
     with venue_in_thread(state=path) as venue:
         assert history(venue) == before
+        post(venue, "b")
+        before = history(venue)
+    with venue_in_thread(state=path) as venue:  # what came after the cut is whole
+        assert history(venue) == before
     lines = whole.splitlines(keepends=True)
     path.write_bytes(b"".join([lines[0], b"{]\n", *lines[1:]]))
     with pytest.raises(DataError, match="line 2"), venue_in_thread(state=path):
@@ -114,6 +119,20 @@ def test_a_torn_last_line_is_cut_off_and_a_damaged_one_is_named(tmp_path: Path) 
     path.write_bytes(b"".join([*lines, lines[-1].replace(b'"at_ns":', b'"at_ns":1,"was":')]))
     with pytest.raises(DataError, match="cannot be folded"), venue_in_thread(state=path):
         pass
+
+
+def test_what_is_not_on_disk_is_acknowledged_to_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with venue_in_thread(state=tmp_path / "venue.jsonl") as venue:
+        assert post(venue, "kept").status_code == 200
+        with monkeypatch.context() as patch:
+            patch.setattr(command_file.os, "fsync", full)
+            assert post(venue, "lost").status_code == 500
+        assert post(venue, "later").status_code == 500  # it stays closed: memory is ahead of the disk
 
 
 def test_a_file_belongs_to_one_process_and_one_account(tmp_path: Path) -> None:
