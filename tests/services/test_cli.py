@@ -75,6 +75,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("jobs skip", "--to", "2013-02-05", *WHO)
     do("reduce", *WHO)
     do("halt", *WHO)
+    do("venue serve", "--seconds", "0.01")
     do("journal verify")
     do("journal migrate")
     do("journal export", "--to", str(folder / "exported"))

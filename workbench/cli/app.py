@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from workbench.cli import data, desk, jobs, journal, models, people, settings
+from workbench.cli import data, desk, jobs, journal, models, people, settings, venue
 from workbench.cli.console import fail
 from workbench.cli.payloads import KEYS
 from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError
@@ -32,7 +32,14 @@ def build() -> Any:
     )
     for module in (desk, models):
         module.register(app)
-    groups = {"config": settings, "people": people, "data": data, "jobs": jobs, "journal": journal}
+    groups = {
+        "config": settings,
+        "people": people,
+        "data": data,
+        "jobs": jobs,
+        "journal": journal,
+        "venue": venue,
+    }
     for name, module in groups.items():
         app.add_typer(module.app, name=name)
     app.command("demo")(jobs.demo)

@@ -135,6 +135,14 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "person": "who decided",
     },
     "jobs history": {"runs": "run_id, status, exit_code, reason and notebook of each attempt"},
+    "venue serve": {
+        "rest": "base URL of the trading endpoints, without /v2",
+        "stream": "URL of the trade updates",
+        "data": "base URL of the market data endpoints, without /v2",
+        "admin": "base URL of the admin port",
+        "key": "what clients send as APCA-API-KEY-ID",
+        "secret": "what clients send as APCA-API-SECRET-KEY",
+    },
     "journal verify": {
         "ok": "true; a journal that is not whole is an error",
         "events": "events of the living journal that were proved",

@@ -20,7 +20,7 @@ from workbench.adapters.simulated_broker.market import (
 )
 from workbench.core.canonical import canonical_json
 from workbench.core.costs import FeeSchedule
-from workbench.core.fills import FillParams, tick_micro
+from workbench.core.fills import FillParams
 from workbench.core.orders import Fill, OrderIntent
 from workbench.core.ports import (
     Activity,
@@ -33,8 +33,8 @@ from workbench.core.ports import (
     VenueOrder,
 )
 from workbench.core.pretrade.controls import EARLIEST_NS
-from workbench.core.types import BPS, NANO, Bars, Quotes, TimeInForce
-from workbench.core.venue import Venue
+from workbench.core.types import NANO, Bars, Quotes, TimeInForce
+from workbench.core.venue import Venue, standing_quote
 from workbench.errors import ConfigError, DataError, OutcomeUnknown, Refused, StorageFailed, WorkbenchError
 
 
@@ -198,15 +198,8 @@ class SimulatedBroker:
         now_ns = self._advance()
         bid, ask, at = (np.zeros(len(symbols), dtype=np.int64) for _ in range(3))
         for i, symbol in enumerate(symbols):
-            price, half_bps = self._venue.price_micro(symbol), self._venue.half_spread_bps(symbol)
-            at[i] = -1
-            if price > 0 and not math.isnan(half_bps):
-                tick = int(tick_micro(price))
-                half = math.ceil(price * half_bps / BPS)
-                below = (price - half) // tick * tick
-                above = max(-(-(price + half) // tick) * tick, below + tick)
-                if below > 0:
-                    bid[i], ask[i], at[i] = below, above, now_ns
+            bid[i], ask[i] = standing_quote(self._venue, symbol)
+            at[i] = now_ns if bid[i] else -1
         return Quotes(tuple(symbols), bid, ask, at)
 
     # --- the venue's time --------------------------------------------------------------------------

@@ -20,6 +20,8 @@ opening auction the volume of the day is not known, so size and cost follow from
   cash at the last price. A dividend is paid at the ex date and changes no order ("do not reduce").
 """
 
+from workbench.core.venue.corrections import BUST, CORRECT, RENAME
 from workbench.core.venue.machine import Venue
+from workbench.core.venue.quoted import FEE, standing_quote
 
-__all__ = ["Venue"]
+__all__ = ["BUST", "CORRECT", "FEE", "RENAME", "Venue", "standing_quote"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from workbench.core.canonical import sha256_of
@@ -15,6 +16,7 @@ from workbench.core.types import NANO, OrderType, Side, TimeInForce
 
 S = OrderState
 WORKING_HERE = (S.ACCEPTED, S.PARTIALLY_FILLED)
+MAX_ID_LENGTH = 48
 
 
 @dataclass(slots=True)
@@ -95,11 +97,19 @@ class Book:
         self.halted: set[str] = set()
         self._orders: dict[str, BookOrder] = {}
         self._open: dict[str, BookOrder] = {}
+        self._sides: dict[tuple[str, int], dict[str, BookOrder]] = {}  # the open ones by symbol and side
+        self._held_micro = 0  # what all of them hold, so that no command walks over all of them
         self._fills: list[Fill] = []
         self._activities: list[Activity] = []
         self._shares: dict[str, int] = {}
         self._price_micro: dict[str, int] = {}
         self._bar: dict[str, tuple[float, float, float]] = {}  # high, low, volume of the latest bar
+        self.quotes: dict[str, tuple[int, int]] = {}  # standing bid and ask in micros, where any was set
+        self.busted: set[str] = set()  # executions that the venue took back
+        self.fees_accrue = False
+        self.accrued_micro = 0  # fees charged and not yet posted; only where fees accrue
+        self.max_id_length = MAX_ID_LENGTH
+        self.touched: dict[str, BookOrder] = {}  # orders that the latest command changed, by client id
 
     # --- changes -----------------------------------------------------------------------------------
 
@@ -114,37 +124,65 @@ class Book:
         assert order.time_in_force != TimeInForce.FOK or shares == order.shares
         fee = self.fee_micro(order, shares, price_micro)
         room = self.buying_power_micro + order.held_micro
-        self.cash_micro -= order.side * shares * price_micro + fee
+        self.cash_micro -= order.side * shares * price_micro
+        if self.fees_accrue:
+            self.accrued_micro += fee
+        else:
+            self.cash_micro -= fee
         self._shares[order.symbol] = self._shares.get(order.symbol, 0) + order.side * shares
         order.filled += shares
         order.filled_today += shares
         order.executions += 1
+        self.touched[order.client_order_id] = order
         if order.filled == order.shares:
             self.finish(order, S.FILLED, "")
         else:
             order.state = S.PARTIALLY_FILLED
             if order.side == Side.BUY:  # a fill dearer than the hold leaves less for the rest
                 wanted = self.cost_micro(order.leaves, order.hold_price_micro)
-                order.held_micro = min(wanted, room - shares * price_micro - fee)
+                self.hold(order, min(wanted, room - shares * price_micro - fee))
         identity = f"{order.venue_order_id}\x1f{order.executions}".encode()
         self._fills.append(
             Fill(
                 "x-" + hashlib.sha256(identity).hexdigest()[:24], order.client_order_id, order.symbol,
-                Side(order.side), shares * NANO, price_micro, fee, at_ns,
+                Side(order.side), shares * NANO, price_micro, 0 if self.fees_accrue else fee, at_ns,
             )
         )  # fmt: skip
 
     def finish(self, order: BookOrder, state: OrderState, reason: str) -> None:
         """End an order and release what it holds."""
-        del self._open[order.client_order_id]  # KeyError = finished twice: a hold is released once
-        order.state, order.reason, order.held_micro = state, reason, 0
+        key = order.client_order_id
+        del self._open[key]  # KeyError = finished twice: a hold is released once
+        del self._sides[order.symbol, order.side][key]
+        self.hold(order, 0)
+        order.state, order.reason = state, reason
+        self.touched[key] = order
 
-    def check(self) -> None:
-        """Fail when cash, holds, shares or open orders are as they can never be."""
+    def rest(self, order: BookOrder) -> None:
+        """Take an order among the open ones, with what it holds."""
+        key = order.client_order_id
+        self._open[key] = self._sides.setdefault((order.symbol, order.side), {})[key] = order
+        self._held_micro += order.held_micro
+        self.touched[key] = order
+
+    def hold(self, order: BookOrder, held_micro: int) -> None:
+        """Change what an open order holds."""
+        self._held_micro += held_micro - order.held_micro
+        order.held_micro = held_micro
+
+    def check(self, *, whole: bool) -> None:
+        """Fail when cash, holds or shares are as they can never be; `whole`: not only of what changed."""
         assert self.cash_micro >= 0, f"cash {self.cash_micro}"
         assert self.buying_power_micro >= 0, f"buying power {self.buying_power_micro}"
-        assert all(order.held_micro >= 0 and order.leaves > 0 for order in self._open.values())
-        assert all(self.available(symbol) >= 0 for symbol in self._shares)
+        orders = self._open if whole else self.touched
+        for order in orders.values():
+            assert order.held_micro >= 0
+            assert order.leaves > 0 or not order.working
+        symbols = self._shares if whole else {order.symbol for order in orders.values()}
+        assert all(self.available(symbol) >= 0 for symbol in symbols)
+        if not whole:
+            return
+        assert self._held_micro == sum(order.held_micro for order in self._open.values())
         if self.phase == "closed":  # the day roll leaves what is meant for later, and what was meant to stay
             assert all(
                 order.session > self.session or order.time_in_force == TimeInForce.GTC
@@ -155,13 +193,17 @@ class Book:
 
     @property
     def buying_power_micro(self) -> int:
-        """Cash that no open order holds, micros."""
-        return self.cash_micro - sum(order.held_micro for order in self._open.values())
+        """Cash that no open order and no accrued fee holds, micros."""
+        return self.cash_micro - self._held_micro - self.accrued_micro
 
     def available(self, symbol: str) -> int:
         """Shares held that no open order offers."""
-        held = sum(o.leaves for o in self._open.values() if o.symbol == symbol and o.side == Side.SELL)
-        return self._shares.get(symbol, 0) - held
+        offered = sum(order.leaves for order in self.resting(symbol, Side.SELL))
+        return self._shares.get(symbol, 0) - offered
+
+    def resting(self, symbol: str, side: int) -> Iterable[BookOrder]:
+        """Open orders of one side of a symbol."""
+        return self._sides.get((symbol, int(side)), {}).values()
 
     def fee_micro(self, order: BookOrder, shares: int, price_micro: int) -> int:
         """Fee of one execution, micros."""
@@ -177,6 +219,10 @@ class Book:
         """Open orders, oldest first; of one symbol unless ""."""
         return tuple(order for order in self._open.values() if symbol in ("", order.symbol))
 
+    def open_order(self, client_order_id: str) -> BookOrder | None:
+        """The open order with that id."""
+        return self._open.get(client_order_id)
+
     def order(self, client_order_id: str) -> VenueOrder | None:
         """The order with that id, if it was ever accepted."""
         order = self._orders.get(client_order_id)
@@ -189,6 +235,14 @@ class Book:
     def fills(self, *, since_ns: int) -> tuple[Fill, ...]:
         """Executions at or after `since_ns`, oldest first."""
         return tuple(fill for fill in self._fills if fill.filled_at_ns >= since_ns)
+
+    def fills_after(self, count: int) -> tuple[Fill, ...]:
+        """Executions after the first `count`."""
+        return tuple(self._fills[count:])
+
+    def held(self, symbol: str) -> int:
+        """Shares held."""
+        return self._shares.get(symbol, 0)
 
     def activities(self, *, since_ns: int) -> tuple[Activity, ...]:
         """Splits and dividends at or after `since_ns`, oldest first."""
@@ -212,8 +266,10 @@ class Book:
 
     def digest(self) -> str:
         """Hex sha256 of everything that the venue knows."""
+        quoted = [self.quotes, self.fees_accrue, self.accrued_micro] if self.quotes else []
         return sha256_of(
             {
+                **({"quoted": quoted} if quoted else {}),
                 "account": self.account_view(),
                 "orders": [asdict(order) for order in self._orders.values()],
                 "fills": self._fills,

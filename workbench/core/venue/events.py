@@ -31,7 +31,7 @@ def split(book: Book, command: Mapping[str, Any], at_ns: int) -> str:
         order.shares = order.filled + leaves
         order.hold_price_micro = order.limit_micro or -(-order.hold_price_micro * old // new)
         if order.side == Side.BUY:  # a split costs nobody more: rounding and fees are not held for
-            order.held_micro = min(order.held_micro, book.cost_micro(leaves, order.hold_price_micro))
+            book.hold(order, min(order.held_micro, book.cost_micro(leaves, order.hold_price_micro)))
     held = book._shares.get(symbol, 0)
     whole, cash_micro = split_shares(held, new, old, price)
     book._shares[symbol] = whole
@@ -66,6 +66,20 @@ def halt(book: Book, command: Mapping[str, Any], at_ns: int) -> str:
     if symbol not in book.symbols:
         raise ValueError(f"halt of {symbol!r}, which the venue does not know")
     (book.halted.add if command["halted"] else book.halted.discard)(symbol)
+    return ""
+
+
+def post(book: Book, command: Mapping[str, Any], at_ns: int) -> str:
+    """Move cash for a reason of the venue's own: a deposit, interest, a fee."""
+    kind, amount_micro = str(command["activity"]), int(command["amount_micro"])
+    if not amount_micro or not kind:
+        raise ValueError(f"posting {kind!r} of {amount_micro} micros")
+    if amount_micro < 0 and book.buying_power_micro + amount_micro < 0:
+        return "insufficient buying power"
+    book.cash_micro += amount_micro
+    identity = f"{book.account}\x1f{kind}\x1f{at_ns}\x1f{len(book._activities)}"
+    key = "a-" + hashlib.sha256(identity.encode()).hexdigest()[:24]
+    book._activities.append(Activity(key, kind, str(command["symbol"]), at_ns, 0, amount_micro))
     return ""
 
 

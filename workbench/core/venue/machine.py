@@ -10,12 +10,12 @@ from workbench.core.costs import FeeSchedule
 from workbench.core.fills import FillParams
 from workbench.core.orders import OrderState
 from workbench.core.types import MICRO, NANO, OrderType, Side, TimeInForce
-from workbench.core.venue import events
+from workbench.core.venue import corrections, events, quoted
 from workbench.core.venue.book import WORKING_HERE, Book, BookOrder, hold_price_micro
 from workbench.core.venue.matching import match_close, match_open
 from workbench.core.venue.rules import hours_refusal, type_refusal
 
-MAX_ID_LENGTH, MAX_CASH_MICRO = 48, 10**18
+MAX_CASH_MICRO = 10**18
 
 
 class Venue(Book):
@@ -29,7 +29,8 @@ class Venue(Book):
         command : mapping
             `kind`, `at_ns` and, by kind:
 
-            * open_account: account, cash_micro, symbols, fills, fees (mappings of their parameters)
+            * open_account: account, cash_micro, symbols, fills, fees (mappings of their parameters),
+              optionally max_id_length and fees_accrue (True: fees are posted at the close, not charged)
             * configure: symbols, fills, fees
             * submit: account, client_order_id, symbol, side (1 or -1), quantity_nano, order_type (word),
               limit_micro, optionally time_in_force (word, "day") and stop_micro (0), and the session that
@@ -40,6 +41,11 @@ class Venue(Book):
             * halt: symbol, halted (bool)
             * open: session, prices (symbol -> opening price, micros)
             * close: session, bars (symbol -> [open, high, low, close in micros, volume in shares])
+            * session_open, quote, match, session_close: a session told in quotes, see `quoted`
+            * replace: as submit, and `replaces`, the client id of the order that ends with it
+            * reject: client_order_id, reason
+            * bust, correct, rename: see `corrections`
+            * post: activity (its kind), symbol, amount_micro, memo
 
         Returns
         -------
@@ -59,10 +65,11 @@ class Venue(Book):
             raise ValueError(f"venue command {kind} at {at_ns} is before {self.last_ns}")
         if (kind == "open_account") == bool(self.account):
             raise ValueError(f"venue command {kind}: account {self.account!r}")
+        self.touched.clear()
         before = len(self._fills)
         reason = _HANDLERS[kind](self, command, at_ns)
         self.last_ns = at_ns
-        self.check()
+        self.check(whole=kind not in _ONE_ORDER)
         executions = [fill.execution_id for fill in self._fills[before:]]
         return {
             "ok": not reason, "reason": reason, "execution_ids": executions,
@@ -73,6 +80,8 @@ class Venue(Book):
         if not command["account"] or not 0 <= command["cash_micro"] <= MAX_CASH_MICRO:
             raise ValueError(f"account {command['account']!r} with {command['cash_micro']} micros")
         self.account, self.cash_micro = command["account"], int(command["cash_micro"])
+        self.max_id_length = int(command.get("max_id_length", self.max_id_length))
+        self.fees_accrue = bool(command.get("fees_accrue", False))
         return self._configure(command, at_ns)
 
     def _configure(self, command: Mapping[str, Any], at_ns: int) -> str:
@@ -87,6 +96,9 @@ class Venue(Book):
         refusal = self._refusal(command, at_ns)
         if refusal:
             return refusal
+        (hold_price, held), refusal = self._hold(command)
+        if refusal:
+            return refusal
         order_type = OrderType.parse(command["order_type"])
         limit_micro, stop_micro = int(command["limit_micro"]), int(command.get("stop_micro", 0))
         order = BookOrder(
@@ -94,27 +106,36 @@ class Venue(Book):
             venue_order_id="v-" + hashlib.sha256(f"{self.account}\x1f{key}".encode()).hexdigest()[:24],
             symbol=symbol, side=int(command["side"]), shares=command["quantity_nano"] // NANO,
             order_type=int(order_type), limit_micro=limit_micro, session=command["session"],
-            accepted_ns=at_ns, hold_price_micro=0, stop_micro=stop_micro,
+            accepted_ns=at_ns, hold_price_micro=hold_price, held_micro=held, stop_micro=stop_micro,
             time_in_force=int(TimeInForce.parse(command.get("time_in_force", "day"))),
         )  # fmt: skip
-        if order.side == Side.BUY:
-            last = self._price_micro.get(symbol, 0)
-            order.hold_price_micro = hold_price_micro(order_type, limit_micro, stop_micro, last)
-            if order.shares * order.hold_price_micro > self.buying_power_micro:
-                return "insufficient buying power"  # before fees, which absurd sizes do not have
-            order.held_micro = self.cost_micro(order.shares, order.hold_price_micro)
-            if order.held_micro > self.buying_power_micro:
-                return "insufficient buying power"
-        self._orders[key] = self._open[key] = order
+        self._orders[key] = order
+        self.rest(order)
         return ""
+
+    def refusal(self, command: Mapping[str, Any], at_ns: int) -> str:
+        """The rule that a submit command would break now, in the venue's words; "" = none."""
+        return self._refusal(command, at_ns) or self._hold(command)[1]
+
+    def _hold(self, command: Mapping[str, Any]) -> tuple[tuple[int, int], str]:
+        """Price and cash that a buy has to hold, and what is wrong with them; zeros for a sale."""
+        if command["side"] != Side.BUY:
+            return (0, 0), ""
+        kind, shares = OrderType.parse(command["order_type"]), command["quantity_nano"] // NANO
+        last = self._price_micro.get(command["symbol"], 0)
+        price = hold_price_micro(kind, int(command["limit_micro"]), int(command.get("stop_micro", 0)), last)
+        if shares * price > self.buying_power_micro:
+            return (price, 0), "insufficient buying power"  # before fees, which absurd sizes do not have
+        held = self.cost_micro(shares, price)
+        return (price, held), "" if held <= self.buying_power_micro else "insufficient buying power"
 
     def _refusal(self, command: Mapping[str, Any], at_ns: int) -> str:
         """The first rule that a new order breaks, in the venue's words; "" = none so far."""
         key, symbol, quantity = command["client_order_id"], command["symbol"], command["quantity_nano"]
         if key in self._orders:  # before any other check: the id of a landed order always says so
             return "client_order_id must be unique"
-        if not 0 < len(key) <= MAX_ID_LENGTH:
-            return f"client_order_id must be no more than {MAX_ID_LENGTH} characters"
+        if not 0 < len(key) <= self.max_id_length:
+            return f"client_order_id must be no more than {self.max_id_length} characters"
         if command["account"] != self.account:
             return f'account "{command["account"]}" not found'
         if symbol not in self.symbols:
@@ -133,9 +154,8 @@ class Venue(Book):
             return "side must be buy or sell"
         if symbol not in self._price_micro:
             return f'no market price for asset "{symbol}"'
-        for other in self._open.values():
-            crosses = not (limit and other.limit_micro) or side * (limit - other.limit_micro) >= 0
-            if other.symbol == symbol and other.side == -side and crosses:
+        for other in self.resting(symbol, -side):
+            if not (limit and other.limit_micro) or side * (limit - other.limit_micro) >= 0:
                 return "potential wash trade detected. use complex orders"
         available = self.available(symbol)
         if side == Side.SELL and shares > available:
@@ -150,6 +170,32 @@ class Venue(Book):
             return f'order is already in "{order.state.lower()}" state'
         self.finish(order, OrderState.CANCELED, "canceled on request")
         return ""
+
+    def _reject(self, command: Mapping[str, Any], at_ns: int) -> str:
+        """End an accepted order by the venue's own decision."""
+        order = self._orders.get(command["client_order_id"])
+        if order is None or not order.working:
+            return "order is not open"
+        self.finish(order, OrderState.REJECTED, str(command["reason"]))
+        return ""
+
+    def _replace(self, command: Mapping[str, Any], at_ns: int) -> str:
+        """End an order as replaced and accept its successor, or refuse and change nothing."""
+        order = self._orders.get(command["replaces"])
+        if order is None:
+            return f"order not found for {command['replaces']}"
+        if not order.working:
+            return "unable to replace order, order is not open"
+        # The old order's hold must not stand in its successor's way, so it ends first, on trial.
+        before, held, reason = order.state, order.held_micro, order.reason
+        self.finish(order, OrderState.REPLACED, "")
+        refusal = self._submit(command, at_ns)
+        if refusal:
+            order.state, order.held_micro, order.reason = before, held, reason
+            self.rest(order)
+            self._open = dict(sorted(self._open.items(), key=lambda item: item[1].accepted_ns))
+            self.touched.clear()
+        return refusal
 
     # --- the market --------------------------------------------------------------------------------
 
@@ -177,8 +223,13 @@ class Venue(Book):
         return ""
 
 
+#: Commands that change one order at most, or those of one symbol: what they touched is all there is to check.
+_ONE_ORDER = frozenset({"submit", "cancel", "reject", "match", "quote"})
 _HANDLERS = {
     "open_account": Venue._open_account, "configure": Venue._configure, "submit": Venue._submit,
     "cancel": Venue._cancel, "open": Venue._market_open, "close": Venue._market_close,
-    "split": events.split, "dividend": events.dividend, "halt": events.halt,
+    "split": events.split, "dividend": events.dividend, "halt": events.halt, "post": events.post,
+    "session_open": quoted.session_open, "quote": quoted.quote, "match": quoted.match,
+    "session_close": quoted.session_close, "replace": Venue._replace, "reject": Venue._reject,
+    "bust": corrections.bust, "correct": corrections.correct, "rename": corrections.rename,
 }  # fmt: skip

@@ -32,7 +32,7 @@ def match_open(book: Book, prices: Mapping[str, int], at_ns: int) -> None:
                 _take(book, order, price, at_ns)
         if order.working and order.order_type == OrderType.MARKET_ON_OPEN:
             book.finish(order, OrderState.EXPIRED, "not filled in the opening auction")
-        _end_immediate(book, order)
+        end_immediate(book, order)
 
 
 def match_close(book: Book, bars: Mapping[str, Sequence[int]], at_ns: int, session: str) -> None:
@@ -42,7 +42,7 @@ def match_close(book: Book, bars: Mapping[str, Sequence[int]], at_ns: int, sessi
             continue
         if order.symbol in bars and order.symbol not in book.halted:
             _match_bar(book, order, bars[order.symbol], at_ns)
-        _end_immediate(book, order)
+        end_immediate(book, order)
         if order.working and order.time_in_force == TimeInForce.DAY:
             book.finish(order, OrderState.EXPIRED, "expired at the close")
 
@@ -68,7 +68,8 @@ def _match_bar(book: Book, order: BookOrder, bar: Sequence[int], at_ns: int) -> 
         _take(book, order, close, at_ns)
 
 
-def _end_immediate(book: Book, order: BookOrder) -> None:
+def end_immediate(book: Book, order: BookOrder) -> None:
+    """Cancel what one market event left of an immediate order."""
     if order.working and order.immediate:
         word = TimeInForce(order.time_in_force).word
         book.finish(order, OrderState.CANCELED, f"not filled by the first market event ({word})")
@@ -86,14 +87,14 @@ def _take(book: Book, order: BookOrder, price_micro: int, at_ns: int) -> None:
         )  # fmt: skip
     else:
         shares, filled_at = fill_range(order.side, leaves, order.limit_micro, high, low, volume, params)
-    shares = _affordable(book, order, int(shares), int(filled_at))
+    shares = affordable_shares(book, order, int(shares), int(filled_at))
     if order.time_in_force == TimeInForce.FOK and shares != order.shares:
         return
     if shares > 0:
         book.execute(order, shares, int(filled_at), at_ns)
 
 
-def _affordable(book: Book, order: BookOrder, shares: int, price_micro: int) -> int:
+def affordable_shares(book: Book, order: BookOrder, shares: int, price_micro: int) -> int:
     """The part of a fill that leaves neither cash nor buying power negative."""
     budget = book.buying_power_micro + order.held_micro
     if shares <= 0:
