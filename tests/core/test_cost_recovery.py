@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from own_fills import (
+    EXPONENT,
     HALF_SPREAD_BPS,
     IMPACT,
     SPREAD_MULTIPLE,
@@ -85,7 +86,7 @@ def hold(runs: list[Run], low: int, high: int) -> None:
     counts = covered(runs)
     assert np.all((low <= counts) & (counts <= high)), counts
     width = np.array([(r.intervals[:, 2] - r.intervals[:, 1]) / 2.0 / (1.645 * r.errors) for r in runs])
-    assert np.all(np.mean(width, axis=0) <= 1.5), width.mean(axis=0)
+    assert np.all(np.median(width, axis=0) <= 1.5), np.median(width, axis=0)
     assert np.all(np.median([r.moved for r in runs], axis=0) < 0.25)
 
 
@@ -102,10 +103,31 @@ def test_a_few_histories_are_found_again(fills: int) -> None:
 @pytest.mark.parametrize("fills", [500, 5_000, 50_000])
 def test_two_hundred_histories_are_found_again_as_often_as_stated(fills: int) -> None:
     runs = list(histories(fills, RUNS))
-    print(fills, "covered", covered(runs), "moved", np.quantile([r.moved for r in runs], [0.5, 0.95, 1.0], axis=0))
-    hold(runs, 171, 188)
-    mean = np.mean([r.intervals[:, 0] for r in runs], axis=0)
-    print(fills, "bias", mean / runs[0].truths - 1.0)
-    assert np.all(np.abs(mean[2:] / runs[0].truths[2:] - 1.0) < 0.10)
     moved = np.array([r.moved for r in runs])
+    print(fills, "covered", covered(runs), "moved", np.quantile(moved, [0.5, 0.95, 1.0], axis=0))
+    hold(runs, 171, 188)
     assert np.all(np.quantile(moved, 0.95, axis=0) < 0.25)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize(("fills", "count"), [(500, 2_000), (5_000, 400), (50_000, 100)])
+def test_the_conditional_mean_is_not_biased(fills: int, count: int) -> None:
+    """More histories where one says less: the mean of 2,000 is known to 2 % at 1 % participation."""
+    means = np.mean([predictions(fitted(draw(fills, seed).records))[:, 0] for seed in range(count)], axis=0)
+    truths = np.array([expected(share) for share in PARTICIPATIONS])
+    print(fills, "bias", means / truths - 1.0)
+    assert np.all(np.abs(means / truths - 1.0) < 0.10)
+
+
+@pytest.mark.prove
+def test_an_exponent_that_large_orders_identify_is_covered_too() -> None:
+    models = [fitted(draw(5_000, seed, largest=0.05).records) for seed in range(RUNS)]
+    assert all(model.parameters.identified for model in models)
+    exponents = [model.parameters.exponent for model in models]
+    inside = [one.lower <= EXPONENT <= one.upper for one in exponents]
+    truths = np.array([expected(share) for share in PARTICIPATIONS])
+    bands = np.array([predictions(model) for model in models])
+    counts = np.sum((bands[:, :, 1] <= truths) & (truths <= bands[:, :, 2]), axis=0)
+    print("exponent", sum(inside), "predictions", counts)
+    assert 171 <= sum(inside) <= 188
+    assert np.all((counts >= 171) & (counts <= 188))

@@ -29,7 +29,9 @@ def expected(participation: float) -> float:
     return SPREAD_MULTIPLE * HALF_SPREAD_BPS + impact
 
 
-def draw(fills: int, seed: int, *, symbols: int = 20, symbol_bps: float = 0.0) -> Truth:
+def draw(
+    fills: int, seed: int, *, symbols: int = 20, symbol_bps: float = 0.0, largest: float = 1e-3
+) -> Truth:
     """Fills spread at random over days; skewed noise, one shock a day that all fills of it share."""
     rng = np.random.Generator(np.random.Philox(seed))
     days = DAYS_OF.get(fills, 100)
@@ -37,7 +39,7 @@ def draw(fills: int, seed: int, *, symbols: int = 20, symbol_bps: float = 0.0) -
     half_spread = rng.uniform(1.0, 8.0, fills)
     volatility = rng.uniform(80.0, 300.0, fills)
     adv = np.round(10.0 ** rng.uniform(6.0, 8.0, fills))
-    quantity = np.maximum(np.round(adv * 10.0 ** rng.uniform(-5.0, -3.0, fills)), 1.0)
+    quantity = np.maximum(np.round(adv * 10.0 ** rng.uniform(-5.0, math.log10(largest), fills)), 1.0)
     share = quantity / adv
     noise = (rng.gamma(SHAPE, 1.0, fills) - SHAPE) / math.sqrt(SHAPE) * NOISE_BPS
     shock = rng.normal(0.0, DAY_BPS, days)[day]

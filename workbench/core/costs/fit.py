@@ -218,11 +218,10 @@ def _estimates(
     covariance[np.ix_(where, where)] = linear.covariance
     width, condition, residual, chosen = None, None, linear.residual, linear
     if free.all():
-        curved, condition = _curved(columns, share, target, day)
-        if curved is not None:
-            width = 2.0 * _quantile(0.975, linear.days) * math.sqrt(max(curved.covariance[2, 2], 0.0))
-            inside = _EXPONENTS[0] < curved.coefficients[2] < _EXPONENTS[-1]
-            if width < EXPONENT_WIDTH and inside and curved.coefficients[1] > 0.0:
+        width, condition = _exponent_width(columns, share, target, day, linear.coefficients[1], exponent)
+        if width is not None and width < EXPONENT_WIDTH:
+            curved = _curved(columns, share, target, day)
+            if curved is not None and curved.coefficients[1] > 0.0:
                 coefficients, covariance = curved.coefficients, curved.covariance
                 residual, chosen = curved.residual, curved
     return {
@@ -231,26 +230,41 @@ def _estimates(
     }  # fmt: skip
 
 
-def _curved(
-    columns: dict[str, Any], share: Floats, target: Floats, day: Integers
-) -> tuple[Regression | None, float | None]:
-    """Spread multiple, impact coefficient and exponent together, and the condition of their columns."""
+def _exponent_width(
+    columns: dict[str, Any], share: Floats, target: Floats, day: Integers, coefficient: float, exponent: float
+) -> tuple[float | None, float | None]:
+    """Width of the exponent's 95 % interval at its prior, and the condition of the three scaled columns.
+
+    At the prior, not at the estimate: a low estimate looks precise, and to believe the exponent only
+    then would choose the samples in which it is wrong.
+    """
+    slope = columns["volatility_bps"] * share**exponent
+    bend = coefficient * slope * np.log(share)
+    design = np.stack([columns["half_spread_bps"], slope, bend], axis=1)
+    scaled = design / np.sqrt(np.sum(design**2, axis=0) + 1e-300)
+    values = np.linalg.svd(scaled, compute_uv=False)
+    if not values[-1] > 1e-9:
+        return None, None
+    variance = day_regression(design, target, day).covariance[2, 2]
+    days = int(day.max()) + 1
+    return 2.0 * _quantile(0.975, days) * math.sqrt(max(variance, 0.0)), float(values[0] / values[-1])
+
+
+def _curved(columns: dict[str, Any], share: Floats, target: Floats, day: Integers) -> Regression | None:
+    """Spread multiple, impact coefficient and exponent together; None without an optimum inside."""
     spread, volatility = columns["half_spread_bps"], columns["volatility_bps"]
-    best, at = math.inf, 0.5
+    best, at, solution = math.inf, 0.0, np.zeros(2)
     for candidate in _EXPONENTS:
         design = np.stack([spread, volatility * share**candidate], axis=1)
         found = np.linalg.solve(design.T @ design, design.T @ target)
         loss = float(np.sum((target - design @ found) ** 2))
         if loss < best:
             best, at, solution = loss, float(candidate), found
+    if not _EXPONENTS[0] < at < _EXPONENTS[-1]:
+        return None
     slope = volatility * share**at
-    bend = solution[1] * slope * np.log(share)
-    design = np.stack([spread, slope, bend], axis=1)
-    scaled = design / np.sqrt(np.sum(design**2, axis=0) + 1e-300)
-    values = np.linalg.svd(scaled, compute_uv=False)
-    if not values[-1] > 1e-9:
-        return None, None
-    return day_regression(design, target + bend * at, day), float(values[0] / values[-1])
+    bend = solution[1] * slope * np.log(share)  # one step of Gauss and Newton from the best of the grid
+    return day_regression(np.stack([spread, slope, bend], axis=1), target + bend * at, day)
 
 
 def _nothing(exponent: float) -> dict[str, Any]:
