@@ -54,7 +54,9 @@ def run(fills: int, seed: int) -> Run:
     truth = draw(fills, seed)
     model = fitted(truth.records)
     parameters = model.parameters
-    own = [(i.estimate, i.lower, i.upper) for i in (parameters.spread_multiple, parameters.impact_coefficient)]
+    own = [
+        (i.estimate, i.lower, i.upper) for i in (parameters.spread_multiple, parameters.impact_coefficient)
+    ]
     intervals = np.concatenate([np.array(own), predictions(model)])
     truths = np.array([SPREAD_MULTIPLE, IMPACT, *(expected(share) for share in PARTICIPATIONS)])
     points = [(1.0, 0.0), (0.0, 1.0), *((HALF_SPREAD_BPS, VOLATILITY_BPS * p**0.5) for p in PARTICIPATIONS)]

@@ -168,9 +168,7 @@ def _times_ns(column: pd.Series[Any]) -> Integers:
     return np.asarray(stamps.astype("int64").to_numpy())
 
 
-def _fitted(
-    columns: dict[str, Any], excluded: dict[str, int], min_fills: int, exponent: float
-) -> FittedCost:
+def _fitted(columns: dict[str, Any], excluded: dict[str, int], min_fills: int, exponent: float) -> FittedCost:
     """The estimates; without enough records all of them stand at 0 and `enough` is False."""
     share = columns["quantity"] / columns["adv"]
     target = columns["cost_bps"] - columns["fee_bps"]

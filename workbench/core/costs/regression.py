@@ -114,7 +114,9 @@ def day_regression(design: Floats, target: Floats, day: Integers) -> Regression:
     gram = moved_design.T @ moved_design
     coefficients: Floats = np.linalg.solve(gram, moved_design.T @ moved_target).astype(np.float64)
     scores = _day_sums(moved_design * (moved_target - moved_design @ coefficients)[:, None], day, days)
-    covariance = _at_least(_jackknife(gram, moved_design, scores, day), np.asarray(np.linalg.inv(gram) * noise, dtype=np.float64))
+    covariance = _at_least(
+        _jackknife(gram, moved_design, scores, day), np.asarray(np.linalg.inv(gram) * noise, dtype=np.float64)
+    )
     residual = target - design @ coefficients
     noise, shared = _variances(residual, day, count, width)
     mean = np.bincount(day, residual, minlength=days) / count

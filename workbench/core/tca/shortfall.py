@@ -8,6 +8,7 @@ Analysts Journal 49(1), 1993 (delay on what was ordered, opportunity from the ar
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 import numbers
 from collections.abc import Iterable, Sequence
@@ -98,6 +99,11 @@ def implementation_shortfall(orders: pd.DataFrame, fills: pd.DataFrame, *, split
     return frame
 
 
+def in_exact_arithmetic() -> contextlib.AbstractContextManager[decimal.Context]:
+    """A block in which sums and products of decimals are exact; a lost digit raises."""
+    return decimal.localcontext(_EXACT)
+
+
 def _order_row(
     row: dict[str, Any], executions: list[tuple[Decimal, Decimal, Decimal]], split: str, make: Any
 ) -> dict[str, Any]:
@@ -105,7 +111,7 @@ def _order_row(
     if row["side"] not in _SIGNS:
         raise ValueError(f"{where}: side must be 'buy' or 'sell', not {row['side']!r}")
     side, zero = Decimal(_SIGNS[row["side"]]), Decimal(0)
-    with decimal.localcontext(_EXACT):
+    with in_exact_arithmetic():
         ordered = _positive(row["quantity"], where, "quantity")
         decision = _positive(row["decision_price"], where, "decision_price")
         filled = sum((quantity for quantity, _, _ in executions), zero)
