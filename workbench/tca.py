@@ -128,7 +128,7 @@ def report(
     sort: set[str] = set()
     while True:
         stream = Stream(
-            table.parents, symbols=len(table.symbols), groups=len(table.keys), horizons_ns=spans,
+            table.parents, symbols=len(table.symbols), horizons_ns=spans,
             max_age_ns=span_ns(max_age, "max_age"),
         )  # fmt: skip
         clock: dict[str, bool | None] = {"orders": table.zoned}

@@ -34,8 +34,9 @@ class ParentTable:
     symbols : Index
         Distinct symbols; `parents.symbol` counts in it.
     keys : DataFrame
-        One row a group: its values of `by`; `parents.group` counts in it, the last row being the group
-        of the orders left out.
+        One row a group: its values of `by`.
+    group : int64
+        Row of each order in `keys`.
     quantity, decision, arrival, final : int64
         Shares and micros; -1 = missing.
     day : int64
@@ -50,6 +51,7 @@ class ParentTable:
     symbols: pd.Index[Any]
     keys: pd.DataFrame
     parents: Parents
+    group: Integers
     quantity: Integers
     decision: Integers
     arrival: Integers
@@ -88,8 +90,6 @@ def parent_table(orders: pd.DataFrame, by: Sequence[str], *, zone: str) -> Paren
     quantity = np.where(reason == "", np.nan_to_num(wanted), 0).astype(np.int64)
     columns = {name: _values(name, orders, told, decision, zone) for name in by}
     group, keys = _groups(columns, len(orders))
-    group = np.where(reason == "", group, len(keys))
-    keys.loc[len(keys)] = [NOT_KNOWN] * len(columns)
     return ParentTable(
         ids=pd.Index(orders["order_id"]),
         frame=orders,
@@ -97,10 +97,10 @@ def parent_table(orders: pd.DataFrame, by: Sequence[str], *, zone: str) -> Paren
         keys=keys,
         parents=Parents(
             symbol=code.astype(np.int64),
-            group=group.astype(np.int64),
             side=np.where(side == 0, 1, side),
             arrival_ns=np.where(arrival_ns == MISSING_TIME, -1, arrival_ns),
         ),
+        group=group.astype(np.int64),
         quantity=quantity,
         decision=decision,
         arrival=arrival,
@@ -166,11 +166,13 @@ def _groups(columns: dict[str, Any], rows: int) -> tuple[Integers, pd.DataFrame]
 
     if not columns:
         return np.zeros(rows, dtype=np.int64), pd.DataFrame(index=range(1))
-    table = pd.DataFrame(columns)
-    grouped = table.groupby(list(columns), sort=False)
-    number = grouped.ngroup().to_numpy()
-    first = table.drop_duplicates(ignore_index=True)
-    order = sorted(range(len(first)), key=lambda at: tuple((str(type(v)), v) for v in first.iloc[at]))
-    place = np.empty(len(first), dtype=np.int64)
-    place[order] = np.arange(len(first))
-    return place[number] if rows else number, first.iloc[order].reset_index(drop=True)
+    number = np.zeros(rows, dtype=np.int64)
+    for values in columns.values():
+        code, words = pd.factorize(values)
+        place = sorted(range(len(words)), key=lambda at, words=words: (str(type(words[at])), words[at]))
+        rank = np.empty(len(words), dtype=np.int64)
+        rank[place] = np.arange(len(words))
+        number = number * max(len(words), 1) + rank[code]
+    _, first, group = np.unique(number, return_index=True, return_inverse=True)
+    keys = pd.DataFrame({name: values[first] for name, values in columns.items()})
+    return group.astype(np.int64), keys

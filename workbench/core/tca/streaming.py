@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench.core.kernel import kernel
 from workbench.core.types import DAY_NS, Booleans, Floats, Integers
@@ -19,17 +18,16 @@ FAR_NS = int(np.iinfo(np.int64).max) // 2
 #: Why the merge stopped.
 NEED_QUOTES, NEED_FILLS, DONE, UNSORTED = 0, 1, 2, 3
 #: Columns of a parent order's own sums.
-OWN = ("filled", "paid", "fees", "first_ns", "last_ns", "fills", "wrong", "improved", "spread")
-#: Columns of a group's money, in half micros, before one for each horizon.
+OWN = ("filled", "paid", "fees", "first_ns", "last_ns", "fills", "wrong")
+#: Columns of a parent's spread money, in half micros, before one for each horizon.
 MONEY = ("effective", "effective_matched", "realized", "price_improvement")
-#: Columns of a group's weights, micros of value, before one for each horizon.
+#: Columns of a parent's weights, micros of value, before one for each horizon.
 WEIGHTS = ("effective", "matched")
 QUOTE_COUNTERS = ("quote_missing", "quote_crossed", "quote_of_another_symbol")
 FILL_COUNTERS = (
     "fill_without_order", "fill_not_positive", "fill_absurd", "fill_duplicate", "fill_before_arrival",
-    "no_quote_yet", "quote_stale", "no_mid_after",
+    "no_quote_yet", "quote_stale", "no_mid_after", "fill_without_fee",
 )  # fmt: skip
-_ROWS = 1 << 16  #: rows measured between two looks at the size of the sums
 _ABSURD = float(1 << 44)  #: micros: the value, or the cost, of one fill above 17 million is not believed
 
 
@@ -111,6 +109,9 @@ def book_fills(
         elif not (1.0 <= quantity[j] < 1e12 and np.rint(quantity[j]) == quantity[j] and 1.0 <= micro < 1e15):
             counters[1] += 1
             own[order, 6] += 1
+        elif np.isnan(fee[j]):
+            counters[8] += 1
+            own[order, 6] += 1
         elif not (quantity[j] * micro <= _ABSURD and np.abs(fee[j]) <= _ABSURD):
             counters[2] += 1
             own[order, 6] += 1
@@ -129,16 +130,16 @@ def book_fills(
 def measure(
     fill_ns: Integers, day_ns: Integers, order_of: Integers, value: Integers, horizons: Integers,
     out: Integers, arrival_ns: Integers, arrival_row: Integers, arrival_out: Integers, side_of: Integers,
-    group_of: Integers, max_age_ns: int, own: Integers, money: Integers, weight: Floats, counters: Integers,
+    max_age_ns: int, money: Integers, weight: Floats, counters: Integers,
 ) -> None:  # fmt: skip
-    """Add what each fill cost to its group; all of its queries have been answered."""
+    """Add what each fill cost to its parent; all of its queries have been answered."""
     last = horizons.shape[0] - 1
     for j in range(fill_ns.shape[0]):
         quantity, price = value[j, 0], value[j, 1]
         if quantity == 0:
             continue
         order, when, day = order_of[j], fill_ns[j], day_ns[j]
-        group, side, row = group_of[order], side_of[order], arrival_row[order]
+        side, row = side_of[order], arrival_row[order]
         asked = when
         if row >= 0:
             asked = arrival_ns[order]
@@ -158,11 +159,9 @@ def measure(
             known, mid = True, bid + ask
             effective = 2 * side * (2 * price - mid) * quantity
             better = 2 * side * ((ask if side == 1 else bid) - price) * quantity
-            money[group, 0] += effective
-            money[group, 3] += better
-            weight[group, 0] += 0.5 * quantity * mid
-            own[order, 7] += better
-            own[order, 8] += effective
+            money[order, 0] += effective
+            money[order, 3] += better
+            weight[order, 0] += 0.5 * quantity * mid
         for k in range(last + 1):
             due, stood = when + horizons[k], out[k, j, 2]
             mid_after = out[k, j, 0] + out[k, j, 1]
@@ -171,12 +170,12 @@ def measure(
                 counters[7] += 1
                 continue
             moved = side * (mid_after - 2 * price) * quantity
-            money[group, 4 + k] += moved
-            weight[group, 2 + k] += float(quantity) * float(price)
+            money[order, 4 + k] += moved
+            weight[order, 2 + k] += float(quantity) * float(price)
             if k == last and known:
-                money[group, 1] += effective
-                money[group, 2] -= 2 * moved
-                weight[group, 1] += 0.5 * quantity * mid
+                money[order, 1] += effective
+                money[order, 2] -= 2 * moved
+                weight[order, 1] += 0.5 * quantity * mid
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,14 +184,13 @@ class Parents:
 
     Attributes
     ----------
-    symbol, group, side : int64
-        Number of the symbol, of the group it is reported in, 1 or -1.
+    symbol, side : int64
+        Number of the symbol; 1 or -1.
     arrival_ns : int64
         When the venue received it; -1 = not told, then each fill stands for itself.
     """
 
     symbol: Integers
-    group: Integers
     side: Integers
     arrival_ns: Integers
 
@@ -230,12 +228,12 @@ class OutOfOrder(ValueError):
 
 
 class Stream:
-    """The sums of one pass over fills and quotes.
+    """The sums of one pass over fills and quotes, one row a parent: `own`, `money` and `weight`.
 
     Parameters
     ----------
     parents : Parents
-    symbols, groups : int
+    symbols : int
         How many there are.
     horizons_ns : int64 (horizons,)
         Of the markouts, at least one; the last is that of realized spread and impact.
@@ -244,7 +242,7 @@ class Stream:
     """
 
     def __init__(
-        self, parents: Parents, *, symbols: int, groups: int, horizons_ns: Integers, max_age_ns: int
+        self, parents: Parents, *, symbols: int, horizons_ns: Integers, max_age_ns: int
     ) -> None:
         told = np.flatnonzero(parents.arrival_ns >= 0)
         told = told[np.argsort(parents.arrival_ns[told], kind="stable")]
@@ -261,9 +259,8 @@ class Stream:
         self._state = np.full((max(symbols, 1), 3), -1, dtype=np.int64)
         width = len(horizons_ns)
         self.own = np.zeros((len(parents.symbol), len(OWN)), dtype=np.int64)
-        self.weight = np.zeros((groups, len(WEIGHTS) + width))
-        self._money = np.zeros((groups, len(MONEY) + width), dtype=np.int64)
-        self._carried: NDArray[np.object_] = np.zeros((groups, len(MONEY) + width), dtype=object)
+        self.weight = np.zeros((len(parents.symbol), len(WEIGHTS) + width))
+        self.money = np.zeros((len(parents.symbol), len(MONEY) + width), dtype=np.int64)
         self._fill_counters = np.zeros(len(FILL_COUNTERS), dtype=np.int64)
         self._quote_counters = np.zeros(len(QUOTE_COUNTERS), dtype=np.int64)
         nothing = np.zeros(0, dtype=np.int64)
@@ -272,11 +269,6 @@ class Stream:
         self._key = np.zeros((len(offsets), 0), dtype=np.int64)
         self._out = np.zeros((len(offsets), 0, 3), dtype=np.int64)
         self._quotes = QuoteBatch(nothing, nothing, np.zeros(0), np.zeros(0), 1.0)
-
-    @property
-    def money(self) -> NDArray[np.object_]:
-        """Exact sums of each group in half micros, columns `MONEY` and one a horizon."""
-        return np.asarray(self._carried + self._money)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -350,16 +342,11 @@ class Stream:
         """Measure the fills whose queries are all answered, and forget them."""
         done = int(self._cursor[3:].min()) if len(self._ts) else 0
         parents = self._parents
-        for first in range(0, done, _ROWS):
-            cut = slice(first, min(first + _ROWS, done))
-            measure(
-                self._ts[cut], self._day[cut], self._order[cut], self._value[cut], self._horizons,
-                self._out[:, cut], parents.arrival_ns, self._arrival_row, self._arrival_out, parents.side,
-                parents.group, self._max_age_ns, self.own, self._money, self.weight, self._fill_counters,
-            )  # fmt: skip
-            if len(self._money) and int(np.abs(self._money).max()) > 1 << 60:
-                self._carried = self._carried + self._money
-                self._money[:] = 0
+        measure(
+            self._ts[:done], self._day[:done], self._order[:done], self._value[:done], self._horizons,
+            self._out[:, :done], parents.arrival_ns, self._arrival_row, self._arrival_out, parents.side,
+            self._max_age_ns, self.money, self.weight, self._fill_counters,
+        )  # fmt: skip
         self._ts, self._day, self._order = self._ts[done:], self._day[done:], self._order[done:]
         self._symbol, self._value = self._symbol[done:], self._value[done:]
         self._key, self._out = self._key[:, done:], self._out[:, done:]

@@ -85,12 +85,12 @@ def summarise(
     parts = _parts(table, stream.own, kept, split)
     orders = _order_frame(table, stream, kept, parts)
     groups = len(table.keys)
-    group = table.parents.group[kept]
+    group = table.group[kept]
     sums = {name: exact_sums(group, values, groups) for name, values in parts.items()}
-    shown = np.bincount(group, minlength=groups)[:-1] > 0
+    shown = np.bincount(group, minlength=groups) > 0
     micros, frame = _tables(table, stream, sums, group, kept, labels)
     lower, upper = _intervals(group, table.day[kept], parts, groups)
-    frame["total_lower_bps"], frame["total_upper_bps"] = lower[:-1], upper[:-1]
+    frame["total_lower_bps"], frame["total_upper_bps"] = lower, upper
     names, counts = np.unique(reason[reason != ""].astype(str), return_counts=True)
     excluded = {str(name): int(count) for name, count in zip(names, counts, strict=True)} | stream.counts
     return TcaReport(
@@ -106,15 +106,12 @@ def summarise(
 
 def exact_sums(group: Integers, values: Integers, groups: int) -> Any:
     """Sums of whole numbers by group as Python ints: halves of 32 bits, each exact in a float."""
-    total = np.zeros(groups, dtype=object)
+    low, high = np.zeros(groups, dtype=np.int64), np.zeros(groups, dtype=np.int64)
     for first in range(0, len(values), 1 << 20):
         cut = slice(first, first + (1 << 20))
-        low = np.bincount(group[cut], (values[cut] & 0xFFFFFFFF).astype(np.float64), minlength=groups)
-        high = np.bincount(group[cut], (values[cut] >> 32).astype(np.float64), minlength=groups)
-        total += np.array(
-            [int(h) * 2**32 + int(s) for h, s in zip(high, low, strict=True)], dtype=object
-        )  # fmt: skip
-    return total
+        low += np.bincount(group[cut], values[cut] & 0xFFFFFFFF, minlength=groups).astype(np.int64)
+        high += np.bincount(group[cut], values[cut] >> 32, minlength=groups).astype(np.int64)
+    return high.astype(object) * 2**32 + low.astype(object)
 
 
 def _reasons(table: ParentTable, own: Integers) -> Any:
@@ -172,9 +169,8 @@ def _order_frame(
     for name in (*PARTS, "total"):
         columns[name] = parts[name] / MICRO
         columns[f"{name}_bps"] = parts[name] / notional * BPS
-    value = np.where(own[:, 1] > 0, own[:, 1], 1).astype(np.float64)
-    columns["effective_bps"] = np.where(own[:, 1] > 0, own[:, 8] / 2 / value * BPS, np.nan)
-    columns["price_improvement_bps"] = np.where(own[:, 1] > 0, own[:, 7] / 2 / value * BPS, np.nan)
+    for name, at in (("effective_bps", 0), ("price_improvement_bps", 3)):
+        columns[name] = _ratio(stream.money[kept, at] / 2.0, stream.weight[kept, 0]) * BPS
     columns["latency_s"] = np.where(timed, (own[:, 3] - arrival_ns) / NANO, np.nan)
     columns["time_to_fill_s"] = np.where(timed, (own[:, 4] - arrival_ns) / NANO, np.nan)
     if "adv" in table.frame.columns:
@@ -187,31 +183,31 @@ def _tables(
     table: ParentTable, stream: Stream, sums: dict[str, Any], group: Integers, kept: Integers,
     labels: tuple[str, ...],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
-    """Exact and readable figures of every group; the last group (orders left out) is dropped."""
+    """Exact and readable figures of every group, over the orders that were not left out."""
     groups, own = len(table.keys), stream.own[kept]
-    micros, frame = table.keys.iloc[:-1].copy(), table.keys.iloc[:-1].copy()
-    frame["orders"] = np.bincount(group, minlength=groups)[:-1]
+    micros, frame = table.keys.copy(), table.keys.copy()
+    frame["orders"] = np.bincount(group, minlength=groups)
     for name, values in (("fills", own[:, 5]), ("quantity", table.quantity[kept]), ("filled", own[:, 0])):
-        frame[name] = exact_sums(group, values, groups)[:-1].astype(np.float64)
+        frame[name] = exact_sums(group, values, groups).astype(np.float64)
     frame["fill_rate"] = _ratio(frame["filled"], frame["quantity"])
-    notional = sums["notional"][:-1].astype(np.float64)
+    notional = sums["notional"].astype(np.float64)
     frame["notional"] = notional / MICRO
     for name in (*PARTS, "total"):
-        micros[name] = sums[name][:-1]
-        frame[name] = sums[name][:-1].astype(np.float64) / MICRO
-        frame[f"{name}_bps"] = _ratio(sums[name][:-1].astype(np.float64), notional) * BPS
-    money, weight = stream.money[:-1], stream.weight[:-1]
-    names = dict(zip(MONEY, range(len(MONEY)), strict=True))
-    spread = {name: money[:, at] for name, at in names.items()}
+        micros[name] = sums[name]
+        frame[name] = sums[name].astype(np.float64) / MICRO
+        frame[f"{name}_bps"] = _ratio(sums[name].astype(np.float64), notional) * BPS
+    money = [exact_sums(group, values, groups) for values in stream.money[kept].T]
+    weight = [np.bincount(group, values, minlength=groups) for values in stream.weight[kept].T]
+    spread = dict(zip(MONEY, money, strict=False))
     spread["impact"] = spread["effective_matched"] - spread["realized"]
     for name, base in (("effective", 0), ("price_improvement", 0), ("realized", 1), ("impact", 1)):
         frame[name] = spread[name].astype(np.float64) / (2.0 * MICRO)
-        frame[f"{name}_bps"] = _ratio(spread[name].astype(np.float64) / 2.0, weight[:, base]) * BPS
+        frame[f"{name}_bps"] = _ratio(spread[name].astype(np.float64) / 2.0, weight[base]) * BPS
     for name in (*MONEY, "impact"):
         micros[f"{name}_half"] = spread[name]
     for at, label in enumerate(labels):
-        moved = money[:, len(MONEY) + at].astype(np.float64) / 2.0
-        frame[f"markout_{label}_bps"] = _ratio(moved, weight[:, 2 + at]) * BPS
+        moved = money[len(MONEY) + at].astype(np.float64) / 2.0
+        frame[f"markout_{label}_bps"] = _ratio(moved, weight[2 + at]) * BPS
     frame["reversion_bps"] = -frame[f"markout_{labels[-1]}_bps"]
     _times(table, frame, own, group, kept, groups)
     return micros, frame
@@ -223,10 +219,10 @@ def _times(
     """Add mean latency and time to fill, in seconds, of the orders that tell when they arrived."""
     arrival_ns = table.parents.arrival_ns[kept]
     timed = (arrival_ns >= 0) & (own[:, 5] > 0)
-    count = np.bincount(group[timed], minlength=groups)[:-1].astype(np.float64)
+    count = np.bincount(group[timed], minlength=groups).astype(np.float64)
     for name, column in (("latency_s", 3), ("time_to_fill_s", 4)):
         waited = (own[timed, column] - arrival_ns[timed]) / NANO
-        frame[name] = _ratio(np.bincount(group[timed], waited, minlength=groups)[:-1], count)
+        frame[name] = _ratio(np.bincount(group[timed], waited, minlength=groups), count)
 
 
 def _intervals(
