@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -25,7 +25,6 @@ from workbench.core.tca.columns import (
     MISSING_TIME,
     QUANTITIES,
     TIMES,
-    first_of,
     require_one_clock,
     span_ns,
     times_ns,
@@ -40,7 +39,6 @@ from workbench.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 __all__ = [
     "Benchmarks",
@@ -56,7 +54,7 @@ __all__ = [
     "spreads",
 ]
 
-Table: TypeAlias = "pd.DataFrame | str | Path"
+Table: TypeAlias = "Any"  #: a DataFrame, or the path of a Parquet file or of a folder of them
 HORIZONS = ("1s", "1min", "5min")
 _ROWS = 1 << 17
 _SORT_MEMORY = "400MB"
@@ -155,8 +153,8 @@ def _fills(
     fills: Table, table: ParentTable, numbers: OrderNumbers, clock: dict[str, bool | None], sort: bool
 ) -> Iterator[Batch]:
     wanted = {
-        "time": TIMES["fills"], "order_id": ("order_id",), "quantity": QUANTITIES, "price": ("price_micro", "price"),
-        "fee": ("fee_micro", "fee"), "execution_id": ("execution_id",),
+        "time": TIMES["fills"], "order_id": ("order_id",), "quantity": QUANTITIES,
+        "price": ("price_micro", "price"), "fee": ("fee_micro", "fee"), "execution_id": ("execution_id",),
     }  # fmt: skip
     names = _named(fills, wanted, "fills", optional=("execution_id",))
     last: list[Any] = []
@@ -180,7 +178,8 @@ def _quotes(
     quotes: Table, table: ParentTable, clock: dict[str, bool | None], sort: bool
 ) -> Iterator[QuoteBatch]:
     wanted = {
-        "time": TIMES["quotes"], "symbol": ("symbol",), "bid": ("bid_micro", "bid"), "ask": ("ask_micro", "ask"),
+        "time": TIMES["quotes"], "symbol": ("symbol",), "bid": ("bid_micro", "bid"),
+        "ask": ("ask_micro", "ask"),
     }  # fmt: skip
     names = _named(quotes, wanted, "quotes")
     scale = 1.0 if names["bid"] == "bid_micro" else float(MICRO)
@@ -240,7 +239,11 @@ def _sorted_batches(files: list[Path], columns: list[str], time: str) -> Iterato
 
     quoted = ", ".join(f'"{column}"' for column in columns)
     with tempfile.TemporaryDirectory() as folder:
-        config = {"memory_limit": _SORT_MEMORY, "temp_directory": folder, "threads": 1}
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": _SORT_MEMORY,
+            "temp_directory": folder,
+            "threads": 1,
+        }
         with duckdb.connect(config=config) as connection:
             rows = connection.sql(
                 f"SELECT {quoted} FROM read_parquet($files, filename=true, file_row_number=true) "  # noqa: S608
@@ -274,7 +277,7 @@ def _frame(source: Table, name: str) -> pd.DataFrame:
     import pandas as pd
 
     if _is_frame(source):
-        return source  # type: ignore[return-value]
+        return pd.DataFrame(source)
     return pd.concat([pd.read_parquet(path) for path in _files(source, name)], ignore_index=True)
 
 
@@ -283,8 +286,8 @@ def _files(source: Any, name: str) -> list[Path]:
     files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
         raise DataError(
-            f"{name}: there is no Parquet file at {path}", next_step="name a Parquet file or a folder of them",
-            path=str(path),
+            f"{name}: there is no Parquet file at {path}",
+            next_step="name a Parquet file or a folder of them", path=str(path),
         )  # fmt: skip
     return files
 

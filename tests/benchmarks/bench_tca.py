@@ -49,7 +49,9 @@ def write(folder: Path, fills: int, quotes: int) -> None:
     base = 20.0 + 5.0 * (pd.factorize(parents["symbol"])[0] % 37)
     for name in ("decision_price", "arrival_price", "final_price"):
         parents[name] = np.round(base * (1 + rng.normal(0, 0.001, PARENTS)), 2)
-    per_parent = np.bincount(np.concatenate([share(rng, fills, day) for day in range(DAYS)]), minlength=PARENTS)
+    per_parent = np.bincount(
+        np.concatenate([share(rng, fills, day) for day in range(DAYS)]), minlength=PARENTS
+    )
     parents["quantity"] = np.maximum(per_parent * 100, 100)
     pd.DataFrame(parents).to_parquet(folder / "orders.parquet", index=False)
     write_fills(folder / "fills.parquet", parents, base, fills)
@@ -113,7 +115,9 @@ def run_report(folder: str) -> dict[str, Any]:
     import workbench as wb
 
     found = wb.tca.report(
-        *(f"{folder}/{name}.parquet" for name in ("orders", "fills", "quotes")), by=["symbol", "hour"], split="cfa"
+        *(f"{folder}/{name}.parquet" for name in ("orders", "fills", "quotes")),
+        by=["symbol", "hour"],
+        split="cfa",
     )
     return {"groups": len(found.frame), "total_bps": round(found.total_bps, 4), "excluded": found.excluded}
 
@@ -123,7 +127,8 @@ def run_duckdb(folder: str) -> dict[str, Any]:
 
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute(
-            "CREATE TABLE parents AS SELECT order_id, symbol FROM read_parquet($1)", [f"{folder}/orders.parquet"]
+            "CREATE TABLE parents AS SELECT order_id, symbol FROM read_parquet($1)",
+            [f"{folder}/orders.parquet"],
         )
         value = connection.execute(
             "SELECT count(*), avg(f.price - (q.bid + q.ask) / 2) FROM "
@@ -189,7 +194,9 @@ def test_tca_report(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--fills", type=int, default=1_000_000)
     parser.add_argument("--quotes", type=int, default=2_500_000)
     parser.add_argument("--folder", type=Path)

@@ -20,7 +20,6 @@ from own_fills import (
     expected,
 )
 
-from workbench.core.types import DAY_NS
 from workbench.costs import CostModel, fit_cost_model
 
 AS_OF = "2026-06-01"
@@ -67,7 +66,7 @@ def run(fills: int, seed: int) -> Run:
 
 
 def with_gross_errors(truth: Truth, seed: int) -> pd.DataFrame:
-    """The records and one in twenty again with a decimal gone wrong: 10 % to 100 % of the price, all one way."""
+    """The records, and one in twenty again with a price wrong by 10 % to 100 %."""
     rng = np.random.Generator(np.random.Philox(seed + 10_000))
     again = truth.records.iloc[rng.integers(0, len(truth.records), len(truth.records) // 20)].copy()
     again["cost_bps"] += rng.uniform(1_000.0, 10_000.0, len(again)) * rng.choice([1.0, 1.0, -1.0], len(again))

@@ -109,7 +109,14 @@ def test_bad_rows_are_named_counted_and_change_nothing_else() -> None:
         {"order_id": 99, "quantity": 100, "price": 50.0, "fee": 0.0, "filled_at": at, "execution_id": "b1"},
         {"order_id": 6, "quantity": 200, "price": 50.0, "fee": 0.0, "filled_at": at, "execution_id": "b2"},
         {"order_id": 7, "quantity": 100, "price": -50.0, "fee": 0.0, "filled_at": at, "execution_id": "b3"},
-        {"order_id": 5, "quantity": base["quantity"], "price": 50.0, "fee": 0.0, "filled_at": at, "execution_id": "b4"},
+        {
+            "order_id": 5,
+            "quantity": base["quantity"],
+            "price": 50.0,
+            "fee": 0.0,
+            "filled_at": at,
+            "execution_id": "b4",
+        },
         {**fills.iloc[5].to_dict()},
     ]
     bad_quotes = [

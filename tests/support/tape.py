@@ -13,7 +13,9 @@ SECOND = 10**9
 OPEN_NS = 1_767_623_400 * SECOND  # 2026-01-05 14:30 UTC
 
 
-def market(seed: int, *, days: int = 2, parents: int = 30, symbols: int = 4, per_day: int = 400) -> dict[str, Any]:
+def market(
+    seed: int, *, days: int = 2, parents: int = 30, symbols: int = 4, per_day: int = 400
+) -> dict[str, Any]:
     """Frames orders, fills, quotes in time order; prices on a grid of a cent, times on one of 0.1 s."""
     rng = np.random.Generator(np.random.Philox(seed))
     names = [f"S{n}" for n in range(symbols)]
@@ -24,7 +26,9 @@ def market(seed: int, *, days: int = 2, parents: int = 30, symbols: int = 4, per
             middle = 5_000 + np.cumsum(rng.integers(-3, 4, per_day))
             half = rng.integers(1, 4, per_day)
             quotes.append(
-                pd.DataFrame({"symbol": name, "ts": at, "bid": (middle - half) / 100, "ask": (middle + half) / 100})
+                pd.DataFrame(
+                    {"symbol": name, "ts": at, "bid": (middle - half) / 100, "ask": (middle + half) / 100}
+                )
             )
     book = pd.concat(quotes).sort_values("ts", kind="stable", ignore_index=True)
     orders, fills = [], []
@@ -67,7 +71,9 @@ def standing(quotes: pd.DataFrame, symbol: str, at: int, max_age: int, *, strict
     return last if at - last["ts"] <= max_age and at // DAY_NS == last["ts"] // DAY_NS else None
 
 
-def measured(tables: dict[str, Any], by: list[str], horizons: list[int], max_age: int) -> dict[Any, dict[str, int]]:
+def measured(
+    tables: dict[str, Any], by: list[str], horizons: list[int], max_age: int
+) -> dict[Any, dict[str, int]]:
     """Half micros of each group's spread measures and markouts, row after row."""
     orders = tables["orders"].set_index("order_id")
     sums: dict[Any, dict[str, int]] = defaultdict(lambda: defaultdict(int))

@@ -86,7 +86,8 @@ def fit_cost_model(
     >>> records = pd.DataFrame({"session": days, "symbol": "KO", "quantity": [100, 400] * 10, "adv": 1e6,
     ...     "volatility_bps": 150.0, "half_spread_bps": 2.0, "cost_bps": [3.5, 5.0] * 10})
     >>> model = fit_cost_model(records, as_of="2026-02-02", min_fills=20)
-    >>> model.source, model.expected_bps("KO", "buy", 400, adv=1e6, volatility_bps=150, half_spread_bps=2).mean
+    >>> facts = {"adv": 1e6, "volatility_bps": 150.0, "half_spread_bps": 2.0}
+    >>> model.source, model.expected_bps("KO", "buy", 400, **facts).mean
     ('simulated', 5.0)
     """
     as_of_ns = instant_ns(as_of)

@@ -229,7 +229,7 @@ class CostModel:
         return "ok"
 
     def drifted(self, why: str) -> CostModel:
-        """This model, marked as drifted with the evidence; a prior has no records to drift from.
+        """The same model, marked as drifted with the evidence; a prior has no records to drift from.
 
         Raises
         ------

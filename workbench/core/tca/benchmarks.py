@@ -141,7 +141,9 @@ def benchmarks(
     Examples
     --------
     >>> import pandas as pd
-    >>> tape = pd.DataFrame({"ts": [0, 10**9, 3 * 10**9], "price": [10.0, 11.0, 12.0], "quantity": [100, 100, 200]})
+    >>> tape = pd.DataFrame(
+    ...     {"ts": [0, 10**9, 3 * 10**9], "price": [10.0, 11.0, 12.0], "quantity": [100, 100, 200]}
+    ... )
     >>> found = benchmarks(tape, start=0, end=4 * 10**9)
     >>> found.vwap, found.twap_time_weighted, found.twap_mean_of_prints
     (11.25, 11.0, 11.0)

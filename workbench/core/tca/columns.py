@@ -106,7 +106,11 @@ def numbers(frame: pd.DataFrame, name: str) -> Floats:
 
 def signs(column: pd.Series[Any]) -> Integers:
     """1 for "buy", -1 for "sell", 0 for anything else."""
-    return np.array([SIDES.get(word, 0) if isinstance(word, str) else 0 for word in column], dtype=np.int64)
+    import pandas as pd
+
+    code, words = pd.factorize(column)  # -1 = missing: the last of the meanings
+    meanings = [SIDES.get(word, 0) if isinstance(word, str) else 0 for word in words]
+    return np.array([*meanings, 0], dtype=np.int64)[code]
 
 
 def span_ns(value: object, name: str) -> int:

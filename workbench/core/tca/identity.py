@@ -70,7 +70,8 @@ class LedgerIdentity:
         words = "to the micro" if not self.residual_micro else f"but for {self.residual_micro} micros"
         return (
             f"ledger {self.ledger_micro / MICRO:,.2f} = paper {self.paper_micro / MICRO:,.2f} - shortfall "
-            f"{self.shortfall_micro / MICRO:,.2f} - unfilled {self.unfilled_after_micro / MICRO:,.2f} <b>{words}</b>"
+            f"{self.shortfall_micro / MICRO:,.2f} - unfilled {self.unfilled_after_micro / MICRO:,.2f} "
+            f"<b>{words}</b>"
         )
 
 

@@ -43,5 +43,8 @@ def ratio_interval(cost: Floats, paper: Floats, *, confidence: float, seed: int)
         some = chosen[first : first + 512]
         top, bottom = draws @ cost[some].T, draws @ paper[some].T
         ratio = np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), np.nan)
-        lower[some], upper[some] = np.nanquantile(ratio, tails, axis=0)
+        whole = np.all(bottom > 0, axis=0)  # a draw without a day of the group says nothing: rare and slow
+        lower[some[whole]], upper[some[whole]] = np.quantile(ratio[:, whole], tails, axis=0)
+        if not whole.all():
+            lower[some[~whole]], upper[some[~whole]] = np.nanquantile(ratio[:, ~whole], tails, axis=0)
     return lower, upper

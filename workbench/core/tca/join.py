@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.kernel import kernel
+from workbench.core.tca.streaming import frozen
 from workbench.core.types import Integers
 
 if TYPE_CHECKING:
@@ -54,13 +55,15 @@ class OrderNumbers:
             slots = max(16, 1 << (2 * len(ids) - 1).bit_length())
             self._shift = 64 - slots.bit_length()
             self._table = np.full((slots, 2), -1, dtype=np.int64)
-            fill_table(np.asarray(ids, dtype=np.int64), self._table, self._shift)
+            fill_table(frozen(np.asarray(ids, dtype=np.int64)), self._table, self._shift)
 
     def of(self, ids: Any) -> Integers:
         """Number of each id's parent, -1 where there is none."""
+        import pandas as pd
+
         values = np.asarray(ids)
         if self._table is not None and values.dtype.kind in "iu":
             rows = np.empty(len(values), dtype=np.int64)
-            look_up(values.astype(np.int64, copy=False), self._table, self._shift, rows)
+            look_up(frozen(values.astype(np.int64, copy=False)), self._table, self._shift, rows)
             return rows
-        return np.asarray(self._ids.get_indexer(values), dtype=np.int64)
+        return np.asarray(self._ids.get_indexer(pd.Index(values)), dtype=np.int64)

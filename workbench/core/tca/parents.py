@@ -134,7 +134,9 @@ def _values(name: str, orders: pd.DataFrame, told: Integers, decision: Integers,
         held = orders[name]
         return held.astype(object).where(held.notna(), NOT_KNOWN).to_numpy(dtype=object)
     if name in ("hour", "day", "session"):
-        stamps = pd.to_datetime(np.where(told == MISSING_TIME, 0, told), utc=True).tz_convert(zone)
+        stamps = pd.DatetimeIndex(
+            np.where(told == MISSING_TIME, 0, told).view("datetime64[ns]"), tz="UTC"
+        ).tz_convert(zone)
         text = (
             stamps.hour.to_numpy(dtype=object) if name == "hour" else stamps.strftime("%Y-%m-%d").to_numpy()
         )
@@ -169,7 +171,7 @@ def _groups(columns: dict[str, Any], rows: int) -> tuple[Integers, pd.DataFrame]
     number = np.zeros(rows, dtype=np.int64)
     for values in columns.values():
         code, words = pd.factorize(values)
-        place = sorted(range(len(words)), key=lambda at, words=words: (str(type(words[at])), words[at]))
+        place = [at for _, _, at in sorted((str(type(word)), word, at) for at, word in enumerate(words))]
         rank = np.empty(len(words), dtype=np.int64)
         rank[place] = np.arange(len(words))
         number = number * max(len(words), 1) + rank[code]

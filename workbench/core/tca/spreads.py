@@ -81,7 +81,9 @@ def spreads(
     Examples
     --------
     >>> import pandas as pd
-    >>> quotes = pd.DataFrame({"symbol": "KO", "ts": [0, 2 * 10**9], "bid": [9.99, 10.01], "ask": [10.01, 10.03]})
+    >>> quotes = pd.DataFrame(
+    ...     {"symbol": "KO", "ts": [0, 2 * 10**9], "bid": [9.99, 10.01], "ask": [10.01, 10.03]}
+    ... )
     >>> trade = pd.DataFrame(
     ...     {"symbol": ["KO"], "ts": [10**9], "side": ["buy"], "price": [10.01], "quantity": [100]}
     ... )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ _ABSURD = float(1 << 44)  #: micros: the value, or the cost, of one fill above 1
 
 
 @kernel
-def answer(
+def answer(  # noqa: C901  one merge: a call for each query would cost more than the query
     quote_ns: Integers, quote_symbol: Integers, bid: Floats, ask: Floats, quote_scale: float,
     state: Integers, arrival_key: Integers, arrival_symbol: Integers, arrival_out: Integers,
     key: Integers, fill_symbol: Integers, out: Integers, cursor: Integers, quotes_end: bool, fills_end: bool,
@@ -95,7 +96,7 @@ def book_fills(
     fill_ns: Integers, order_of: Integers, quantity: Floats, price: Floats, price_scale: float, fee: Floats,
     again: Booleans, own: Integers, counters: Integers, value: Integers,
 ) -> None:  # fmt: skip
-    """Check each fill and add it to its parent; `value` (fills, 2) gets shares and micros, 0 where refused."""
+    """Check each fill and add it to its parent; `value` (fills, 2) gets shares and micros, 0 = refused."""
     for j in range(fill_ns.shape[0]):
         order = order_of[j]
         value[j, 0] = 0
@@ -194,6 +195,10 @@ class Parents:
     side: Integers
     arrival_ns: Integers
 
+    def __post_init__(self) -> None:
+        for name in ("symbol", "side", "arrival_ns"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -207,6 +212,10 @@ class Batch:
     fee_micro: Floats
     again: Booleans
 
+    def __post_init__(self) -> None:
+        for name in ("ts_ns", "order", "quantity", "price", "fee_micro", "again"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
 
 @dataclass(frozen=True, eq=False)
 class QuoteBatch:
@@ -217,6 +226,17 @@ class QuoteBatch:
     bid: Floats
     ask: Floats
     scale: float
+
+    def __post_init__(self) -> None:
+        for name in ("ts_ns", "symbol", "bid", "ask"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
+
+def frozen(values: Any) -> Any:
+    """A contiguous array that cannot be written: one kind of array, so a kernel is compiled once."""
+    held = np.ascontiguousarray(values)[:]
+    held.flags.writeable = False
+    return held
 
 
 class OutOfOrder(ValueError):
@@ -241,12 +261,10 @@ class Stream:
         An older quote does not stand.
     """
 
-    def __init__(
-        self, parents: Parents, *, symbols: int, horizons_ns: Integers, max_age_ns: int
-    ) -> None:
+    def __init__(self, parents: Parents, *, symbols: int, horizons_ns: Integers, max_age_ns: int) -> None:
         told = np.flatnonzero(parents.arrival_ns >= 0)
         told = told[np.argsort(parents.arrival_ns[told], kind="stable")]
-        self._parents, self._horizons, self._max_age_ns = parents, horizons_ns, max_age_ns
+        self._parents, self._horizons, self._max_age_ns = parents, frozen(horizons_ns), max_age_ns
         self._arrival_row = np.full(len(parents.symbol), -1, dtype=np.int64)
         self._arrival_row[told] = np.arange(len(told))
         self._arrival_key, self._arrival_symbol = parents.arrival_ns[told], parents.symbol[told]
@@ -344,7 +362,7 @@ class Stream:
         parents = self._parents
         measure(
             self._ts[:done], self._day[:done], self._order[:done], self._value[:done], self._horizons,
-            self._out[:, :done], parents.arrival_ns, self._arrival_row, self._arrival_out, parents.side,
+            self._out, parents.arrival_ns, self._arrival_row, self._arrival_out, parents.side,
             self._max_age_ns, self.money, self.weight, self._fill_counters,
         )  # fmt: skip
         self._ts, self._day, self._order = self._ts[done:], self._day[done:], self._order[done:]

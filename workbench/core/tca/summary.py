@@ -65,8 +65,8 @@ class TcaReport:
     def _repr_html_(self) -> str:
         lost = ", ".join(f"{count:,} {reason}" for reason, count in self.excluded.items()) or "none"
         return (
-            f"shortfall <b>{self.total_bps:.2f}</b> bps over {len(self.orders):,} orders ({self.split} split); "
-            f"left out: {lost}"
+            f"shortfall <b>{self.total_bps:.2f}</b> bps over {len(self.orders):,} orders "
+            f"({self.split} split); left out: {lost}"
         )
 
 
@@ -237,9 +237,12 @@ def _intervals(
     place = np.searchsorted(distinct, day[known])
     cell = group[known] * len(distinct) + place
     shape = (groups, len(distinct))
-    cost = np.bincount(cell, parts["total"][known].astype(np.float64), minlength=groups * len(distinct))
-    paper = np.bincount(cell, parts["notional"][known].astype(np.float64), minlength=groups * len(distinct))
-    return ratio_interval(cost.reshape(shape) * BPS, paper.reshape(shape), confidence=0.9, seed=_SEED)
+    sums = [
+        np.bincount(cell, parts[name][known] / MICRO, minlength=groups * len(distinct)).reshape(shape)
+        for name in ("total", "notional")
+    ]
+    cost, paper = (np.asarray(values, dtype=np.float64) for values in sums)
+    return ratio_interval(cost * BPS, paper, confidence=0.9, seed=_SEED)
 
 
 def _outliers(table: ParentTable, orders: pd.DataFrame) -> pd.DataFrame:
