@@ -114,15 +114,18 @@ def almgren_chriss(
         raise ValueError(f"eta = {eta!r} must exceed gamma x period / 2 = {gamma * tau / 2.0:g}")
     push = risk_aversion * volatility**2 / eta_left * tau**2 / 2.0
     left = horizon - tau * np.arange(periods + 1)
-    if push == 0.0:
-        kappa, fraction = 0.0, left / horizon
+    # the half-angle forms keep their digits where cosh and cos are close to 1
+    if push >= 0.0:
+        kappa = 2.0 * math.asinh(math.sqrt(push / 2.0)) / tau
+    else:
+        kappa = 2.0 * math.asin(math.sqrt(-push / 2.0)) / tau if push >= -2.0 else math.inf
+    if kappa * horizon < 1e-9:
+        fraction = left / horizon
     elif push > 0.0:
-        kappa = math.acosh(1.0 + push) / tau
         # sinh(kappa left) / sinh(kappa horizon) without numbers that overflow
         fraction = np.exp(kappa * (left - horizon)) * np.expm1(-2.0 * kappa * left)
         fraction /= math.expm1(-2.0 * kappa * horizon)
     else:
-        kappa = math.acos(1.0 + push) / tau if push >= -2.0 else math.inf
         if not kappa * horizon < math.pi:
             raise ValueError(f"risk_aversion = {risk_aversion!r} is so negative that no optimum exists")
         fraction = np.sin(kappa * left) / math.sin(kappa * horizon)
