@@ -21,7 +21,9 @@ from workbench.core.costs import (
     Schedule,
     almgren_chriss,
     almgren_impact,
+    cost_curve,
     fit_cost_model,
+    predicted_and_realised,
     prior,
 )
 
@@ -35,6 +37,8 @@ __all__ = [
     "Schedule",
     "almgren_chriss",
     "almgren_impact",
+    "cost_curve",
     "fit_cost_model",
+    "predicted_and_realised",
     "prior",
 ]

@@ -18,8 +18,11 @@ from workbench.core.tca import (
     clean_trades,
     implementation_shortfall,
     ledger_identity,
+    markout_fan,
     markouts,
     spreads,
+    waterfall,
+    worst_orders,
 )
 from workbench.core.tca.columns import (
     MISSING_TIME,
@@ -49,9 +52,12 @@ __all__ = [
     "clean_trades",
     "implementation_shortfall",
     "ledger_identity",
+    "markout_fan",
     "markouts",
     "report",
     "spreads",
+    "waterfall",
+    "worst_orders",
 ]
 
 Table: TypeAlias = "Any"  #: a DataFrame, or the path of a Parquet file or of a folder of them

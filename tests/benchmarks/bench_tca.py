@@ -158,8 +158,8 @@ def warm_up() -> None:
     duckdb.connect().execute("SELECT 1")
     at = [FIRST_NS]
     orders = pd.DataFrame(
-        {"order_id": [1], "symbol": "S", "side": "buy", "quantity": 1, "decision_price": 1.0, "arrival_price": 1.0,
-         "final_price": 1.0, "arrival_at": at}
+        {"order_id": [1], "symbol": "S", "side": "buy", "quantity": 1, "arrival_at": at,
+         "decision_price": 1.0, "arrival_price": 1.0, "final_price": 1.0}
     )  # fmt: skip
     fills = pd.DataFrame({"order_id": [1], "quantity": 1, "price": 1.0, "fee": 0.0, "filled_at": at})
     quotes = pd.DataFrame({"symbol": ["S"], "ts": at, "bid": 1.0, "ask": 1.0})

@@ -51,7 +51,8 @@ def market(
             left -= size
             fills.append(
                 {
-                    "order_id": 1_000 + number, "quantity": size, "price": float(np.round(50 + rng.normal(0, 0.3), 2)),
+                    "order_id": 1_000 + number, "quantity": size,
+                    "price": float(np.round(50 + rng.normal(0, 0.3), 2)),
                     "fee": float(rng.integers(0, 300) / 100),
                     "filled_at": arrival + int(rng.integers(0, 6_000)) * SECOND // 10,
                 }

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from workbench.core.features import market_statistics
 from workbench.core.ledger import CAPITAL, DIVIDENDS
 from workbench.core.ports import BarStore, Calendar
@@ -169,11 +167,18 @@ class ExecutionRecords:
         return _frame(rows, _BOOKS)
 
     def _book(
-        self, row: dict[str, Any], before: dict[str, Any], orders: pd.DataFrame, fills: pd.DataFrame, split: str
+        self,
+        row: dict[str, Any],
+        before: dict[str, Any],
+        orders: pd.DataFrame,
+        fills: pd.DataFrame,
+        split: str,
     ) -> dict[str, Any]:
         session = row["session"]
         mine = orders[orders["session"] == session]
-        held = {symbol: Decimal(int(nano)) / NANO for symbol, nano in before["positions"].items() if int(nano)}
+        held = {
+            symbol: Decimal(int(nano)) / NANO for symbol, nano in before["positions"].items() if int(nano)
+        }
         symbols = set(held) | set(mine["symbol"]) | set(row["positions"])
         ends = self._closes({(session, symbol) for symbol in symbols})
         starts = self._closes({(before["session"], symbol) for symbol in held}) if held else {}

@@ -1,5 +1,6 @@
 """What trading costs: fees to the cent, and models of spread and impact that expire."""
 
+from workbench.core.costs.compare import cost_curve, predicted_and_realised
 from workbench.core.costs.fit import fit_cost_model
 from workbench.core.costs.fitted import FittedCost, Interval, SymbolCost
 from workbench.core.costs.impact import EquityImpact, almgren_impact
@@ -22,9 +23,11 @@ __all__ = [
     "SymbolCost",
     "almgren_chriss",
     "almgren_impact",
+    "cost_curve",
     "expected_cost_bps",
     "fee_micro",
     "fit_cost_model",
+    "predicted_and_realised",
     "prior",
     "round_trip_floor_bps",
 ]

@@ -6,6 +6,7 @@ from workbench.core.tca.identity import LedgerIdentity, ledger_identity
 from workbench.core.tca.shortfall import PARTS, SPLITS, implementation_shortfall
 from workbench.core.tca.spreads import markouts, spreads
 from workbench.core.tca.summary import TcaReport
+from workbench.core.tca.tables import markout_fan, waterfall, worst_orders
 
 __all__ = [
     "PARTS",
@@ -19,6 +20,9 @@ __all__ = [
     "clean_trades",
     "implementation_shortfall",
     "ledger_identity",
+    "markout_fan",
     "markouts",
     "spreads",
+    "waterfall",
+    "worst_orders",
 ]
