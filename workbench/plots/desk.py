@@ -8,30 +8,9 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from workbench.execution_plots import (
-    cost_curve,
-    intraday_profile,
-    markout_fan,
-    predicted_and_realised,
-    shortfall_waterfall,
-)
-
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-__all__ = [
-    "cost_curve",
-    "decision_weights",
-    "equity",
-    "equity_figure",
-    "equity_picture",
-    "intraday_profile",
-    "markout_fan",
-    "notebook",
-    "predicted_and_realised",
-    "shortfall_waterfall",
-]
 
 _BLUE, _GREY, _RED = "#1f5fa8", "#8a8f98", "#b3382c"
 
