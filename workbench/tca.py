@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -166,7 +166,7 @@ def _fills(
     last: list[Any] = []
     for batch in _batches(fills, names, "fills", sort):
         ts = _ns(batch[names["time"]], "fills", clock)
-        order = numbers.of(_values(batch[names["order_id"]]))
+        order = _numbered(batch[names["order_id"]], numbers.of)
         known = ts != MISSING_TIME
         order = np.where(known, order, -1)
         ts = np.where(known, ts, ts[known][0] if known.any() else 0)
@@ -191,7 +191,7 @@ def _quotes(
     scale = 1.0 if names["bid"] == "bid_micro" else float(MICRO)
     for batch in _batches(quotes, names, "quotes", sort):
         ts = _ns(batch[names["time"]], "quotes", clock)
-        symbol = _codes(batch[names["symbol"]], table.symbols)
+        symbol = _numbered(batch[names["symbol"]], lambda names: table.symbols.get_indexer(names.astype(str)))
         known = ts != MISSING_TIME
         if not known.all():
             symbol, ts = np.where(known, symbol, -1), np.where(known, ts, ts[known][0] if known.any() else 0)
@@ -229,12 +229,11 @@ def _batches(source: Table, names: dict[str, str], name: str, sort: bool) -> Ite
     if sort:
         yield from _sorted_batches(files, columns, names["time"])
         return
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     for path in files:
         held = pq.read_schema(path)
-        as_words = [text for text in texts if pa.types.is_string(held.field(text).type)]
+        as_words = [text for text in texts if _is_text(held.field(text).type)]
         with pq.ParquetFile(path, read_dictionary=as_words, pre_buffer=False) as file:
             yield from file.iter_batches(batch_size=_ROWS, columns=columns, use_threads=False)
 
@@ -339,15 +338,17 @@ def _ns(column: Any, name: str, clock: dict[str, bool | None]) -> Integers:
     return np.ascontiguousarray(ts, dtype=np.int64)
 
 
-def _codes(column: Any, symbols: pd.Index[Any]) -> Integers:
-    """Number of each symbol, -1 for one that no order names."""
-    if hasattr(column, "indices"):  # an Arrow dictionary: judge each word once
-        known = symbols.get_indexer(column.dictionary.to_pylist())
-        at = column.indices.to_numpy(zero_copy_only=False)
-        if at.dtype.kind == "f":
-            return np.where(np.isnan(at), -1, np.append(known, -1)[np.nan_to_num(at).astype(np.int64)])
-        return np.asarray(known.astype(np.int64)[at])
-    values = _values(column)
-    if values.dtype.kind in "iu":
-        values = values.astype(str)
-    return np.asarray(symbols.get_indexer(values), dtype=np.int64)
+def _numbered(column: Any, number_of: Callable[[Any], Any]) -> Integers:
+    """Number of each value, -1 = not known; each word of an Arrow dictionary is judged once."""
+    if not hasattr(column, "indices"):
+        return np.asarray(number_of(_values(column)), dtype=np.int64)
+    words = np.array(column.dictionary.to_pylist(), dtype=object)
+    known = np.append(np.asarray(number_of(words), dtype=np.int64), -1)  # the last stands for no word
+    at = column.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
+    return np.asarray(known[at])
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

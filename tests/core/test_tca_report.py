@@ -177,13 +177,14 @@ def test_outliers_lead_to_their_journal_rows() -> None:
     assert "left out" in found._repr_html_()
 
 
-def test_words_as_ids_and_fills_without_arrivals_stand_for_themselves() -> None:
+def test_words_as_ids_and_fills_without_arrivals_stand_for_themselves(tmp_path: Path) -> None:
     tables = market(8)
     plain = found_by(tables, ["symbol"])
     words = {name: frame.copy() for name, frame in tables.items()}
     for name in ("orders", "fills"):
         words[name]["order_id"] = "order " + words[name]["order_id"].astype(str)
-    pd.testing.assert_frame_equal(found_by(words, ["symbol"]).frame, plain.frame)
+    for given in (words, on_disk(tmp_path, words)):
+        pd.testing.assert_frame_equal(found_by(given, ["symbol"]).frame, plain.frame)
     alone = {**tables, "orders": tables["orders"].drop(columns="arrival_at")}
     moved = tables["fills"].merge(tables["orders"][["order_id", "symbol", "side"]], on="order_id")
     rows = tca.spreads(moved, tables["quotes"], horizon=HORIZONS[-1], max_age=MAX_AGE)

@@ -123,7 +123,7 @@ def test_rows_without_a_measure_say_why() -> None:
         "quote_stale", "quote_of_another_day", "",
     ]  # fmt: skip
     assert found["effective"].isna().tolist() == [False, *[True] * 7, False]
-    assert found["reason_after"].tolist() == ["quote_stale", *[""] * 7, "quote_stale"]
+    assert found["reason_after"].tolist() == [*[""] * 8, "quote_stale"]
     assert found.attrs["excluded"]["quote_crossed"] == 1
     assert found.attrs["excluded"]["quote_missing"] == 1
     closing = [AT + 33_995 * SECOND]

@@ -42,8 +42,8 @@ class SymbolCost:
     level_bps, level_variance : float
         Deviation of the symbol's cost from the universe, shrunk towards 0 by how little is known.
     adv, volatility_bps, half_spread_bps, price : float
-        Medians of the records: the market that `floor_bps(symbol, quantity)` assumes by default; the
-        price is NaN-free: 0 where the records name none.
+        Medians of the records: the market that `floor_bps(symbol, quantity)` assumes by default; a price
+        of 0 = the records name none.
     """
 
     symbol: str
@@ -89,6 +89,9 @@ class FittedCost:
         Fifth and ninety-fifth percentile of the records.
     adds_fees : bool
         Whether fees were taken out of the records and are added by the schedule.
+    enough : bool
+        Whether there were `min_fills` records on at least ten days; otherwise the model is missing.
+    min_fills : int
     records_hash : str
         Hex sha256 of the records used.
     symbols : tuple of SymbolCost

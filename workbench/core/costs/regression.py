@@ -130,7 +130,8 @@ def _jackknife(gram: Floats, design: Floats, scores: Floats, day: Integers) -> F
     own = np.empty((days, width, width))
     for row in range(width):
         own[:, row, :] = _day_sums(design * design[:, [row]], day, days)
-    change = np.linalg.solve(gram - own, scores[:, :, None])[:, :, 0]
+    # a day may hold all that is known of a coefficient: without it the rest says nothing about that one
+    change = (np.linalg.pinv(gram - own) @ scores[:, :, None])[:, :, 0]
     return np.asarray(change.T @ change * ((days - 1) / days))
 
 

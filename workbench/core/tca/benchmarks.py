@@ -20,7 +20,7 @@ from workbench.core.tca.columns import (
     span_ns,
     times_ns,
 )
-from workbench.core.tca.conditions import eligibility
+from workbench.core.tca.conditions import eligibility, repeated_closes
 from workbench.core.types import DAY_NS, MICRO, NANO, Floats, Integers
 
 if TYPE_CHECKING:
@@ -210,21 +210,13 @@ class _Tape:
             "corrected": ~stands,
         }
         usable = ~np.any(list(self._wrong.values()), axis=0)
-        repeated = usable & counts.closing & self._again(counts.closing & usable)
+        closing = counts.closing & usable
+        repeated = repeated_closes(closing, (self.at_ns // DAY_NS, exact, self.quantity))
         self._wrong["close_repeated"] = repeated
         self.volume = usable & counts.volume & ~repeated
         self.sets_price = usable & counts.price & ~repeated
-        self.closing = usable & counts.closing & ~repeated
+        self.closing = closing & ~repeated
         self._wrong["no_volume"] = usable & ~counts.volume
-
-    def _again(self, closing: Any) -> Any:
-        """Closing prints that repeat one of the same date, price and size."""
-        seen, again = set(), np.zeros(len(closing), dtype=np.bool_)
-        for row in np.flatnonzero(closing):
-            key = (int(self.at_ns[row]) // DAY_NS, float(self.price[row]), float(self.quantity[row]))
-            again[row] = key in seen
-            seen.add(key)
-        return again
 
     def excluded(self, inside: Any) -> dict[str, int]:
         """Prints of the interval that count for nothing, by reason."""

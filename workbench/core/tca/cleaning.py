@@ -18,8 +18,8 @@ from workbench.core.tca.columns import (
     require,
     times_ns,
 )
-from workbench.core.tca.conditions import eligibility
-from workbench.core.types import Booleans
+from workbench.core.tca.conditions import eligibility, repeated_closes
+from workbench.core.types import DAY_NS, Booleans
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +143,8 @@ def clean_trades(trades: pd.DataFrame, *, duplicates: Literal["drop", "keep"]) -
         rules["duplicate"] = trades.duplicated().to_numpy()
     texts = trades["conditions"] if "conditions" in trades.columns else [""] * len(trades)
     counts = eligibility(texts)
-    rules["close_repeated"] = _repeated_close(trades, counts.closing, times, price, size)
+    same = (trades["symbol"].to_numpy(dtype=object), times // DAY_NS, price, size)
+    rules["close_repeated"] = repeated_closes(counts.closing, same)
     kept, dropped = _sieve(rules, len(trades))
     noted = {
         "no_volume": int(np.sum(kept & ~counts.volume)),
@@ -154,20 +155,6 @@ def clean_trades(trades: pd.DataFrame, *, duplicates: Literal["drop", "keep"]) -
     order = np.flatnonzero(kept)[np.argsort(times[kept], kind="stable")]
     frame = trades.assign(counts_volume=counts.volume, sets_price=counts.price).iloc[order]
     return Cleaned(frame, len(trades), dropped, _counted(noted))
-
-
-def _repeated_close(
-    trades: pd.DataFrame, closing: Booleans, times: np.ndarray, price: np.ndarray, size: np.ndarray
-) -> Booleans:
-    """Closing prints that repeat an earlier one of the same symbol, UTC date, price and size."""
-    seen: set[tuple[object, ...]] = set()
-    repeated = np.zeros(len(trades), dtype=np.bool_)
-    symbols = trades["symbol"].to_numpy(dtype=object)
-    for row in np.flatnonzero(closing):
-        key = (symbols[row], int(times[row]) // (86_400 * 10**9), int(price[row]), float(size[row]))
-        repeated[row] = key in seen
-        seen.add(key)
-    return repeated
 
 
 def _sieve(rules: dict[str, Booleans], rows: int) -> tuple[Booleans, dict[str, int]]:

@@ -7,9 +7,10 @@ a missing text are regular sales. An unknown code counts for nothing and is name
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -90,6 +91,24 @@ def eligibility(conditions: Iterable[object]) -> Eligibility:
             if not code.isspace() and code not in CONDITIONS:
                 unknown[code] = unknown.get(code, 0) + 1
     return Eligibility(judged[:, 0], judged[:, 1], judged[:, 2], dict(sorted(unknown.items())))
+
+
+def repeated_closes(closing: Booleans, prints: Sequence[Any]) -> Booleans:
+    """Which closing prints repeat an earlier one, bool (prints,).
+
+    Parameters
+    ----------
+    closing : bool (prints,)
+    prints : sequence of sequences
+        What makes two of them one, such as symbols, dates, prices and sizes; each of shape (prints,).
+    """
+    seen: set[tuple[Any, ...]] = set()
+    repeated = np.zeros(len(closing), dtype=np.bool_)
+    for row in np.flatnonzero(closing):
+        key = tuple(column[row] for column in prints)
+        repeated[row] = key in seen
+        seen.add(key)
+    return repeated
 
 
 def _judge(text: str) -> tuple[bool, bool, bool]:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import decimal
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from workbench.core.tca.columns import require
 from workbench.core.types import BPS
 
 PARTS = ("delay", "trading", "opportunity", "fees")
@@ -79,8 +80,8 @@ def implementation_shortfall(orders: pd.DataFrame, fills: pd.DataFrame, *, split
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
-    _require(orders, ("order_id", "symbol", "side", *_ORDER_MONEY), "orders")
-    _require(fills, ("order_id", *_FILL_MONEY), "fills")
+    require(orders, ("order_id", "symbol", "side", *_ORDER_MONEY), "orders")
+    require(fills, ("order_id", *_FILL_MONEY), "fills")
     _unique(orders["order_id"], "orders", "order_id")
     if "execution_id" in fills.columns:
         _unique(fills["execution_id"].dropna(), "fills", "execution_id")
@@ -191,12 +192,6 @@ def _maker(columns: Iterable[pd.Series[Any]]) -> Any:
 def _bps(value: Decimal, notional: Decimal, make: Any) -> Any:
     ratio = _RATIO.divide(_RATIO.multiply(value, Decimal(BPS)), notional)
     return ratio if make is Decimal else float(ratio)
-
-
-def _require(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise ValueError(f"{name} has no column {', '.join(missing)}; it needs {', '.join(columns)}")
 
 
 def _unique(column: pd.Series[Any], name: str, what: str) -> None:
