@@ -3,7 +3,14 @@
 Plotting libraries are loaded when the first picture is drawn, never on import.
 """
 
-from workbench.plots.desk import decision_weights, equity, equity_figure, equity_picture, notebook
+from workbench.plots.desk import (
+    decision_weights,
+    equity,
+    equity_figure,
+    equity_picture,
+    notebook,
+    price_path,
+)
 from workbench.plots.execution import (
     cost_curve,
     intraday_profile,
@@ -22,5 +29,6 @@ __all__ = [
     "markout_fan",
     "notebook",
     "predicted_and_realised",
+    "price_path",
     "shortfall_waterfall",
 ]
