@@ -1,4 +1,4 @@
-"""Cost models: fees to the cent, and expected spread and impact that expire.
+"""Cost models: fees to the cent, expected spread and impact that expire, schedules for large orders.
 
 Examples
 --------
@@ -11,6 +11,34 @@ Examples
 3.6
 """
 
-from workbench.core.costs import CostEstimate, CostModel, FeeSchedule, PriorCost, prior
+from workbench.core.costs import (
+    CostEstimate,
+    CostModel,
+    EquityImpact,
+    FeeSchedule,
+    FittedCost,
+    PriorCost,
+    Schedule,
+    almgren_chriss,
+    almgren_impact,
+    cost_curve,
+    fit_cost_model,
+    predicted_and_realised,
+    prior,
+)
 
-__all__ = ["CostEstimate", "CostModel", "FeeSchedule", "PriorCost", "prior"]
+__all__ = [
+    "CostEstimate",
+    "CostModel",
+    "EquityImpact",
+    "FeeSchedule",
+    "FittedCost",
+    "PriorCost",
+    "Schedule",
+    "almgren_chriss",
+    "almgren_impact",
+    "cost_curve",
+    "fit_cost_model",
+    "predicted_and_realised",
+    "prior",
+]

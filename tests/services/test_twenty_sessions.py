@@ -13,6 +13,7 @@ from typing import Any
 import drive
 import pytest
 
+from workbench import costs, tca
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.config import Settings
 
@@ -67,6 +68,41 @@ def test_every_reconciliation_was_clean_and_every_order_has_a_decision(
     assert {row["decision_id"] for row in journal.rows("orders")} <= decisions
     report = open_journal(traded[0], read_only=False).verify()
     assert report.ok, report
+
+
+@pytest.mark.parametrize("split", ["cfa", "wagner"])
+def test_the_ledger_of_every_session_is_paper_minus_shortfall_to_the_micro(
+    traded: tuple[Settings, list[dict[str, Any]]], split: str
+) -> None:
+    settings, rows = traded
+    books = Desk(settings).execution.books(split=split)
+    assert books["residual_micro"].tolist() == [0] * 20
+    parts = books[["delay", "trading", "opportunity", "fees"]].sum(axis=1)
+    total = books["paper"] - parts - books["unfilled_after"] + books["other"]
+    assert (books["ledger"] - total).abs().max() < 1e-9
+    reported = [row["report"]["shortfall_micro"] / 1e6 for row in rows]
+    assert parts.tolist() == pytest.approx(reported, abs=1e-6)
+    assert parts.abs().sum() > 100.0
+
+
+def test_own_fills_are_records_of_cost_with_what_was_known_at_the_decision(
+    traded: tuple[Settings, list[dict[str, Any]]],
+) -> None:
+    desk = Desk(traded[0])
+    records, fills, orders = desk.execution.records(), desk.execution.fills(), desk.execution.orders()
+    assert len(records) == len(fills) > 10
+    assert set(records["source"]) == {"simulated"}
+    assert (records[["adv", "volatility_bps", "half_spread_bps"]] > 0).all(axis=None)
+    model = costs.fit_cost_model(records, as_of="2013-03-02", min_fills=10)
+    assert model.source == "simulated"
+    assert model.status("2013-03-02") in ("ok", "missing")
+    found = tca.implementation_shortfall(orders, fills, split="cfa")
+    paid = (records["cost_bps"] / 1e4 * records["quantity"] * orders_price(orders, fills)).sum()
+    assert paid == pytest.approx(found["trading"].sum() + found["fees"].sum())
+
+
+def orders_price(orders: Any, fills: Any) -> Any:
+    return orders.set_index("order_id")["arrival_price"].loc[fills["order_id"]].to_numpy()
 
 
 def test_another_process_hash_seed_and_symbol_order_give_the_same_digests(

@@ -20,6 +20,7 @@ from workbench.adapters.registry import FileRegistry
 from workbench.config import Settings
 from workbench.core.ports import RecordedEvent
 from workbench.errors import ConfigError, StorageFailed
+from workbench.services.execution import ExecutionRecords
 from workbench.views import Views
 
 
@@ -130,6 +131,16 @@ class Desk:
         """The journal as tables for people; empty tables before the desk has a journal."""
         journal: JournalDatabase | NoHistory = self.journal if self.initialised else NoHistory()
         return Views(journal, self.settings.account, bars=self.bars, calendar=self.calendar)
+
+    @cached_property
+    def execution(self) -> ExecutionRecords:
+        """Own orders, fills and books as tables for `workbench.tca` and `workbench.costs`."""
+        journal: JournalDatabase | NoHistory = self.journal if self.initialised else NoHistory()
+        mode = str(self.settings.mode)
+        return ExecutionRecords(
+            journal, self.settings.account, source=mode if mode in ("paper", "live") else "simulated",
+            bars=self.bars, calendar=self.calendar,
+        )  # fmt: skip
 
     @cached_property
     def plots(self) -> ModuleType:

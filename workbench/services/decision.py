@@ -281,6 +281,7 @@ class DecisionMaker:
             adv_shares=snapshot.adv_shares,
             volatility_bps=snapshot.volatility_bps,
             half_spread_bps=snapshot.half_spread_bps,
+            symbols=snapshot.symbols,
         )
 
     def _intents(self, snapshot: Snapshot, decision: Decision) -> tuple[OrderIntent, ...]:

@@ -8,15 +8,17 @@ Analysts Journal 49(1), 1993 (delay on what was ordered, opportunity from the ar
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from workbench.core.tca.columns import require
 from workbench.core.types import BPS
 
 PARTS = ("delay", "trading", "opportunity", "fees")
@@ -78,8 +80,8 @@ def implementation_shortfall(orders: pd.DataFrame, fills: pd.DataFrame, *, split
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
-    _require(orders, ("order_id", "symbol", "side", *_ORDER_MONEY), "orders")
-    _require(fills, ("order_id", *_FILL_MONEY), "fills")
+    require(orders, ("order_id", "symbol", "side", *_ORDER_MONEY), "orders")
+    require(fills, ("order_id", *_FILL_MONEY), "fills")
     _unique(orders["order_id"], "orders", "order_id")
     if "execution_id" in fills.columns:
         _unique(fills["execution_id"].dropna(), "fills", "execution_id")
@@ -98,6 +100,11 @@ def implementation_shortfall(orders: pd.DataFrame, fills: pd.DataFrame, *, split
     return frame
 
 
+def in_exact_arithmetic() -> contextlib.AbstractContextManager[decimal.Context]:
+    """A block in which sums and products of decimals are exact; a lost digit raises."""
+    return decimal.localcontext(_EXACT)
+
+
 def _order_row(
     row: dict[str, Any], executions: list[tuple[Decimal, Decimal, Decimal]], split: str, make: Any
 ) -> dict[str, Any]:
@@ -105,7 +112,7 @@ def _order_row(
     if row["side"] not in _SIGNS:
         raise ValueError(f"{where}: side must be 'buy' or 'sell', not {row['side']!r}")
     side, zero = Decimal(_SIGNS[row["side"]]), Decimal(0)
-    with decimal.localcontext(_EXACT):
+    with in_exact_arithmetic():
         ordered = _positive(row["quantity"], where, "quantity")
         decision = _positive(row["decision_price"], where, "decision_price")
         filled = sum((quantity for quantity, _, _ in executions), zero)
@@ -185,12 +192,6 @@ def _maker(columns: Iterable[pd.Series[Any]]) -> Any:
 def _bps(value: Decimal, notional: Decimal, make: Any) -> Any:
     ratio = _RATIO.divide(_RATIO.multiply(value, Decimal(BPS)), notional)
     return ratio if make is Decimal else float(ratio)
-
-
-def _require(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise ValueError(f"{name} has no column {', '.join(missing)}; it needs {', '.join(columns)}")
 
 
 def _unique(column: pd.Series[Any], name: str, what: str) -> None:

@@ -1,0 +1,50 @@
+"""Intervals of a ratio that resample whole days: fills of one day share its shocks.
+
+A bootstrap of single fills covers 53 to 60 % where it states 90 %.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from workbench.core.types import Floats
+
+MIN_DAYS = 10
+_DRAWS = 1_000
+
+
+def ratio_interval(cost: Floats, paper: Floats, *, confidence: float, seed: int) -> tuple[Floats, Floats]:
+    """Bounds of sum(cost) / sum(paper) of each group, from days drawn with replacement.
+
+    Parameters
+    ----------
+    cost, paper : float64 (groups, days)
+        Sums of one day.
+    confidence : float
+        Such as 0.9.
+    seed : int
+
+    Returns
+    -------
+    (float64 (groups,), float64 (groups,))
+        Lower and upper; NaN for a group with fewer than 10 days.
+    """
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence = {confidence!r} must lie between 0 and 1")
+    groups, days = cost.shape
+    enough = np.sum(paper > 0, axis=1) >= MIN_DAYS
+    lower, upper = np.full(groups, np.nan), np.full(groups, np.nan)
+    if not enough.any():
+        return lower, upper
+    draws = np.random.Generator(np.random.Philox(seed)).multinomial(days, np.full(days, 1.0 / days), _DRAWS)
+    chosen = np.flatnonzero(enough)
+    tails = [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]
+    for first in range(0, len(chosen), 512):
+        some = chosen[first : first + 512]
+        top, bottom = draws @ cost[some].T, draws @ paper[some].T
+        ratio = np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), np.nan)
+        whole = np.all(bottom > 0, axis=0)  # a draw without a day of the group says nothing: rare and slow
+        lower[some[whole]], upper[some[whole]] = np.quantile(ratio[:, whole], tails, axis=0)
+        if not whole.all():
+            lower[some[~whole]], upper[some[~whole]] = np.nanquantile(ratio[:, ~whole], tails, axis=0)
+    return lower, upper

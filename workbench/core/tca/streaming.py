@@ -1,0 +1,371 @@
+"""One pass over fills and quotes in time order: what each fill cost against the mids that stood.
+
+Rows come in batches and are forgotten; what stays is one row a parent order, one a symbol and the fills
+whose markouts are not due yet. Money is summed in integers, so the size of the batches changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from workbench.core.kernel import kernel
+from workbench.core.types import DAY_NS, Booleans, Floats, Integers
+
+FAR_NS = int(np.iinfo(np.int64).max) // 2
+#: Why the merge stopped.
+NEED_QUOTES, NEED_FILLS, DONE, UNSORTED = 0, 1, 2, 3
+#: Columns of a parent order's own sums.
+OWN = ("filled", "paid", "fees", "first_ns", "last_ns", "fills", "wrong")
+#: Columns of a parent's spread money, in half micros, before one for each horizon.
+MONEY = ("effective", "effective_matched", "realized", "price_improvement")
+#: Columns of a parent's weights, micros of value, before one for each horizon.
+WEIGHTS = ("effective", "matched")
+QUOTE_COUNTERS = ("quote_missing", "quote_crossed", "quote_of_another_symbol")
+FILL_COUNTERS = (
+    "fill_without_order", "fill_not_positive", "fill_absurd", "fill_duplicate", "fill_before_arrival",
+    "no_quote_yet", "quote_stale", "no_mid_after", "fill_without_fee",
+)  # fmt: skip
+_ABSURD = float(1 << 44)  #: micros: the value, or the cost, of one fill above 17 million is not believed
+
+
+@kernel
+def answer(  # noqa: C901  one merge: a call for each query would cost more than the query
+    quote_ns: Integers, quote_symbol: Integers, bid: Floats, ask: Floats, quote_scale: float,
+    state: Integers, arrival_key: Integers, arrival_symbol: Integers, arrival_out: Integers,
+    key: Integers, fill_symbol: Integers, out: Integers, cursor: Integers, quotes_end: bool, fills_end: bool,
+    counters: Integers,
+) -> int:  # fmt: skip
+    """Update the standing quotes and answer each query before the first quote at or after its key.
+
+    `key` (streams, fills) and `arrival_key` (parents) rise along their last axis. `cursor` holds the next
+    quote, the next arrival, the time of the last quote, then the next fill of each stream.
+    """
+    streams, fills = key.shape
+    size, arrivals = quote_ns.shape[0], arrival_key.shape[0]
+    at, last, limit = cursor[0], cursor[2], -1
+    while True:
+        if at >= size and not quotes_end:
+            cursor[0] = at
+            return 0
+        now = quote_ns[at] if at < size else FAR_NS
+        if now < last:
+            return 3
+        if now >= limit:
+            a = cursor[1]
+            while a < arrivals and arrival_key[a] <= now:
+                for part in range(3):
+                    arrival_out[a, part] = state[arrival_symbol[a], part]
+                a += 1
+            cursor[1] = a
+            limit = arrival_key[a] if a < arrivals else FAR_NS
+            for k in range(streams):
+                j = cursor[3 + k]
+                while j < fills and key[k, j] <= now:
+                    for part in range(3):
+                        out[k, j, part] = state[fill_symbol[j], part]
+                    j += 1
+                cursor[3 + k] = j
+                if j < fills:
+                    limit = min(limit, key[k, j])
+                elif not fills_end:
+                    cursor[0] = at
+                    return 1
+        if at >= size:
+            return 2
+        b, s = np.rint(bid[at] * quote_scale), np.rint(ask[at] * quote_scale)
+        symbol = quote_symbol[at]
+        if not (b >= 1.0 and s >= 1.0 and b < 1e15 and s < 1e15):
+            counters[0] += 1
+        elif b > s:
+            counters[1] += 1
+        elif symbol < 0:
+            counters[2] += 1
+        else:
+            state[symbol, 0], state[symbol, 1], state[symbol, 2] = int(b), int(s), now
+        last = now
+        cursor[2] = last
+        at += 1
+
+
+@kernel
+def book_fills(
+    fill_ns: Integers, order_of: Integers, quantity: Floats, price: Floats, price_scale: float, fee: Floats,
+    again: Booleans, own: Integers, counters: Integers, value: Integers,
+) -> None:  # fmt: skip
+    """Check each fill and add it to its parent; `value` (fills, 2) gets shares and micros, 0 = refused."""
+    for j in range(fill_ns.shape[0]):
+        order = order_of[j]
+        value[j, 0] = 0
+        value[j, 1] = 0
+        if order < 0:
+            counters[0] += 1
+            continue
+        micro = np.rint(price[j] * price_scale)
+        if again[j]:
+            counters[3] += 1
+        elif not (1.0 <= quantity[j] < 1e12 and np.rint(quantity[j]) == quantity[j] and 1.0 <= micro < 1e15):
+            counters[1] += 1
+            own[order, 6] += 1
+        elif np.isnan(fee[j]):
+            counters[8] += 1
+            own[order, 6] += 1
+        elif not (quantity[j] * micro <= _ABSURD and np.abs(fee[j]) <= _ABSURD):
+            counters[2] += 1
+            own[order, 6] += 1
+        else:
+            value[j, 0], value[j, 1] = int(quantity[j]), int(micro)
+            if own[order, 5] == 0:
+                own[order, 3] = fill_ns[j]
+            own[order, 0] += value[j, 0]
+            own[order, 1] += value[j, 0] * value[j, 1]
+            own[order, 2] += int(np.rint(fee[j]))
+            own[order, 4] = fill_ns[j]
+            own[order, 5] += 1
+
+
+@kernel
+def measure(
+    fill_ns: Integers, day_ns: Integers, order_of: Integers, value: Integers, horizons: Integers,
+    out: Integers, arrival_ns: Integers, arrival_row: Integers, arrival_out: Integers, side_of: Integers,
+    max_age_ns: int, money: Integers, weight: Floats, counters: Integers,
+) -> None:  # fmt: skip
+    """Add what each fill cost to its parent; all of its queries have been answered."""
+    last = horizons.shape[0] - 1
+    for j in range(fill_ns.shape[0]):
+        quantity, price = value[j, 0], value[j, 1]
+        if quantity == 0:
+            continue
+        order, when, day = order_of[j], fill_ns[j], day_ns[j]
+        side, row = side_of[order], arrival_row[order]
+        asked = when
+        if row >= 0:
+            asked = arrival_ns[order]
+            bid, ask, stamp = arrival_out[row, 0], arrival_out[row, 1], arrival_out[row, 2]
+        else:
+            bid, ask, stamp = out[last + 1, j, 0], out[last + 1, j, 1], out[last + 1, j, 2]
+        effective, mid, known = 0, 0, False
+        if asked > when:
+            counters[4] += 1
+        elif stamp < 0:
+            counters[5] += 1
+        elif asked - stamp > max_age_ns or stamp < asked - asked % DAY_NS:
+            counters[6] += 1
+        elif np.abs(float(2 * price - bid - ask)) * quantity > _ABSURD:
+            counters[2] += 1
+        else:
+            known, mid = True, bid + ask
+            effective = 2 * side * (2 * price - mid) * quantity
+            better = 2 * side * ((ask if side == 1 else bid) - price) * quantity
+            money[order, 0] += effective
+            money[order, 3] += better
+            weight[order, 0] += 0.5 * quantity * mid
+        for k in range(last + 1):
+            due, stood = when + horizons[k], out[k, j, 2]
+            mid_after = out[k, j, 0] + out[k, j, 1]
+            old = stood < day or due - stood > max_age_ns or due >= day + DAY_NS
+            if old or np.abs(float(mid_after - 2 * price)) * quantity > _ABSURD:
+                counters[7] += 1
+                continue
+            moved = side * (mid_after - 2 * price) * quantity
+            money[order, 4 + k] += moved
+            weight[order, 2 + k] += float(quantity) * float(price)
+            if k == last and known:
+                money[order, 1] += effective
+                money[order, 2] -= 2 * moved
+                weight[order, 1] += 0.5 * quantity * mid
+
+
+@dataclass(frozen=True, eq=False)
+class Parents:
+    """Parent orders as arrays, one element an order.
+
+    Attributes
+    ----------
+    symbol, side : int64
+        Number of the symbol; 1 or -1.
+    arrival_ns : int64
+        When the venue received it; -1 = not told, then each fill stands for itself.
+    """
+
+    symbol: Integers
+    side: Integers
+    arrival_ns: Integers
+
+    def __post_init__(self) -> None:
+        for name in ("symbol", "side", "arrival_ns"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Fills in time order; `order` is the number of the parent, -1 = none."""
+
+    ts_ns: Integers
+    order: Integers
+    quantity: Floats
+    price: Floats
+    price_scale: float
+    fee_micro: Floats
+    again: Booleans
+
+    def __post_init__(self) -> None:
+        for name in ("ts_ns", "order", "quantity", "price", "fee_micro", "again"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
+
+@dataclass(frozen=True, eq=False)
+class QuoteBatch:
+    """Quotes in time order; `symbol` is a number, -1 = of no order."""
+
+    ts_ns: Integers
+    symbol: Integers
+    bid: Floats
+    ask: Floats
+    scale: float
+
+    def __post_init__(self) -> None:
+        for name in ("ts_ns", "symbol", "bid", "ask"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
+
+def frozen(values: Any) -> Any:
+    """A contiguous array that cannot be written: one kind of array, so a kernel is compiled once."""
+    held = np.ascontiguousarray(values)[:]
+    held.flags.writeable = False
+    return held
+
+
+class OutOfOrder(ValueError):
+    """Rows of "fills" or "quotes" are not in time order; `table` says which."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__(f"{table} are not in time order")
+        self.table = table
+
+
+class Stream:
+    """The sums of one pass over fills and quotes, one row a parent: `own`, `money` and `weight`.
+
+    Parameters
+    ----------
+    parents : Parents
+    symbols : int
+        How many there are.
+    horizons_ns : int64 (horizons,)
+        Of the markouts, at least one; the last is that of realized spread and impact.
+    max_age_ns : int
+        An older quote does not stand.
+    """
+
+    def __init__(self, parents: Parents, *, symbols: int, horizons_ns: Integers, max_age_ns: int) -> None:
+        told = np.flatnonzero(parents.arrival_ns >= 0)
+        told = told[np.argsort(parents.arrival_ns[told], kind="stable")]
+        self._parents, self._horizons, self._max_age_ns = parents, frozen(horizons_ns), max_age_ns
+        self._arrival_row = np.full(len(parents.symbol), -1, dtype=np.int64)
+        self._arrival_row[told] = np.arange(len(told))
+        self._arrival_key, self._arrival_symbol = parents.arrival_ns[told], parents.symbol[told]
+        self._arrival_out = np.full((len(told), 3), -1, dtype=np.int64)
+        # a markout asks for the quote at or before its instant, a fill of its own for the one before
+        offsets = [*(horizons_ns + 1).tolist(), *([0] if len(told) < len(parents.symbol) else [])]
+        self._offsets = np.array(offsets, dtype=np.int64)
+        self._cursor = np.zeros(3 + len(offsets), dtype=np.int64)
+        self._cursor[2] = -FAR_NS
+        self._state = np.full((max(symbols, 1), 3), -1, dtype=np.int64)
+        width = len(horizons_ns)
+        self.own = np.zeros((len(parents.symbol), len(OWN)), dtype=np.int64)
+        self.weight = np.zeros((len(parents.symbol), len(WEIGHTS) + width))
+        self.money = np.zeros((len(parents.symbol), len(MONEY) + width), dtype=np.int64)
+        self._fill_counters = np.zeros(len(FILL_COUNTERS), dtype=np.int64)
+        self._quote_counters = np.zeros(len(QUOTE_COUNTERS), dtype=np.int64)
+        nothing = np.zeros(0, dtype=np.int64)
+        self._ts = self._day = self._order = self._symbol = nothing
+        self._value = np.zeros((0, 2), dtype=np.int64)
+        self._key = np.zeros((len(offsets), 0), dtype=np.int64)
+        self._out = np.zeros((len(offsets), 0, 3), dtype=np.int64)
+        self._quotes = QuoteBatch(nothing, nothing, np.zeros(0), np.zeros(0), 1.0)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows that could not be used, by reason."""
+        names = (*FILL_COUNTERS, *QUOTE_COUNTERS)
+        values = [*self._fill_counters.tolist(), *self._quote_counters.tolist()]
+        return {name: value for name, value in zip(names, values, strict=True) if value}
+
+    @property
+    def arrivals(self) -> Integers:
+        """Bid, ask and time of the quote that stood when each parent arrived, (parents, 3); -1 = none."""
+        found = np.full((len(self._arrival_row), 3), -1, dtype=np.int64)
+        told = self._arrival_row >= 0
+        found[told] = self._arrival_out[self._arrival_row[told]]
+        return found
+
+    def run(self, fills: Iterator[Batch], quotes: Iterator[QuoteBatch]) -> None:
+        """Merge all batches.
+
+        Raises
+        ------
+        OutOfOrder
+            A table is not in time order; the sums are worthless then.
+        """
+        wants, quotes_end, fills_end = NEED_FILLS, False, False
+        while wants != DONE:
+            if wants == NEED_FILLS:
+                batch = next(fills, None)
+                fills_end = batch is None
+                if batch is not None and len(batch.ts_ns):
+                    self._settle()
+                    self._append(batch)
+            elif wants == NEED_QUOTES:
+                found = next(quotes, None)
+                quotes_end = found is None
+                self._quotes = found or self._quotes
+                self._cursor[0] = len(self._quotes.ts_ns) if quotes_end else 0
+            else:
+                raise OutOfOrder("quotes")
+            at = self._quotes
+            wants = int(
+                answer(
+                    at.ts_ns, at.symbol, at.bid, at.ask, at.scale, self._state, self._arrival_key,
+                    self._arrival_symbol, self._arrival_out, self._key, self._symbol, self._out,
+                    self._cursor, quotes_end, fills_end, self._quote_counters,
+                )
+            )  # fmt: skip
+        self._settle()
+
+    def _append(self, batch: Batch) -> None:
+        ts, parents = batch.ts_ns, self._parents
+        if (len(self._ts) and ts[0] < self._ts[-1]) or bool(np.any(ts[1:] < ts[:-1])):
+            raise OutOfOrder("fills")
+        value = np.zeros((len(ts), 2), dtype=np.int64)
+        book_fills(
+            ts, batch.order, batch.quantity, batch.price, batch.price_scale, batch.fee_micro, batch.again,
+            self.own, self._fill_counters, value,
+        )  # fmt: skip
+        # the last refused row stays as well: its time is the bound of what is known
+        symbol = parents.symbol[batch.order] if len(parents.symbol) else np.zeros(len(ts), dtype=np.int64)
+        self._ts = np.concatenate([self._ts, ts])
+        self._day = np.concatenate([self._day, ts - ts % DAY_NS])
+        self._order = np.concatenate([self._order, batch.order])
+        self._symbol = np.concatenate([self._symbol, symbol])
+        self._value = np.concatenate([self._value, value])
+        self._key = self._ts[None, :] + self._offsets[:, None]
+        empty = np.zeros((len(self._offsets), len(ts), 3), dtype=np.int64)
+        self._out = np.concatenate([self._out, empty], axis=1)
+
+    def _settle(self) -> None:
+        """Measure the fills whose queries are all answered, and forget them."""
+        done = int(self._cursor[3:].min()) if len(self._ts) else 0
+        parents = self._parents
+        measure(
+            self._ts[:done], self._day[:done], self._order[:done], self._value[:done], self._horizons,
+            self._out, parents.arrival_ns, self._arrival_row, self._arrival_out, parents.side,
+            self._max_age_ns, self.money, self.weight, self._fill_counters,
+        )  # fmt: skip
+        self._ts, self._day, self._order = self._ts[done:], self._day[done:], self._order[done:]
+        self._symbol, self._value = self._symbol[done:], self._value[done:]
+        self._key, self._out = self._key[:, done:], self._out[:, done:]
+        self._cursor[3:] -= done

@@ -1,0 +1,80 @@
+"""The report's pictures as tables: the waterfall of an order, the fan of its markouts, the worst orders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.core.tca.shortfall import PARTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.core.tca.summary import TcaReport
+
+
+def waterfall(found: TcaReport, order_id: object) -> pd.DataFrame:
+    """The parts of one order's shortfall as steps from 0 to its total.
+
+    Returns
+    -------
+    DataFrame
+        One row a part and one for the total: step, bps, begin, end (bps of the decision value).
+
+    Raises
+    ------
+    KeyError
+        The report does not measure that order.
+    """
+    import pandas as pd
+
+    if order_id not in found.orders.index:
+        raise KeyError(f"the report does not measure order {order_id!r}")
+    at = found.orders.index.get_loc(order_id)
+    sizes = np.array([found.orders[f"{part}_bps"].to_numpy()[at] for part in PARTS], dtype=np.float64)
+    ends = np.cumsum(sizes)
+    total = float(found.orders["total_bps"].to_numpy()[at])
+    return pd.DataFrame(
+        {
+            "step": [*PARTS, "total"],
+            "bps": [*sizes, total],
+            "begin": [*(ends - sizes), 0.0],
+            "end": [*ends, total],
+        }
+    )
+
+
+def markout_fan(found: TcaReport, by: str) -> pd.DataFrame:
+    """Markouts of each group, one row a group and horizon: group, horizon, seconds, markout_bps."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for column in found.frame.columns:
+        if not str(column).startswith("markout_"):
+            continue
+        horizon = str(column).removeprefix("markout_").removesuffix("_bps")
+        seconds = _seconds(horizon)
+        for group, value in zip(found.frame[by], found.frame[column], strict=True):
+            rows.append({by: group, "horizon": horizon, "seconds": seconds, "markout_bps": float(value)})
+    return pd.DataFrame(rows, columns=[by, "horizon", "seconds", "markout_bps"])
+
+
+def worst_orders(found: TcaReport, count: int) -> pd.DataFrame:
+    """The orders of the largest shortfall in currency, dearest first."""
+    columns = [
+        "symbol",
+        "side",
+        "quantity",
+        "fill_rate",
+        *(f"{part}_bps" for part in PARTS),
+        "total_bps",
+        "total",
+    ]
+    return found.orders.sort_values("total", ascending=False, kind="stable").head(count)[columns]
+
+
+def _seconds(horizon: str) -> float:
+    import pandas as pd
+
+    return int(horizon) / 1e9 if horizon.isdigit() else pd.Timedelta(horizon).total_seconds()

@@ -1,0 +1,255 @@
+"""What a desk's own records say about execution: orders, fills, cost records, and books against paper."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
+
+from workbench.core.features import market_statistics
+from workbench.core.ledger import CAPITAL, DIVIDENDS
+from workbench.core.ports import BarStore, Calendar
+from workbench.core.tca import PARTS, implementation_shortfall, ledger_identity
+from workbench.core.types import BPS, MICRO, NANO
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_HOUR_NS = 3_600 * NANO
+_STATISTICS_ROWS = 21
+_ORDERS = (
+    "order_id", "session", "symbol", "side", "quantity", "decision_price", "arrival_price", "final_price",
+    "decision_at", "sent_at", "order_type", "strategy", "model_id", "cost_model_id", "expected_cost_bps",
+    "added_seq", "seq",
+)  # fmt: skip
+_FILLS = ("order_id", "execution_id", "symbol", "side", "quantity", "price", "fee", "filled_at", "session")
+_RECORDS = (
+    "session", "symbol", "side", "quantity", "price", "adv", "volatility_bps", "half_spread_bps", "cost_bps",
+    "fee_bps", "expected_bps", "execution_id", "source",
+)  # fmt: skip
+_BOOKS = (
+    "session", "ledger", "paper", *PARTS, "unfilled_after", "other", "rounding_micro", "residual_micro",
+)  # fmt: skip
+
+
+class History(Protocol):
+    """Rows of the journal's projections."""
+
+    def rows(self, projection: str, **equals: Any) -> list[dict[str, Any]]:
+        """Rows whose columns equal the given values."""
+        ...
+
+
+class ExecutionRecords:
+    """Execution of one account as tables for `workbench.tca` and `workbench.costs`; reads only.
+
+    Parameters
+    ----------
+    journal : History
+    account : str
+    source : {"simulated", "paper", "live"}
+        Where this desk's fills come from; records of one source never calibrate a model of another.
+    bars, calendar : BarStore and Calendar
+        Closing prices, and what was known of the market at each decision.
+    """
+
+    def __init__(
+        self, journal: History, account: str, *, source: str, bars: BarStore, calendar: Calendar
+    ) -> None:
+        self._journal, self._account, self._source = journal, account, source
+        self._bars, self._calendar = bars, calendar
+
+    def orders(self) -> pd.DataFrame:
+        """One row an order that was sent, as `workbench.tca.report` takes them.
+
+        The final price is the close of the order's session, NaN where it is not known. On daily bars the
+        price at arrival is the decision price. `added_seq` and `seq` lead to the journal rows.
+        """
+        import pandas as pd
+
+        decisions = {row["decision_id"]: row for row in self._rows("decisions")}
+        sent = self._sent()
+        closes = self._closes({(row["session"], row["symbol"]) for row in sent})
+        rows = []
+        for row in sent:
+            price, decision = row["reference_micro"] / MICRO, decisions.get(row["decision_id"], {})
+            expected = row["expected_cost_micro"]
+            rows.append(
+                {
+                    **row,
+                    "order_id": row["client_order_id"],
+                    "quantity": row["quantity_nano"] / NANO,
+                    "decision_price": price,
+                    "arrival_price": price,
+                    "final_price": float(closes.get((row["session"], row["symbol"]), math.nan)),
+                    "decision_at": pd.Timestamp(row["scheduled_ns"], tz="UTC"),
+                    "sent_at": pd.Timestamp(row["sent_at_ns"], tz="UTC"),
+                    "model_id": decision.get("model_id", ""),
+                    "cost_model_id": decision.get("cost_model_id", ""),
+                    "expected_cost_bps": expected / 100 if abs(expected) < 2**62 else math.nan,
+                }
+            )
+        return _frame(rows, _ORDERS)
+
+    def fills(self) -> pd.DataFrame:
+        """One row an execution, in time order."""
+        import pandas as pd
+
+        rows = [
+            {
+                **row,
+                "order_id": row["client_order_id"],
+                "quantity": row["quantity_nano"] / NANO,
+                "price": row["price_micro"] / MICRO,
+                "fee": row["fee_micro"] / MICRO,
+                "filled_at": pd.Timestamp(row["filled_at_ns"], tz="UTC"),
+            }
+            for row in sorted(self._rows("fills"), key=lambda row: (row["filled_at_ns"], row["execution_id"]))
+        ]
+        return _frame(rows, _FILLS)
+
+    def records(self) -> pd.DataFrame:
+        """One row an execution as `workbench.costs.fit_cost_model` takes them, with what was known then.
+
+        Daily volume, volatility and half spread are those of the bars that the decision could see;
+        cost_bps is side x (price - arrival price) and the fee, in bps of the arrival price.
+        """
+        orders = {row["client_order_id"]: row for row in self._sent()}
+        facts: dict[int, dict[str, tuple[float, float, float]]] = {}
+        rows = []
+        for fill in sorted(self._rows("fills"), key=lambda row: (row["filled_at_ns"], row["execution_id"])):
+            order = orders.get(fill["client_order_id"])
+            if order is None or not order["reference_micro"]:
+                continue
+            at_ns = order["scheduled_ns"]
+            if at_ns not in facts:
+                wanted = sorted({row["symbol"] for row in orders.values() if row["scheduled_ns"] == at_ns})
+                facts[at_ns] = self._known(wanted, at_ns)
+            adv, volatility, half_spread = facts[at_ns].get(fill["symbol"], (math.nan,) * 3)
+            shares, arrival = fill["quantity_nano"] / NANO, order["reference_micro"]
+            side = 1 if fill["side"] == "buy" else -1
+            fee_bps = fill["fee_micro"] / (shares * arrival) * BPS
+            expected = order["expected_cost_micro"]
+            rows.append(
+                {
+                    **fill,
+                    "quantity": shares,
+                    "price": fill["price_micro"] / MICRO,
+                    "adv": adv,
+                    "volatility_bps": volatility,
+                    "half_spread_bps": half_spread,
+                    "cost_bps": side * (fill["price_micro"] - arrival) / arrival * BPS + fee_bps,
+                    "fee_bps": fee_bps,
+                    "expected_bps": expected / 100 if abs(expected) < 2**62 else math.nan,
+                    "source": self._source,
+                }
+            )
+        return _frame(rows, _RECORDS)
+
+    def books(self, *, split: str) -> pd.DataFrame:
+        """One row a closed session: the ledger's profit explained by paper, shortfall and other money.
+
+        ledger = paper - (delay + trading + opportunity + fees) - unfilled_after + other, in currency;
+        `residual_micro` is what that leaves unexplained, in whole micros: 0 when journal, books and
+        prices belong together, missing where a closing price is not known.
+        """
+        orders, fills = self.orders(), self.fills()
+        sessions = sorted(self._rows("sessions"), key=lambda row: row["session"])
+        paid_in = -sum(
+            row["amount_micro"] for row in self._rows("postings") if row["ledger_account"] == CAPITAL
+        )
+        before: dict[str, Any] = {"session": "", "equity_micro": paid_in, "positions": {}}
+        rows = []
+        for row in sessions:
+            rows.append(self._book(row, before, orders, fills, split))
+            before = row
+        return _frame(rows, _BOOKS)
+
+    def _book(
+        self,
+        row: dict[str, Any],
+        before: dict[str, Any],
+        orders: pd.DataFrame,
+        fills: pd.DataFrame,
+        split: str,
+    ) -> dict[str, Any]:
+        session = row["session"]
+        mine = orders[orders["session"] == session]
+        held = {
+            symbol: Decimal(int(nano)) / NANO for symbol, nano in before["positions"].items() if int(nano)
+        }
+        symbols = set(held) | set(mine["symbol"]) | set(row["positions"])
+        ends = self._closes({(session, symbol) for symbol in symbols})
+        starts = self._closes({(before["session"], symbol) for symbol in held}) if held else {}
+        dividends = -sum(
+            posting["amount_micro"]
+            for posting in self._rows("postings", session=session)
+            if posting["ledger_account"].startswith(DIVIDENDS)
+        )
+        try:
+            found = ledger_identity(
+                mine,
+                fills[fills["order_id"].isin(mine["order_id"])],
+                split=split,
+                ledger_micro=row["equity_micro"] - before["equity_micro"],
+                opening=held,
+                opening_prices={symbol: price for (_, symbol), price in starts.items()},
+                closing_prices={symbol: price for (_, symbol), price in ends.items()},
+                other_micro={"dividends": dividends},
+            )
+        except ValueError:  # a price that is not known: no figure is better than a wrong one
+            return {name: None for name in _BOOKS} | {"session": session}
+        parts = {name: getattr(found, f"{name}_micro") / MICRO for name in PARTS}
+        return {
+            "session": session,
+            "ledger": found.ledger_micro / MICRO,
+            "paper": found.paper_micro / MICRO,
+            **parts,
+            "unfilled_after": found.unfilled_after_micro / MICRO,
+            "other": sum(found.other_micro.values()) / MICRO,
+            "rounding_micro": found.rounding_micro,
+            "residual_micro": found.residual_micro,
+        }
+
+    def shortfall(self, *, split: str) -> pd.DataFrame:
+        """Implementation shortfall of the orders whose prices are all known."""
+        orders, fills = self.orders(), self.fills()
+        known = orders[orders["final_price"].notna()]
+        return implementation_shortfall(known, fills[fills["order_id"].isin(known["order_id"])], split=split)
+
+    def _known(self, symbols: list[str], at_ns: int) -> dict[str, tuple[float, float, float]]:
+        """Daily volume, volatility and half spread of each symbol as a decision at that time saw them."""
+        panel = self._bars.read(symbols, as_of_ns=at_ns, rows=_STATISTICS_ROWS)
+        adv, volatility, half_spread = market_statistics(panel)
+        return {
+            symbol: (float(adv[at]), float(volatility[at]), float(half_spread[at]))
+            for at, symbol in enumerate(panel.symbols)
+        }
+
+    def _closes(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Decimal]:
+        """Raw close of each session and symbol, as known that evening."""
+        by_session: dict[str, set[str]] = {}
+        for session, symbol in wanted:
+            by_session.setdefault(session, set()).add(symbol)
+        found = {}
+        for session, symbols in by_session.items():
+            close_ns = self._calendar.session_close_ns(session)
+            panel = self._bars.read(sorted(symbols), as_of_ns=close_ns + 6 * _HOUR_NS, rows=1, view="raw")
+            for at, symbol in enumerate(panel.symbols):
+                if len(panel.ts_ns) and panel.ts_ns[-1] == close_ns and panel.tradable[-1, at]:
+                    found[session, symbol] = Decimal(round(float(panel.close[-1, at]) * MICRO)) / MICRO
+        return found
+
+    def _sent(self) -> list[dict[str, Any]]:
+        rows = [row for row in self._rows("orders") if row["sent_at_ns"]]
+        return sorted(rows, key=lambda row: (row["scheduled_ns"], row["symbol"], row["added_seq"]))
+
+    def _rows(self, projection: str, **equals: Any) -> list[dict[str, Any]]:
+        return self._journal.rows(projection, account=self._account, **equals)
+
+
+def _frame(rows: list[Mapping[str, Any]] | list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame([{name: row[name] for name in columns} for row in rows], columns=list(columns))
