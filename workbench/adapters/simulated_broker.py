@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.core.canonical import canonical_json
 from workbench.core.costs import FeeSchedule
-from workbench.core.fills import FillParams, tick_micro
+from workbench.core.fills import FillParams
 from workbench.core.orders import Fill, OrderIntent
 from workbench.core.ports import (
     Activity,
@@ -27,8 +27,9 @@ from workbench.core.ports import (
     VenueAccount,
     VenueOrder,
 )
-from workbench.core.types import BPS, NANO, Bars, Quotes, TimeInForce, to_micro
+from workbench.core.types import NANO, Bars, Quotes, TimeInForce, to_micro
 from workbench.core.venue import Venue
+from workbench.core.venue.kernels import quote_micro
 from workbench.errors import ConfigError, DataError, OutcomeUnknown, Refused, StorageFailed, WorkbenchError
 
 
@@ -192,13 +193,9 @@ class SimulatedBroker:
         for i, symbol in enumerate(symbols):
             price, half_bps = self._venue.price_micro(symbol), self._venue.half_spread_bps(symbol)
             at[i] = -1
-            if price > 0 and not math.isnan(half_bps):
-                tick = int(tick_micro(price))
-                half = math.ceil(price * half_bps / BPS)
-                below = (price - half) // tick * tick
-                above = max(-(-(price + half) // tick) * tick, below + tick)
-                if below > 0:
-                    bid[i], ask[i], at[i] = below, above, now_ns
+            below, above = quote_micro(price, half_bps)
+            if below > 0:
+                bid[i], ask[i], at[i] = below, above, now_ns
         return Quotes(tuple(symbols), bid, ask, at)
 
     # --- the venue's time --------------------------------------------------------------------------

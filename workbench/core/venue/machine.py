@@ -11,7 +11,8 @@ from workbench.core.fills import FillParams
 from workbench.core.orders import OrderState
 from workbench.core.types import MICRO, NANO, OrderType, Side, TimeInForce
 from workbench.core.venue import events
-from workbench.core.venue.book import WORKING_HERE, Book, BookOrder, hold_price_micro
+from workbench.core.venue.book import WORKING_HERE, Book, BookOrder
+from workbench.core.venue.kernels import hold_price_micro
 from workbench.core.venue.matching import match_close, match_open
 from workbench.core.venue.rules import hours_refusal, type_refusal
 
@@ -99,7 +100,7 @@ class Venue(Book):
         )  # fmt: skip
         if order.side == Side.BUY:
             last = self._price_micro.get(symbol, 0)
-            order.hold_price_micro = hold_price_micro(order_type, limit_micro, stop_micro, last)
+            order.hold_price_micro = int(hold_price_micro(int(order_type), limit_micro, stop_micro, last))
             if order.shares * order.hold_price_micro > self.buying_power_micro:
                 return "insufficient buying power"  # before fees, which absurd sizes do not have
             order.held_micro = self.cost_micro(order.shares, order.hold_price_micro)
