@@ -77,7 +77,7 @@ def adjusted_intent(order: Order, activity: Activity) -> OrderIntent | None:
     if not 0 < order.sent_at_ns < activity.at_ns:
         return None
     leaves, limit, stop = split_terms(
-        ours.side, order.leaves_nano // NANO, ours.limit_micro, ours.stop_micro, new, old
+        int(ours.side), order.leaves_nano // NANO, ours.limit_micro, ours.stop_micro, new, old
     )
     quantity_nano = order.filled_nano + leaves * NANO
     return replace(ours, quantity_nano=quantity_nano, limit_micro=limit, stop_micro=stop)
