@@ -23,4 +23,4 @@ def kernel(function: F) -> F:
     calls. A kernel that calls one of another module is therefore stale after an edit of the latter
     until its own file is touched, or the cache folder (`NUMBA_CACHE_DIR`) is another one.
     """
-    return cast(F, njit(cache=True, nogil=True, error_model="numpy")(function))
+    return cast(F, njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function))

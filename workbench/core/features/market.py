@@ -119,7 +119,12 @@ def add_squares(total: Floats, values: Floats, width: int, mean: Floats) -> None
     first, second = values[:size], values[width : width + size]
     third, fourth = values[2 * width : 2 * width + size], values[3 * width : 3 * width + size]
     for j in range(size):
-        one, two, three, four = first[j] - mean[j], second[j] - mean[j], third[j] - mean[j], fourth[j] - mean[j]
+        one, two, three, four = (
+            first[j] - mean[j],
+            second[j] - mean[j],
+            third[j] - mean[j],
+            fourth[j] - mean[j],
+        )
         total[j] = total[j] + one * one + two * two + three * three + four * four
 
 

@@ -83,19 +83,39 @@ class MoneyColumn(IntEnum):
     QUEUED = 5  #: orders that meet the present bar
 
 
+class PanelLayer(IntEnum):
+    """Layers of the market's panel, float64 (layers, times, symbols); NaN = missing."""
+
+    OPEN = 0
+    HIGH = 1
+    LOW = 2
+    CLOSE = 3
+    VOLUME = 4
+    ADV = 5
+    VOLATILITY_BPS = 6
+    HALF_SPREAD_BPS = 7
+
+
+class AccountRow(IntEnum):
+    """Rows of the account by symbol, int64 (rows, symbols), and of the room that deciding needs."""
+
+    POSITION = 0
+    WORKING_BUY = 1
+    WORKING_SELL = 2
+    RATIO_NEW = 3  #: new shares of a split before the present open, else 1
+    RATIO_OLD = 4
+    RESTRICTED = 5
+    CANDIDATE = 6  #: positions of the symbols that may trade
+    CHOICE = 7  #: and the seven after it: the fields of the policy's decision
+    INPUT = 15  #: and the four after it: a row of the policy's inputs
+
+
 class History(NamedTuple):
-    """The market in kernel form; arrays (times, symbols) unless said otherwise."""
+    """The market in kernel form. Few arrays, because the compiler takes every one apart in every call."""
 
     ts_ns: Integers  # (times,)
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    volume: Floats
-    price_micro: Integers  # last known close, 0 = none yet
-    adv_shares: Floats
-    volatility_bps: Floats
-    half_spread_bps: Floats
+    panel: Floats  # (PanelLayer, times, symbols)
+    price_micro: Integers  # (times, symbols): last known close, 0 = none yet
     events: Integers  # (events, 5)
     hours: Integers  # (times, 3): decision, open, close of each bar's session; (0, 3) = not said
 
@@ -116,7 +136,6 @@ class Rules(NamedTuple):
     prior: tuple[float, float, float, float, float]
     rates: FeeRates
     fills: FillValues
-    restricted: Integers  # (symbols,)
     max_slice_shares: int
     duplicate_window_ns: int
     known_micro: float  # notional up to which the cost model knows
@@ -126,18 +145,13 @@ class Book(NamedTuple):
     """The account and its records; every array is written by the loop."""
 
     money: Integers  # MoneyColumn
-    position: Integers  # (symbols,)
-    working_buy: Integers  # (symbols,)
-    working_sell: Integers  # (symbols,)
-    ratio: Integers  # (2, symbols): new and old shares of a split before the present open
-    equity: Integers  # (times,), at each close
-    cash: Integers  # (times,)
+    account: Integers  # (AccountRow, symbols)
+    series: Integers  # (2, times): equity and cash at each close
     orders: Integers  # (room, OrderColumn)
     fills: Integers  # (room, FillColumn)
     queue: Integers  # (2 x symbols,): orders that meet the present bar, in order of acceptance
-    candidate: Integers  # (symbols,)
-    choice: Integers  # (8, symbols): the fields of the policy's decision
-    spread_bps: Floats  # (symbols,): half spread at the decision
-    row: Integers  # (5, symbols): room for a row of inputs
-    floats: Floats  # (4, symbols)
+    floats: Floats  # (4, symbols): half spread, then room for volatility, volume and cost floor
     decisions: Integers  # (times, 9, symbols), or (0, 9, symbols) when decisions are not kept
+
+
+ACCOUNT_ROWS = int(AccountRow.INPUT) + 5

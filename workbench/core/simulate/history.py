@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from workbench.core.features.market import STATISTICS_ROWS, statistics_history
 from workbench.core.kernel import kernel
-from workbench.core.simulate.arrays import History
-from workbench.core.types import DAY_NS, MICRO, Bars, Floats, Integers
+from workbench.core.simulate.arrays import History, PanelLayer
+from workbench.core.types import DAY_NS, MICRO, Bars, Booleans, Floats, Integers
 
 
 @dataclass(frozen=True)
@@ -87,26 +87,21 @@ def prepare(
     ValueError
         An event names an unknown symbol or bar, or is impossible; hours do not have one row for each bar.
     """
-    shape = bars.close.shape
-    flat = [np.empty(shape) for _ in range(5)]
-    prices: Integers = np.zeros(shape, dtype=np.int64)
+    panel = np.full((len(PanelLayer), *bars.close.shape), np.nan)
+    prices: Integers = np.zeros(bars.close.shape, dtype=np.int64)
+    given = (bars.open, bars.high, bars.low, bars.close, bars.volume)
     on_grid(
-        *(np.ascontiguousarray(values, dtype=np.float64) for values in
-          (bars.open, bars.high, bars.low, bars.close, bars.volume)),
-        np.ascontiguousarray(bars.tradable), *flat, prices,
+        *(np.ascontiguousarray(values, dtype=np.float64) for values in given),
+        np.ascontiguousarray(bars.tradable), panel, prices,
     )  # fmt: skip
-    opened, high, low, close, volume = flat
-    statistics = np.full((3, *shape), np.nan)
     first = STATISTICS_ROWS - 1
-    if shape[0] > first:
-        statistics[:, first:] = statistics_history(high, low, close, volume)
+    if len(prices) > first:
+        panel[PanelLayer.ADV :, first:] = statistics_history(*panel[PanelLayer.HIGH : PanelLayer.ADV])
     events = _events(bars, splits, dividends)
     for row, symbol, new, old in _splits_of(events):
-        _restate(row, symbol, new, old, events, flat, statistics, prices)
-    arrays = History(
-        np.asarray(bars.ts_ns, dtype=np.int64), opened, high, low, close, volume, prices, *statistics, events,
-        _hours(bars, hours),
-    )  # fmt: skip
+        _restate(row, symbol, new, old, events, panel, prices)
+    ts_ns = np.array(bars.ts_ns, dtype=np.int64)
+    arrays = History(ts_ns, panel, prices, events, _hours(bars, hours))
     for values in arrays:
         values.flags.writeable = False
     return MarketHistory(bars, arrays)
@@ -119,12 +114,8 @@ def on_grid(
     low: Floats,
     close: Floats,
     volume: Floats,
-    tradable: Floats,
-    grid_open: Floats,
-    grid_high: Floats,
-    grid_low: Floats,
-    grid_close: Floats,
-    grid_volume: Floats,
+    tradable: Booleans,
+    panel: Floats,
     price_micro: Integers,
 ) -> None:
     """Write prices on the grid of micros and whole volumes, NaN where a bar is not plausible.
@@ -136,11 +127,11 @@ def on_grid(
             first, top, bottom, last = opened[t, i], high[t, i], low[t, i], close[t, i]
             whole = 0.0 < bottom <= first <= top < 1e6 and bottom <= last <= top and tradable[t, i]
             whole = whole and 0.0 <= volume[t, i] < 1e15
-            grid_open[t, i] = np.rint(first * 1e6) / 1e6 if whole else np.nan
-            grid_high[t, i] = np.rint(top * 1e6) / 1e6 if whole else np.nan
-            grid_low[t, i] = np.rint(bottom * 1e6) / 1e6 if whole else np.nan
-            grid_close[t, i] = np.rint(last * 1e6) / 1e6 if whole else np.nan
-            grid_volume[t, i] = np.floor(volume[t, i]) if whole else np.nan
+            panel[0, t, i] = np.rint(first * 1e6) / 1e6 if whole else np.nan
+            panel[1, t, i] = np.rint(top * 1e6) / 1e6 if whole else np.nan
+            panel[2, t, i] = np.rint(bottom * 1e6) / 1e6 if whole else np.nan
+            panel[3, t, i] = np.rint(last * 1e6) / 1e6 if whole else np.nan
+            panel[4, t, i] = np.floor(volume[t, i]) if whole else np.nan
             if whole:
                 price_micro[t, i] = int(np.rint(last * 1e6))
             elif t > 0:
@@ -150,6 +141,8 @@ def on_grid(
 def _events(bars: Bars, splits: Sequence[SplitEvent], dividends: Sequence[DividendEvent]) -> Integers:
     """Events as rows of `EventColumn`, in the order in which they take effect."""
     rows: list[tuple[int, int, int, int, int]] = []
+    if not (splits or dividends):
+        return np.empty((0, 5), dtype=np.int64)
     where = {symbol: at for at, symbol in enumerate(bars.symbols)}
     at_row = {int(ts): row for row, ts in enumerate(bars.ts_ns)}
     for event in (*dividends, *splits):
@@ -174,11 +167,10 @@ def _splits_of(events: Integers) -> list[tuple[int, int, int, int]]:
 
 
 def _restate(
-    row: int, symbol: int, new: int, old: int, events: Integers, flat: list[Floats], statistics: Floats,
-    prices: Integers,
+    row: int, symbol: int, new: int, old: int, events: Integers, panel: Floats, prices: Integers,
 ) -> None:  # fmt: skip
     """Statistics of the windows that a split cuts, and a last price from before it, in the new terms."""
-    _, high, low, close, volume = flat
+    high, low, close, volume = panel[PanelLayer.HIGH : PanelLayer.ADV]
     for t in range(row, min(row + STATISTICS_ROWS - 1, len(close))):
         start = t - STATISTICS_ROWS + 1
         if start < 0:
@@ -192,7 +184,7 @@ def _restate(
                   for part in (high, low, close)]  # fmt: skip
         shares = volume[start : t + 1, symbol] * factor_new / factor_old
         parts = (part[:, None] for part in (*window, shares))
-        statistics[:, t, symbol] = statistics_history(*parts)[:, 0, 0]
+        panel[PanelLayer.ADV :, t, symbol] = statistics_history(*parts)[:, 0, 0]
     for t in range(row, len(close)):
         if not np.isnan(close[t, symbol]):
             break

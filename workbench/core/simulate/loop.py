@@ -5,7 +5,13 @@ from __future__ import annotations
 from workbench.core.kernel import kernel
 from workbench.core.policy.kernels import forecast_micro
 from workbench.core.simulate.arrays import Book, History, Plan, Rules
-from workbench.core.simulate.deciding import decide_candidates, decide_whole_row, find_candidates
+from workbench.core.simulate.deciding import (
+    CHOICE,
+    POSITION,
+    decide_candidates,
+    decide_whole_row,
+    find_candidates,
+)
 from workbench.core.simulate.sending import CASH, ORDERS, QUEUED, judge_and_send, write_intents
 from workbench.core.simulate.trading import EVENT, FILLS, pass_bar
 
@@ -16,7 +22,7 @@ def advance(history: History, plan: Plan, rules: Rules, book: Book, first: int, 
 
     After row t every order is decided that bar t + 1 may fill, so the last row decides nothing.
     """
-    symbols = book.position.shape[0]
+    symbols = book.account.shape[1]
     money = book.money
     rows = history.ts_ns.shape[0]
     for t in range(first, stop):
@@ -26,13 +32,18 @@ def advance(history: History, plan: Plan, rules: Rules, book: Book, first: int, 
             return t
         equity = money[CASH]
         for i in range(symbols):
-            equity += book.position[i] * history.price_micro[t, i]
-        book.equity[t] = equity
-        book.cash[t] = money[CASH]
+            equity += book.account[POSITION, i] * history.price_micro[t, i]
+        book.series[0, t] = equity
+        book.series[1, t] = money[CASH]
         if t + 1 == rows:
             continue
         keep = book.decisions.shape[0] > 0
-        count = -1 if keep else find_candidates(t, equity, history, plan, rules, book)
+        count = -1
+        if not keep:
+            count = find_candidates(
+                plan.weight_micro, plan.forecast, history.price_micro, t, plan.wanted_micro[t], equity,
+                rules.known_micro, rules.policy, book.account,
+            )  # fmt: skip
         if count != 0:
             act(t, count, equity, history, plan, rules, book)
         due = money[EVENT] < history.events.shape[0] and history.events[money[EVENT], 0] <= t + 1
@@ -46,14 +57,14 @@ def act(
     t: int, count: int, equity_micro: int, history: History, plan: Plan, rules: Rules, book: Book
 ) -> None:
     """Decide after row t and send what follows; a count of -1 decides the row as a whole."""
-    symbols = book.position.shape[0]
+    symbols = book.account.shape[1]
     if count < 0 or not decide_candidates(t, count, equity_micro, history, plan, rules, book):
         decide_whole_row(t, equity_micro, history, plan, rules, book)
         count = symbols
     if book.decisions.shape[0] > 0:
         for i in range(symbols):
             for field in range(8):
-                book.decisions[t, field, i] = book.choice[field, i]
+                book.decisions[t, field, i] = book.account[CHOICE + field, i]
             book.decisions[t, 8, i] = forecast_micro(plan.forecast[t, i])
     first = write_intents(t, count, history, rules, book)
     if book.money[ORDERS] > first:

@@ -11,7 +11,18 @@ from workbench.core.costs import CostModel
 from workbench.core.fills import FillParams
 from workbench.core.policy import PolicyParams
 from workbench.core.pretrade import Limits
-from workbench.core.simulate.arrays import Book, FillColumn, History, MoneyColumn, OrderColumn, Plan, Rules
+from workbench.core.simulate.arrays import (
+    ACCOUNT_ROWS,
+    AccountRow,
+    Book,
+    FillColumn,
+    History,
+    MoneyColumn,
+    OrderColumn,
+    PanelLayer,
+    Plan,
+    Rules,
+)
 from workbench.core.simulate.deciding import plan_weights
 from workbench.core.simulate.history import MarketHistory, prepare
 from workbench.core.simulate.loop import advance
@@ -97,9 +108,9 @@ def simulate(
     market = bars if isinstance(bars, MarketHistory) else prepare(bars)
     parameters = Parameters(policy, limits, costs, fills, seed, cash_usd)
     values = _checked(market, forecast, parameters)
-    rules = _rules(market, parameters)
+    rules = _rules(parameters)
     plan = _plan(market.arrays, values, rules)
-    book = _new_book(market, cash_usd, keep_decisions=keep_decisions)
+    book = _new_book(market, parameters, keep_decisions=keep_decisions)
     rows = len(market.bars.ts_ns)
     at = 0
     while at < rows:
@@ -124,8 +135,7 @@ def _checked(market: MarketHistory, forecast: Floats, parameters: Parameters) ->
     return values
 
 
-def _rules(market: MarketHistory, parameters: Parameters) -> Rules:
-    restricted = [symbol in parameters.limits.restricted for symbol in market.bars.symbols]
+def _rules(parameters: Parameters) -> Rules:
     prior = parameters.costs.parameters.values()
     return Rules(
         policy=parameters.policy.values(),
@@ -133,7 +143,6 @@ def _rules(market: MarketHistory, parameters: Parameters) -> Rules:
         prior=prior,
         rates=parameters.costs.fees.rates(),
         fills=parameters.fills.values(),
-        restricted=np.array(restricted, dtype=np.int64),
         max_slice_shares=int(parameters.policy.max_slice_shares),
         duplicate_window_ns=int(parameters.limits.duplicate_window_s) * NANO,
         known_micro=float(parameters.costs.parameters.max_notional_usd) * MICRO,
@@ -143,27 +152,26 @@ def _rules(market: MarketHistory, parameters: Parameters) -> Rules:
 def _plan(arrays: History, forecast: Floats, rules: Rules) -> Plan:
     weights, wanted = np.empty(forecast.shape, dtype=np.int64), np.empty(len(forecast), dtype=np.int64)
     plan_weights(
-        forecast, arrays.price_micro, arrays.volatility_bps, arrays.half_spread_bps, rules.policy, weights,
-        wanted,
+        forecast, arrays.price_micro, arrays.panel[PanelLayer.VOLATILITY_BPS],
+        arrays.panel[PanelLayer.HALF_SPREAD_BPS], rules.policy, weights, wanted,
     )  # fmt: skip
     return Plan(forecast, weights, wanted)
 
 
-def _new_book(market: MarketHistory, cash_usd: int, *, keep_decisions: bool) -> Book:
+def _new_book(market: MarketHistory, parameters: Parameters, *, keep_decisions: bool) -> Book:
     rows, symbols = market.bars.close.shape
 
     def integers(*shape: int) -> Integers:
         return np.zeros(shape, dtype=np.int64)
 
-    money = integers(len(MoneyColumn))
-    money[MoneyColumn.CASH] = cash_usd * MICRO
+    money, account = integers(len(MoneyColumn)), integers(ACCOUNT_ROWS, symbols)
+    money[MoneyColumn.CASH] = parameters.cash_usd * MICRO
+    account[AccountRow.RATIO_NEW] = account[AccountRow.RATIO_OLD] = 1
+    account[AccountRow.RESTRICTED] = [s in parameters.limits.restricted for s in market.bars.symbols]
     room = max(1_024, 8 * symbols)
     return Book(
-        money=money, position=integers(symbols), working_buy=integers(symbols),
-        working_sell=integers(symbols), ratio=np.ones((2, symbols), dtype=np.int64), equity=integers(rows),
-        cash=integers(rows), orders=integers(room, len(OrderColumn)), fills=integers(room, len(FillColumn)),
-        queue=integers(2 * symbols), candidate=integers(symbols), choice=integers(8, symbols),
-        spread_bps=np.zeros(symbols), row=integers(5, symbols), floats=np.zeros((4, symbols)),
+        money=money, account=account, series=integers(2, rows), orders=integers(room, len(OrderColumn)),
+        fills=integers(room, len(FillColumn)), queue=integers(2 * symbols), floats=np.zeros((4, symbols)),
         decisions=integers(rows if keep_decisions else 0, 9, symbols),
     )  # fmt: skip
 
@@ -181,7 +189,7 @@ def _result(market: MarketHistory, book: Book, seed: int) -> SimulationResult:
     fills = book.fills[: book.money[MoneyColumn.FILLS]].copy()
     held = {
         symbol: int(shares)
-        for symbol, shares in zip(market.bars.symbols, book.position, strict=True)
+        for symbol, shares in zip(market.bars.symbols, book.account[AccountRow.POSITION], strict=True)
         if shares
     }
     return SimulationResult(
@@ -189,8 +197,8 @@ def _result(market: MarketHistory, book: Book, seed: int) -> SimulationResult:
         ts_ns=market.arrays.ts_ns,
         order_record=orders,
         fill_record=fills,
-        equity_micro=book.equity,
-        cash_micro=book.cash,
+        equity_micro=book.series[0],
+        cash_micro=book.series[1],
         positions=held,
         decisions=book.decisions[:-1] if len(book.decisions) else None,
         fill_ns=_fill_times(market.arrays, fills),

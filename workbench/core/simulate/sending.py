@@ -8,13 +8,31 @@ import numpy as np
 
 from workbench.core.costs import expected_cost_bps
 from workbench.core.fees import fee_micro
+from workbench.core.fills import bar_half_spread_bps
 from workbench.core.kernel import kernel
 from workbench.core.pretrade.controls import AccountValues, MarketValues, OrderValues, judge_order
 from workbench.core.pretrade.row import account_with, reserved_micro, symbol_exposure
-from workbench.core.simulate.arrays import Book, History, MoneyColumn, OrderColumn, Rules, SimulatedState
-from workbench.core.simulate.deciding import quoted
+from workbench.core.simulate.arrays import (
+    AccountRow,
+    Book,
+    History,
+    MoneyColumn,
+    OrderColumn,
+    Rules,
+    SimulatedState,
+)
+from workbench.core.simulate.deciding import (
+    ADV,
+    CANDIDATE,
+    CHOICE,
+    CLOSE,
+    HIGH,
+    LOW,
+    POSITION,
+    VOLATILITY,
+)
 from workbench.core.types import MISSING, NANO, OrderType
-from workbench.core.venue.kernels import hold_price_micro
+from workbench.core.venue.kernels import hold_price_micro, quote_micro
 
 HOUR_NS = 3_600 * NANO
 MINUTE_NS = 60 * NANO
@@ -38,6 +56,9 @@ FILLED, SENT_NS, BEFORE_OPEN, HOLD_PRICE, HOLD = (
 )  # fmt: skip
 DENIED, REJECTED, ACCEPTED = (
     int(SimulatedState.DENIED), int(SimulatedState.REJECTED), int(SimulatedState.ACCEPTED),
+)  # fmt: skip
+BUYING, SELLING, RESTRICTED = (
+    int(AccountRow.WORKING_BUY), int(AccountRow.WORKING_SELL), int(AccountRow.RESTRICTED),
 )  # fmt: skip
 _MARKET = int(OrderType.MARKET)
 
@@ -67,36 +88,37 @@ def write_intents(t: int, count: int, history: History, rules: Rules, book: Book
     first = book.money[ORDERS]
     for side in (-1, 1):
         for k in range(count):
-            i = book.candidate[k]
-            delta = book.choice[1, i]
+            i = book.account[CANDIDATE, k]
+            delta = book.account[CHOICE + 1, i]
             if delta * side <= 0:
                 continue
             order = book.orders[book.money[ORDERS]]
             price = history.price_micro[t, i]
             mean = expected_cost_bps(
-                side, abs(delta), price, history.adv_shares[t, i], history.volatility_bps[t, i],
-                book.spread_bps[i], rules.prior, rules.rates,
+                side, abs(delta), price, history.panel[ADV, t, i], history.panel[VOLATILITY, t, i],
+                book.floats[0, i], rules.prior, rules.rates,
             )[0]  # fmt: skip
-            order[:] = 0
             order[ROW], order[SYMBOL], order[SIDE] = t, i, side
             order[SHARES] = min(abs(delta), rules.max_slice_shares)
-            order[TYPE], order[LIMIT], order[REFERENCE] = book.choice[2, i], book.choice[3, i], price
+            order[TYPE], order[LIMIT], order[REFERENCE] = (
+                book.account[CHOICE + 2, i],
+                book.account[CHOICE + 3, i],
+                price,
+            )
             order[EXPECTED] = MISSING if math.isnan(mean) else int(np.rint(mean / 1e4 * 1e6))
-            order[TARGET], order[START] = book.choice[0, i], book.position[i]
-            order[REASON], order[LEG], order[PARENT] = book.choice[4, i], 1, -1
-            order[DECIDED_NS], order[BEFORE_OPEN] = decided_ns(t, history), 1
+            order[TARGET], order[START] = book.account[CHOICE, i], book.account[POSITION, i]
+            order[REASON], order[LEG], order[PARENT] = book.account[CHOICE + 4, i], 1, -1
+            order[DECIDED_NS], order[BEFORE_OPEN] = decided_ns(t, history), 1  # the rest of a new row is 0
             book.money[ORDERS] += 1
     return int(first)
 
 
 @kernel
-def judge_and_send(
-    t: int, first: int, equity_micro: int, history: History, rules: Rules, book: Book
-) -> None:
+def judge_and_send(t: int, first: int, equity_micro: int, history: History, rules: Rules, book: Book) -> None:
     """Judge the intents together, then each again when it is sent, and let the venue take or refuse it."""
     gross = 0.0
-    for i in range(book.position.shape[0]):
-        if book.position[i] != 0:
+    for i in range(book.account.shape[1]):
+        if book.account[POSITION, i] != 0:
             gross += symbol_exposure(held_values(i, history.price_micro[t, i], book))[0]
     sent = sent_within(first, MINUTE_NS, book)
     cash = book.money[CASH]
@@ -148,7 +170,7 @@ def order_values(k: int, rules: Rules, book: Book) -> OrderValues:
     order = book.orders[k]
     return OrderValues(
         order[SIDE], order[SHARES], order[TYPE], order[LIMIT], order[REFERENCE], order[EXPECTED],
-        1 if repeats(k, rules.duplicate_window_ns, book) else 0, rules.restricted[order[SYMBOL]], 0, 0,
+        1 if repeats(k, rules.duplicate_window_ns, book) else 0, book.account[RESTRICTED, order[SYMBOL]], 0, 0,
     )  # fmt: skip
 
 
@@ -156,11 +178,12 @@ def order_values(k: int, rules: Rules, book: Book) -> OrderValues:
 def market_of(t: int, k: int, history: History, rules: Rules, book: Book) -> MarketValues:
     """What is known of an order's symbol after row t, with the quantities that already work."""
     i = book.orders[k, SYMBOL]
-    tradable = 0 if math.isnan(history.close[t, i]) else 1
-    bid, ask = quoted(t, i, history, rules)
+    tradable = 0 if math.isnan(history.panel[CLOSE, t, i]) else 1
+    half_spread = bar_half_spread_bps(history.panel[HIGH, t, i], history.panel[LOW, t, i], rules.fills)
+    bid, ask = quote_micro(history.price_micro[t, i], half_spread)
     return MarketValues(
         history.price_micro[t, i], 0 if tradable == 1 else -1, bid, ask, 0 if bid > 0 else -1, tradable, 0,
-        book.position[i], book.working_buy[i], book.working_sell[i], history.adv_shares[t, i],
+        book.account[POSITION, i], book.account[BUYING, i], book.account[SELLING, i], history.panel[ADV, t, i],
     )  # fmt: skip
 
 
@@ -168,7 +191,17 @@ def market_of(t: int, k: int, history: History, rules: Rules, book: Book) -> Mar
 def held_values(i: int, price_micro: int, book: Book) -> MarketValues:
     """A symbol as far as exposure needs it: price, position, working quantities."""
     return MarketValues(
-        price_micro, 0, 0, 0, 0, 1, 0, book.position[i], book.working_buy[i], book.working_sell[i], 0.0
+        price_micro,
+        0,
+        0,
+        0,
+        0,
+        1,
+        0,
+        book.account[POSITION, i],
+        book.account[BUYING, i],
+        book.account[SELLING, i],
+        0.0,
     )
 
 
@@ -208,9 +241,9 @@ def submit(k: int, last_micro: int, rules: Rules, book: Book) -> None:
     i = order[SYMBOL]
     order[STATE] = REJECTED
     if order[SIDE] == -1:
-        if order[SHARES] > book.position[i] - book.working_sell[i]:
+        if order[SHARES] > book.account[POSITION, i] - book.account[SELLING, i]:
             return
-        book.working_sell[i] += order[SHARES]
+        book.account[SELLING, i] += order[SHARES]
     else:
         free = money[CASH] - money[HELD]
         price = hold_price_micro(order[TYPE], order[LIMIT], 0, last_micro)
@@ -221,7 +254,7 @@ def submit(k: int, last_micro: int, rules: Rules, book: Book) -> None:
             return
         order[HOLD_PRICE], order[HOLD] = price, hold
         money[HELD] += hold
-        book.working_buy[i] += order[SHARES]
+        book.account[BUYING, i] += order[SHARES]
     order[STATE] = ACCEPTED
     book.queue[money[QUEUED]] = k
     money[QUEUED] += 1

@@ -12,18 +12,22 @@ from workbench.core.kernel import kernel
 from workbench.core.pretrade.controls import AccountValues, MarketValues, judge_order
 from workbench.core.pretrade.row import reserved_micro, symbol_exposure
 from workbench.core.simulate.arrays import (
+    AccountRow,
     Book,
     EventColumn,
     FillColumn,
     History,
     MoneyColumn,
     OrderColumn,
+    PanelLayer,
     Rules,
     SimulatedState,
 )
+from workbench.core.simulate.deciding import ADV, CLOSE, HIGH, LOW, POSITION
 from workbench.core.simulate.sending import (
     BEFORE_OPEN,
     BITS,
+    BUYING,
     CASH,
     DECIDED_NS,
     DENIED,
@@ -37,6 +41,7 @@ from workbench.core.simulate.sending import (
     ORDERS,
     PARENT,
     QUEUED,
+    SELLING,
     SENT_NS,
     SHARES,
     SIDE,
@@ -60,6 +65,8 @@ from workbench.core.venue.kernels import (
 )
 from workbench.core.fills import bar_half_spread_bps
 
+RATIO_NEW, RATIO_OLD = int(AccountRow.RATIO_NEW), int(AccountRow.RATIO_OLD)
+OPEN, VOLUME = int(PanelLayer.OPEN), int(PanelLayer.VOLUME)
 FILLS, EVENT = int(MoneyColumn.FILLS), int(MoneyColumn.EVENT)
 TODAY = int(OrderColumn.TODAY)
 E_ROW, E_IS_SPLIT, E_SYMBOL, E_FIRST, E_SECOND = (int(column) for column in EventColumn)
@@ -97,8 +104,8 @@ def pass_bar(row: int, history: History, rules: Rules, book: Book) -> None:
 def clear_ratios(first_event: int, history: History, book: Book) -> None:
     """Forget the splits of the bar that has passed: its own prices are in the new terms."""
     for e in range(first_event, book.money[EVENT]):
-        book.ratio[0, history.events[e, E_SYMBOL]] = 1
-        book.ratio[1, history.events[e, E_SYMBOL]] = 1
+        book.account[RATIO_NEW, history.events[e, E_SYMBOL]] = 1
+        book.account[RATIO_OLD, history.events[e, E_SYMBOL]] = 1
 
 
 @kernel
@@ -106,7 +113,7 @@ def take_event(row: int, event: Integers, history: History, rules: Rules, book: 
     """Pay a dividend, or multiply shares and open orders by a split, before the open of a bar."""
     i = event[E_SYMBOL]
     if event[E_IS_SPLIT] == 0:
-        book.money[CASH] += book.position[i] * event[E_FIRST]
+        book.money[CASH] += book.account[POSITION, i] * event[E_FIRST]
         return
     new, old = event[E_FIRST], event[E_SECOND]
     for q in range(book.money[QUEUED]):
@@ -125,11 +132,11 @@ def take_event(row: int, event: Integers, history: History, rules: Rules, book: 
             kept = min(order[HOLD], cost)
             book.money[HELD] += kept - order[HOLD]
             order[HOLD] = kept
-    whole, cash = split_shares(book.position[i], new, old, history.price_micro[row - 1, i])
-    book.position[i] = whole
+    whole, cash = split_shares(book.account[POSITION, i], new, old, history.price_micro[row - 1, i])
+    book.account[POSITION, i] = whole
     book.money[CASH] += cash
-    book.ratio[0, i] *= new
-    book.ratio[1, i] *= old
+    book.account[RATIO_NEW, i] *= new
+    book.account[RATIO_OLD, i] *= old
 
 
 @kernel
@@ -139,8 +146,8 @@ def meet_open(row: int, k: int, history: History, rules: Rules, book: Book) -> N
     i = order[SYMBOL]
     if order[STATE] != ACCEPTED or order[BEFORE_OPEN] == 0:
         return
-    if not math.isnan(history.open[row, i]) and meets_open(order[TYPE]):
-        price = int(np.rint(history.open[row, i] * 1e6))
+    if not math.isnan(history.panel[OPEN, row, i]) and meets_open(order[TYPE]):
+        price = int(np.rint(history.panel[OPEN, row, i] * 1e6))
         high, low, volume = bar_before(row, i, history, book)
         shares, at = take(
             order[SIDE], order[SHARES] - order[FILLED], order[LIMIT], price, high, low, volume, 0, rules.fills
@@ -153,8 +160,12 @@ def meet_open(row: int, k: int, history: History, rules: Rules, book: Book) -> N
 @kernel
 def bar_before(row: int, i: int, history: History, book: Book) -> tuple[float, float, float]:
     """High, low and volume of the bar before, in the share terms of this one."""
-    high, low, volume = history.high[row - 1, i], history.low[row - 1, i], history.volume[row - 1, i]
-    new, old = book.ratio[0, i], book.ratio[1, i]
+    high, low, volume = (
+        history.panel[HIGH, row - 1, i],
+        history.panel[LOW, row - 1, i],
+        history.panel[VOLUME, row - 1, i],
+    )
+    new, old = book.account[RATIO_NEW, i], book.account[RATIO_OLD, i]
     if new == old:
         return (high, low, volume)
     return (high * old / new, low * old / new, volume * new / old)
@@ -167,12 +178,12 @@ def meet_close(row: int, k: int, history: History, rules: Rules, book: Book) -> 
     i = order[SYMBOL]
     if order[STATE] != ACCEPTED and order[STATE] != PARTIALLY:
         return
-    if not math.isnan(history.close[row, i]):
+    if not math.isnan(history.panel[CLOSE, row, i]):
         rests = rests_in_range(order[TYPE]) and order[BEFORE_OPEN] == 1
         price = 0 if rests else history.price_micro[row, i]
         shares, at = take(
-            order[SIDE], order[SHARES] - order[FILLED], order[LIMIT], price, history.high[row, i],
-            history.low[row, i], history.volume[row, i], order[TODAY], rules.fills,
+            order[SIDE], order[SHARES] - order[FILLED], order[LIMIT], price, history.panel[HIGH, row, i],
+            history.panel[LOW, row, i], history.panel[VOLUME, row, i], order[TODAY], rules.fills,
         )  # fmt: skip
         execute(row, k, 1, shares, at, rules, book)
     if order[STATE] != DONE:
@@ -180,9 +191,7 @@ def meet_close(row: int, k: int, history: History, rules: Rules, book: Book) -> 
 
 
 @kernel
-def execute(
-    row: int, k: int, at_close: int, shares: int, price_micro: int, rules: Rules, book: Book
-) -> None:
+def execute(row: int, k: int, at_close: int, shares: int, price_micro: int, rules: Rules, book: Book) -> None:
     """Book what the account can pay of a fill."""
     order, money = book.orders[k], book.money
     side, i = order[SIDE], order[SYMBOL]
@@ -192,7 +201,7 @@ def execute(
         return
     fee = fee_micro(side, shares, price_micro, rules.rates)
     money[CASH] -= side * shares * price_micro + fee
-    book.position[i] += side * shares
+    book.account[POSITION, i] += side * shares
     set_working(order, -shares, book)
     order[FILLED] += shares
     order[TODAY] += shares
@@ -216,9 +225,9 @@ def execute(
 def set_working(order: Integers, change: int, book: Book) -> None:
     """Change what the books hold of an order's working quantity."""
     if order[SIDE] == 1:
-        book.working_buy[order[SYMBOL]] += change
+        book.account[BUYING, order[SYMBOL]] += change
     else:
-        book.working_sell[order[SYMBOL]] += change
+        book.account[SELLING, order[SYMBOL]] += change
 
 
 @kernel
@@ -243,13 +252,17 @@ def next_slices(row: int, queued: int, history: History, rules: Rules, book: Boo
         due = due or (order[STATE] == DONE and now != order[TARGET])
     if not due:
         return
-    for i in range(book.position.shape[0]):
+    for i in range(book.account.shape[1]):
         for q in range(queued):
             k = book.queue[q]
             order = book.orders[k]
             now = order[START] + order[SIDE] * order[FILLED]
             due = order[SYMBOL] == i and order[STATE] == DONE and now != order[TARGET]
-            if due and book.position[i] == now and book.ratio[0, i] == book.ratio[1, i]:
+            if (
+                due
+                and book.account[POSITION, i] == now
+                and book.account[RATIO_NEW, i] == book.account[RATIO_OLD, i]
+            ):
                 send_slice(row, k, abs(order[TARGET] - now), history, rules, book)
 
 
@@ -258,7 +271,8 @@ def send_slice(row: int, parent: int, wanted: int, history: History, rules: Rule
     """Judge and send one slice at the open of bar `row`; it can only meet the close."""
     k = book.money[ORDERS]
     order = book.orders[k]
-    order[:] = book.orders[parent]
+    for column in range(book.orders.shape[1]):
+        order[column] = book.orders[parent, column]
     i = order[SYMBOL]
     order[SHARES], order[FILLED], order[TODAY] = min(wanted, rules.max_slice_shares), 0, 0
     order[LEG], order[PARENT], order[BEFORE_OPEN] = order[LEG] + 1, parent, 0
@@ -266,12 +280,12 @@ def send_slice(row: int, parent: int, wanted: int, history: History, rules: Rule
     book.money[ORDERS] += 1
     values = order_values(k, rules, book)
     account = account_at_open(row, order[DECIDED_NS], history, rules, book)
-    opened = int(np.rint(history.open[row, i] * 1e6))
+    opened = int(np.rint(history.panel[OPEN, row, i] * 1e6))
     high, low, _ = bar_before(row, i, history, book)
     bid, ask = quote_micro(opened, bar_half_spread_bps(high, low, rules.fills))
     market = MarketValues(
-        history.price_micro[row - 1, i], 0, bid, ask, 0 if bid > 0 else -1, 1, 0, book.position[i],
-        book.working_buy[i], book.working_sell[i], history.adv_shares[row - 1, i],
+        history.price_micro[row - 1, i], 0, bid, ask, 0 if bid > 0 else -1, 1, 0, book.account[POSITION, i],
+        book.account[BUYING, i], book.account[SELLING, i], history.panel[ADV, row - 1, i],
     )  # fmt: skip
     order[BITS] = judge_order(values, market, account, rules.limits)
     order[STATE] = DENIED
@@ -286,9 +300,9 @@ def account_at_open(row: int, decided: int, history: History, rules: Rules, book
     equity = book.money[CASH]
     gross = 0.0
     working = 0.0
-    for i in range(book.position.shape[0]):
+    for i in range(book.account.shape[1]):
         price = history.price_micro[row - 1, i]
-        equity += book.position[i] * price
+        equity += book.account[POSITION, i] * price
         held, bought = symbol_exposure(held_values(i, price, book))
         gross += held
         working += bought
@@ -301,6 +315,6 @@ def account_at_open(row: int, decided: int, history: History, rules: Rules, book
         sent += 1 if recent else 0
     cash = book.money[CASH]
     return AccountValues(
-        cash, equity, book.equity[row - 1], cash - book.money[HELD], reserved_micro(working), 0.0, gross,
+        cash, equity, book.series[0, row - 1], cash - book.money[HELD], reserved_micro(working), 0.0, gross,
         sent, opens, opens, closes,
     )  # fmt: skip
