@@ -10,10 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench import costs, pages, tca
+    from workbench import costs, pages, simulation, tca
     from workbench.bootstrap import open_workbench, start_job
     from workbench.bootstrap.dashboards import screen
     from workbench.config import load_settings
+    from workbench.core.simulate import simulate
     from workbench.plots import notebook
 
 __version__ = "0.1.0"
@@ -26,6 +27,8 @@ __all__ = [
     "open_workbench",
     "pages",
     "screen",
+    "simulate",
+    "simulation",
     "start_job",
     "tca",
 ]
@@ -37,6 +40,8 @@ _HOME_OF = {
     "open_workbench": "workbench.bootstrap",
     "pages": "workbench.pages",
     "screen": "workbench.bootstrap.dashboards",
+    "simulate": "workbench.core.simulate",
+    "simulation": "workbench.simulation",
     "start_job": "workbench.bootstrap",
     "tca": "workbench.tca",
 }

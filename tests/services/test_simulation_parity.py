@@ -131,7 +131,8 @@ def test_partial_fills_slices_splits_and_refusals_are_among_the_worlds_compared(
         forecast = rng.normal(0.01, 0.04, bars.close.shape)
         policy = PolicyParams(max_weight=0.6, max_gross_weight=1.0, max_slice_shares=slices)
         world = World(
-            bars, forecast, policy, Limits(**{**vars(WIDE), "allow_short": True}), FillParams(participation=0.01),
+            bars, forecast, policy, Limits(**{**vars(WIDE), "allow_short": True}),
+            FillParams(participation=0.01),
             PriorCost(max_notional_usd=10_000_000, valid_days=1_000), 400_000,
         )  # fmt: skip
         if slices > 1_000:

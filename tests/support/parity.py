@@ -85,7 +85,9 @@ class MemoryBars:
                 for symbol, (a, b) in ratios.items():
                     new[:row, bars.symbols.index(symbol)] *= a
                     old[:row, bars.symbols.index(symbol)] *= b
-        prices = [np.rint(p * MICRO) * old / (new * MICRO) for p in (bars.open, bars.high, bars.low, bars.close)]
+        prices = [
+            np.rint(p * MICRO) * old / (new * MICRO) for p in (bars.open, bars.high, bars.low, bars.close)
+        ]
         whole = Bars(bars.ts_ns, bars.symbols, *prices, bars.volume * new / old, bars.tradable)
         return whole.rows(0 if rows is None else max(0, stop - rows), stop)
 
@@ -148,7 +150,12 @@ def journalled(world: World, folder: Path) -> JournalDatabase:
         session = world.sessions[row]
         open_ns, close_ns = CALENDAR.session_open_ns(session), CALENDAR.session_close_ns(session)
         times = SessionTimes(
-            session, open_ns, close_ns, (open_ns - DECIDE_BEFORE_OPEN_NS,), close_ns + 300 * NANO, 7_200 * NANO
+            session,
+            open_ns,
+            close_ns,
+            (open_ns - DECIDE_BEFORE_OPEN_NS,),
+            close_ns + 300 * NANO,
+            7_200 * NANO,
         )
         clock.sleep_until(open_ns - 3_600 * NANO)
         trading = TradingSession(

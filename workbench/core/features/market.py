@@ -173,10 +173,12 @@ def statistics_history(
     """
     rows, width = close.shape
     change, span = np.empty(rows * width), np.empty(rows * width)
-    flat = [np.ascontiguousarray(values, dtype=np.float64).ravel() for values in (high, low, close, volume)]
-    bar_measures(*flat, width, change, span)
+    tops, bottoms, last, shares = (
+        np.ascontiguousarray(values, dtype=np.float64).ravel() for values in (high, low, close, volume)
+    )
+    bar_measures(tops, bottoms, last, shares, width, change, span)
     out = np.empty((3, (rows - first_row) * width))
-    statistics_rows(change, span, flat[3], width, first_row * width, np.empty((5, BLOCK)), out)
+    statistics_rows(change, span, shares, width, first_row * width, np.empty((5, BLOCK)), out)
     return out.reshape(3, rows - first_row, width)
 
 

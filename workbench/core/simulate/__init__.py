@@ -1,4 +1,4 @@
-"""Simulation over history: the policy, controls, costs and fills of the trading session in one compiled loop."""
+"""Simulation over history: the kernels of a trading session in one compiled loop."""
 
 from workbench.core.simulate.history import (
     DividendEvent,

@@ -89,11 +89,12 @@ def prepare(
     """
     panel = np.full((len(PanelLayer), *bars.close.shape), np.nan)
     prices: Integers = np.zeros(bars.close.shape, dtype=np.int64)
-    given = (bars.open, bars.high, bars.low, bars.close, bars.volume)
-    on_grid(
-        *(np.ascontiguousarray(values, dtype=np.float64) for values in given),
-        np.ascontiguousarray(bars.tradable), panel, prices,
-    )  # fmt: skip
+    opened, high, low, close, volume = (
+        np.ascontiguousarray(values, dtype=np.float64)
+        for values in (bars.open, bars.high, bars.low, bars.close, bars.volume)
+    )
+    tradable = np.ascontiguousarray(bars.tradable, dtype=np.bool_)
+    on_grid(opened, high, low, close, volume, tradable, panel, prices)
     first = STATISTICS_ROWS - 1
     if len(prices) > first:
         panel[PanelLayer.ADV :, first:] = statistics_history(*panel[PanelLayer.HIGH : PanelLayer.ADV])
@@ -145,7 +146,8 @@ def _events(bars: Bars, splits: Sequence[SplitEvent], dividends: Sequence[Divide
         return np.empty((0, 5), dtype=np.int64)
     where = {symbol: at for at, symbol in enumerate(bars.symbols)}
     at_row = {int(ts): row for row, ts in enumerate(bars.ts_ns)}
-    for event in (*dividends, *splits):
+    listed: list[SplitEvent | DividendEvent] = [*dividends, *splits]
+    for event in listed:
         row, symbol = at_row.get(event.ts_ns, -1), where.get(event.symbol, -1)
         if row < 1 or symbol < 0:
             raise ValueError(f"{event}: no bar of that symbol has another one before it and ends then")

@@ -81,6 +81,16 @@ class SimulationResult:
         parts = [self.digests[name] for name in ("orders", "verdicts", "fills", "equity")]
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
+    @property
+    def fees_micro(self) -> int:
+        """Fees paid in all, micros."""
+        return int(self.fill_record[:, F.FEE].sum())
+
+    @property
+    def denied(self) -> int:
+        """Orders that the pre-trade controls refused."""
+        return int((self.order_record[:, O.STATE] == SimulatedState.DENIED).sum())
+
     @cached_property
     def equity(self) -> pd.Series[float]:
         """Equity at each close in currency, by UTC time."""

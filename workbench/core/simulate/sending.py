@@ -79,7 +79,7 @@ def session_hours(t: int, order_type: int, history: History) -> tuple[int, int, 
 @kernel
 def decided_ns(t: int, history: History) -> int:
     """The scheduled time of the decision after row t."""
-    return history.hours[t + 1, 0] if history.hours.shape[0] > 0 else history.ts_ns[t]
+    return int(history.hours[t + 1, 0]) if history.hours.shape[0] > 0 else int(history.ts_ns[t])
 
 
 @kernel
@@ -170,7 +170,8 @@ def order_values(k: int, rules: Rules, book: Book) -> OrderValues:
     order = book.orders[k]
     return OrderValues(
         order[SIDE], order[SHARES], order[TYPE], order[LIMIT], order[REFERENCE], order[EXPECTED],
-        1 if repeats(k, rules.duplicate_window_ns, book) else 0, book.account[RESTRICTED, order[SYMBOL]], 0, 0,
+        1 if repeats(k, rules.duplicate_window_ns, book) else 0,
+        book.account[RESTRICTED, order[SYMBOL]], 0, 0,
     )  # fmt: skip
 
 
@@ -183,7 +184,8 @@ def market_of(t: int, k: int, history: History, rules: Rules, book: Book) -> Mar
     bid, ask = quote_micro(history.price_micro[t, i], half_spread)
     return MarketValues(
         history.price_micro[t, i], 0 if tradable == 1 else -1, bid, ask, 0 if bid > 0 else -1, tradable, 0,
-        book.account[POSITION, i], book.account[BUYING, i], book.account[SELLING, i], history.panel[ADV, t, i],
+        book.account[POSITION, i], book.account[BUYING, i], book.account[SELLING, i],
+        history.panel[ADV, t, i],
     )  # fmt: skip
 
 

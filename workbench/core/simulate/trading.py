@@ -8,6 +8,7 @@ import numpy as np
 
 from workbench.core.corporate import split_shares, split_terms
 from workbench.core.fees import fee_micro
+from workbench.core.fills import bar_half_spread_bps
 from workbench.core.kernel import kernel
 from workbench.core.pretrade.controls import AccountValues, MarketValues, judge_order
 from workbench.core.pretrade.row import reserved_micro, symbol_exposure
@@ -63,7 +64,6 @@ from workbench.core.venue.kernels import (
     rests_in_range,
     take,
 )
-from workbench.core.fills import bar_half_spread_bps
 
 RATIO_NEW, RATIO_OLD = int(AccountRow.RATIO_NEW), int(AccountRow.RATIO_OLD)
 OPEN, VOLUME = int(PanelLayer.OPEN), int(PanelLayer.VOLUME)
