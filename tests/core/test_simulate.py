@@ -87,7 +87,7 @@ def test_who_is_passed_over_would_not_have_traded(weight, price, position, equit
 def test_passing_over_the_idle_changes_nothing(seed, crowded):
     bars = market(60, 4, seed=seed, halts=0.02)
     policy = PolicyParams(max_weight=0.35 if crowded else 0.2, gain=0.5)
-    costs = prior(PriorCost(max_notional_usd=280_000), FeeSchedule(), as_of_ns=1)
+    costs = prior(PriorCost(max_notional_usd=320_000), FeeSchedule(), as_of_ns=1)
     rules = {**RULES, "policy": policy, "costs": costs}
     forecast = draws(bars, seed=seed)
     quick = simulate(bars, forecast, **rules)
@@ -210,7 +210,7 @@ def test_an_impossible_event_is_named(event):
 def test_hours_that_contradict_the_bars_are_named():
     bars = market()
     late = SessionHours(bars.ts_ns + NANO, bars.ts_ns + 2 * NANO, bars.ts_ns + 3 * NANO)
-    with pytest.raises(ValueError, match="hours of bar 2|hours of bar 1"):
+    with pytest.raises(ValueError, match="hours of bar 1:"):
         prepare(bars, hours=replace(late, decision_ns=late.open_ns))
     with pytest.raises(ValueError, match="one row for each"):
         prepare(bars, hours=replace(late, open_ns=late.open_ns[1:]))
