@@ -216,15 +216,11 @@ def test_compiled_and_plain_statistics_are_the_same_bytes(seed):
     assert results[0] == results[1]
 
 
-@given(st.integers(0, 10_000), st.integers(1, 600))
+@given(st.integers(0, 10_000), st.sampled_from([1, 3, 200]))
 def test_statistics_of_a_history_are_those_of_each_row(seed, rows):
-    bars = (
-        changed(panel(seed, rows=20 + rows), 25, 1, close=math.nan)
-        if rows > 6
-        else panel(seed, rows=20 + rows)
-    )
+    bars = changed(panel(seed, rows=26 + rows), 25, 1, close=math.nan)
     history = statistics_history(bars.high, bars.low, bars.close, bars.volume)
     assert history.shape == (3, rows + 6, len(bars.symbols))
     for row in {0, rows // 2, rows + 5}:
         one = np.array(market_statistics(bars.rows(row, row + STATISTICS_ROWS)))
-        assert one.tobytes() == history[:, row].tobytes()
+        assert one.tobytes() == np.ascontiguousarray(history[:, row]).tobytes()

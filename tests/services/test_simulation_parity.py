@@ -104,7 +104,8 @@ def compare(world: World) -> SimulationResult:
     result = parity.simulated(world)
     with tempfile.TemporaryDirectory() as folder:
         journal = parity.journalled(world, Path(folder))
-        ours, theirs = parity.records_of_simulation(result), parity.records_of_journal(journal)
+        theirs = parity.records_of_journal(journal)
+        ours = parity.records_of_simulation(result, parity.decision_times(world), FIRST)
         journal.close()
     assert ours["decisions"] == theirs["decisions"]
     assert ours["orders"] == theirs["orders"]

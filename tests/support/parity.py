@@ -200,11 +200,11 @@ def simulated(world: World) -> SimulationResult:
 # --- records in one form ------------------------------------------------------------------------------
 
 
-def records_of_journal(journal: JournalDatabase) -> dict[str, Any]:
-    legs = {row["client_order_id"]: row for row in journal.rows("orders", account=ACCOUNT)}
+def records_of_journal(journal: JournalDatabase, account: str = ACCOUNT) -> dict[str, Any]:
+    legs = {row["client_order_id"]: row for row in journal.rows("orders", account=account)}
     decisions = {
         row["scheduled_ns"]: sorted(row["rows"], key=lambda one: one["symbol"])
-        for row in journal.rows("decisions", account=ACCOUNT)
+        for row in journal.rows("decisions", account=account)
     }
     orders = sorted(
         (
@@ -220,24 +220,28 @@ def records_of_journal(journal: JournalDatabase) -> dict[str, Any]:
             row["filled_at_ns"], row["symbol"], bool(legs[row["client_order_id"]]["parent_id"]), row["side"],
             row["quantity_nano"] // NANO, row["price_micro"], row["fee_micro"],
         )
-        for row in journal.rows("fills", account=ACCOUNT)
+        for row in journal.rows("fills", account=account)
     )  # fmt: skip
     closed = [
         (row["equity_micro"], row["cash_micro"], {s: q // NANO for s, q in row["positions"].items()})
-        for row in journal.rows("sessions", account=ACCOUNT)
+        for row in journal.rows("sessions", account=account)
     ]
     return {"decisions": decisions, "orders": orders, "fills": fills, "closed": closed}
 
 
-def records_of_simulation(result: SimulationResult) -> dict[str, Any]:
-    opens = [CALENDAR.session_open_ns(SESSIONS[row]) for row in range(len(result.ts_ns))]
+def decision_times(world: World) -> np.ndarray:
+    opens = np.array([CALENDAR.session_open_ns(session) for session in world.sessions])
+    return opens - DECIDE_BEFORE_OPEN_NS
+
+
+def records_of_simulation(result: SimulationResult, decision_ns: np.ndarray, first: int) -> dict[str, Any]:
     words = {1: "buy", -1: "sell"}
 
     def grid(value: Any) -> int | None:
         return None if int(value) == MISSING else int(value)
 
     decisions = {}
-    for row in range(FIRST - 1, len(result.ts_ns) - 1):
+    for row in range(first - 1, len(result.ts_ns) - 1):
         found = []
         for i, symbol in enumerate(result.symbols):
             target, delta, _, _, reason, edge, floor, weight, forecast = result.decisions[row, :, i]
@@ -247,7 +251,7 @@ def records_of_simulation(result: SimulationResult) -> dict[str, Any]:
                 "delta_shares": int(delta), "reason": Reason(int(reason)).word,
             }  # fmt: skip
             found.append(fields)
-        decisions[opens[row + 1] - DECIDE_BEFORE_OPEN_NS] = found
+        decisions[int(decision_ns[row + 1])] = found
     orders = sorted(
         (
             int(o[O.DECIDED_NS]), result.symbols[o[O.SYMBOL]], bool(o[O.LEG] > 1), words[int(o[O.SIDE])],
@@ -266,5 +270,4 @@ def records_of_simulation(result: SimulationResult) -> dict[str, Any]:
                 int(fill[F.SHARES]), int(fill[F.PRICE]), int(fill[F.FEE]),
             )
         )  # fmt: skip
-    held = np.zeros((len(result.ts_ns), len(result.symbols)), dtype=np.int64)
-    return {"decisions": decisions, "orders": orders, "fills": sorted(fills), "held": held}
+    return {"decisions": decisions, "orders": orders, "fills": sorted(fills)}
