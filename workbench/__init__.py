@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from workbench import costs, pages, simulation, tca
     from workbench.bootstrap import open_workbench, start_job
     from workbench.bootstrap.dashboards import screen
+    from workbench.bootstrap.replay import replay
     from workbench.config import load_settings
     from workbench.core.simulate import simulate
     from workbench.plots import notebook
@@ -27,6 +28,7 @@ __all__ = [
     "open_workbench",
     "pages",
     "screen",
+    "replay",
     "simulate",
     "simulation",
     "start_job",
@@ -40,6 +42,7 @@ _HOME_OF = {
     "open_workbench": "workbench.bootstrap",
     "pages": "workbench.pages",
     "screen": "workbench.bootstrap.dashboards",
+    "replay": "workbench.bootstrap.replay",
     "simulate": "workbench.core.simulate",
     "simulation": "workbench.simulation",
     "start_job": "workbench.bootstrap",
