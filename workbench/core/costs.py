@@ -41,15 +41,9 @@ MANIFEST_VERSION = 1
 
 @kernel
 def expected_cost_bps(
-    side: int,
-    shares: int,
-    price_micro: int,
-    adv: float,
-    volatility_bps: float,
-    half_spread_bps: float,
-    parameters: PriorValues,
-    rates: FeeRates,
-) -> tuple[float, float, float]:
+    side: int, shares: int, price_micro: int, adv: float, volatility_bps: float, half_spread_bps: float,
+    parameters: PriorValues, rates: FeeRates,
+) -> tuple[float, float, float]:  # fmt: skip
     """One-way cost of one order in bps as (mean, lower, upper); all NaN when an input is missing.
 
     Half spread, square-root impact (coefficient x volatility x sqrt(shares / adv)) and fees. NaN also
@@ -81,15 +75,9 @@ def expected_cost_bps(
 
 @kernel
 def round_trip_floor_bps(
-    shares: Integers,
-    price_micro: Integers,
-    adv: Floats,
-    volatility_bps: Floats,
-    half_spread_bps: Floats,
-    parameters: PriorValues,
-    rates: FeeRates,
-    floor_bps: Floats,
-) -> None:
+    shares: Integers, price_micro: Integers, adv: Floats, volatility_bps: Floats, half_spread_bps: Floats,
+    parameters: PriorValues, rates: FeeRates, floor_bps: Floats,
+) -> None:  # fmt: skip
     """Write the upper cost of buying and selling again, in bps, for every symbol of a row."""
     for i in range(shares.shape[0]):
         floor_bps[i] = round_trip_bps(
@@ -99,14 +87,9 @@ def round_trip_floor_bps(
 
 @kernel
 def round_trip_bps(
-    shares: int,
-    price_micro: int,
-    adv: float,
-    volatility_bps: float,
-    half_spread_bps: float,
-    parameters: PriorValues,
-    rates: FeeRates,
-) -> float:
+    shares: int, price_micro: int, adv: float, volatility_bps: float, half_spread_bps: float,
+    parameters: PriorValues, rates: FeeRates,
+) -> float:  # fmt: skip
     """Upper cost of buying and selling again one number of shares, in bps; NaN when not known."""
     bought = expected_cost_bps(
         1, shares, price_micro, adv, volatility_bps, half_spread_bps, parameters, rates
