@@ -142,9 +142,9 @@ def cross_section(rows: int, symbols: int) -> tuple[MarketHistory, np.ndarray, d
     returns = np.full((rows, symbols), np.nan)
     close = market.arrays.price_micro
     returns[20:] = close[20:] / close[:-20] - 1.0
-    forecast = 0.02 * (returns - np.nanmean(returns[20:], axis=1).mean())
+    forecast = 2.0 * (returns - np.nanmean(returns[20:]))  # momentum against the mean, in and out each day
     rules = sma.rules(symbols, cash_usd=100_000_000)
-    rules["policy"] = type(rules["policy"])(max_weight=0.01, max_gross_weight=0.9, min_trade_weight=0.002)
+    rules["policy"] = type(rules["policy"])(max_weight=0.01, max_gross_weight=0.9, min_trade_weight=0.0005)
     return market, forecast, rules
 
 
@@ -162,7 +162,7 @@ def test_ten_years_of_a_cross_section() -> None:
 def test_a_sweep_of_a_thousand() -> None:
     market, forecast, rules = cross_section(2_520, 500)
     policies = [
-        type(rules["policy"])(max_weight=0.002 + 0.001 * k, max_gross_weight=0.9, min_trade_weight=0.002)
+        type(rules["policy"])(max_weight=0.002 + 0.001 * k, max_gross_weight=0.9, min_trade_weight=0.0005)
         for k in range(20)
     ]
     sets = [Parameters(**{**rules, "policy": policy}) for policy in policies]

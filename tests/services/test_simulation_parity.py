@@ -27,13 +27,18 @@ WIDE = Limits(
     max_quoted_spread_bps=500.0, max_expected_cost_bps=1_000.0, price_collar_bps=2_000.0,
     max_session_loss_usd=1_000_000,
 )  # fmt: skip
+TIGHT = Limits(
+    **{**vars(WIDE), "max_orders_per_minute": 2, "max_gross_notional_usd": 300_000, "restricted": ("S1",)}
+)
 
 
-def random_bars(rng: np.random.Generator, rows: int, symbols: int, *, volume: float, halts: float) -> Bars:
+def random_bars(
+    rng: np.random.Generator, rows: int, symbols: int, *, volume: float, halts: float, gap: float = 0.008
+) -> Bars:
     """Prices on cents; the first symbol trades in every session, the others miss some."""
     shape = (rows, symbols)
     close = np.round(rng.uniform(5, 200, symbols) * np.exp(np.cumsum(rng.normal(0, 0.02, shape), 0)), 2)
-    opened = np.round(np.vstack([close[:1], close[:-1]]) * np.exp(rng.normal(0, 0.008, shape)), 2)
+    opened = np.round(np.vstack([close[:1], close[:-1]]) * np.exp(rng.normal(0, gap, shape)), 2)
     high = np.round(np.maximum(opened, close) * (1 + np.abs(rng.normal(0, 0.01, shape))), 2)
     low = np.round(np.minimum(opened, close) * (1 - np.abs(rng.normal(0, 0.01, shape))), 2)
     there = rng.random(shape) >= halts
@@ -59,7 +64,10 @@ def worlds(draw: Any) -> World:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     symbols, rows = draw(st.integers(1, 4)), FIRST + draw(st.integers(6, 12))
     volume = draw(st.sampled_from([3e4, 3e5, 5e6]))
-    bars = random_bars(rng, rows, symbols, volume=volume, halts=draw(st.sampled_from([0.0, 0.03])))
+    bars = random_bars(
+        rng, rows, symbols, volume=volume, halts=draw(st.sampled_from([0.0, 0.03])),
+        gap=draw(st.sampled_from([0.008, 0.06])),
+    )  # fmt: skip
     forecast = rng.normal(0, 0.04, bars.close.shape)
     forecast[rng.random(forecast.shape) < 0.1] = np.nan
     policy = PolicyParams(
@@ -70,15 +78,10 @@ def worlds(draw: Any) -> World:
         max_slice_shares=draw(st.sampled_from([500, 1_000_000])),
         limit_offset_bps=draw(st.sampled_from([0.0, 30.0, 200.0])),
     )  # fmt: skip
-    limits = draw(
-        st.sampled_from(
-            [WIDE, Limits(), Limits(**{**vars(WIDE), "allow_short": True, "restricted": ("S1",)}),
-             Limits(**{**vars(WIDE), "max_orders_per_minute": 2, "max_gross_notional_usd": 300_000})]
-        )
-    )  # fmt: skip
+    limits = draw(st.sampled_from([WIDE, WIDE, TIGHT, Limits(**{**vars(WIDE), "allow_short": True})]))
     world = World(
         bars, forecast, policy, limits, FillParams(participation=draw(st.sampled_from([0.02, 0.3]))),
-        PriorCost(max_notional_usd=draw(st.sampled_from([50_000, 10_000_000])), valid_days=1_000),
+        PriorCost(max_notional_usd=draw(st.sampled_from([200_000, 10_000_000])), valid_days=1_000),
         draw(st.sampled_from([20_000, 1_000_000])),
     )  # fmt: skip
     if draw(st.booleans()):
@@ -126,22 +129,30 @@ def test_a_random_world_is_simulated_as_the_session_trades_it(world: World) -> N
 @pytest.mark.slow
 def test_partial_fills_slices_splits_and_refusals_are_among_the_worlds_compared() -> None:
     found: set[str] = set()
-    for seed, slices in ((3, 300), (4, 1_000_000)):
+    kinds = (("limit", "market_on_close"), ("market_on_close", "market_on_open"), ("market_on_open", "limit"))
+    for seed, slices, (entry, leave) in zip((3, 4, 5), (300, 10**6, 10**6), kinds, strict=True):
         rng = np.random.default_rng(seed)
         bars = random_bars(rng, FIRST + 12, 3, volume=4e5, halts=0.02)
         forecast = rng.normal(0.01, 0.04, bars.close.shape)
-        policy = PolicyParams(max_weight=0.6, max_gross_weight=1.0, max_slice_shares=slices)
+        policy = PolicyParams(
+            max_weight=0.6, max_gross_weight=1.0, max_slice_shares=slices, entry_order_type=entry,
+            exit_order_type=leave, limit_offset_bps=0.0,
+        )  # fmt: skip
         world = World(
             bars, forecast, policy, Limits(**{**vars(WIDE), "allow_short": True}),
-            FillParams(participation=0.01),
+            FillParams(participation=0.05 if slices < 1_000 else 0.01),
             PriorCost(max_notional_usd=10_000_000, valid_days=1_000), 400_000,
         )  # fmt: skip
         if slices > 1_000:
             with_events(world, rng)
         result = compare(world)
         orders = result.orders
+        found |= {f"{kind} {side}" for kind, side in zip(orders["order_type"], orders["side"], strict=True)}
         found |= set(orders["state"]) | {f"leg {leg}" for leg in orders["leg"]}
         partly = (orders["filled_quantity"] > 0) & (orders["filled_quantity"] < orders["quantity"])
         found |= {"partial"} if partly.any() else set()
         found |= {"split"} if world.splits else set()
-    assert {"FILLED", "EXPIRED", "DENIED", "leg 2", "partial", "split"} <= found
+        filled = orders[orders["filled_quantity"] > 0]
+        found |= {f"{kind} fills" for kind in filled["order_type"]}
+    every = {"limit fills", "market_on_open fills", "market_on_close fills"}
+    assert {"FILLED", "EXPIRED", "DENIED", "leg 2", "partial", "split", *every} <= found
