@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import drive
 import pytest
+from command_line import typed
 
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.replay import replay
@@ -147,3 +148,14 @@ def test_an_unknown_run_other_settings_and_an_altered_venue_are_named(traded: Se
         venue.execute("UPDATE commands SET reply = ? WHERE seq = 1", (first,))
         venue.commit()
         venue.close()
+
+
+def test_the_command_says_identical_and_how_it_knows(traded: Settings) -> None:
+    answer = typed(traded.folder, "replay", f"trading_loop/{SESSIONS[0]}.1", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.payload["identical"] is True
+    assert answer.payload["decisions"] == len(traded.universe)
+    assert answer.payload["recorded_digest"] == answer.payload["replayed_digest"]
+    told = typed(traded.folder, "replay", "trading_loop/2013-02-28.1")
+    assert told.code == 2
+    assert "no run" in told.err
