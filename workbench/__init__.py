@@ -10,10 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench import costs, pages, tca
+    from workbench import costs, pages, simulation, tca
     from workbench.bootstrap import open_workbench, start_job
     from workbench.bootstrap.dashboards import screen
+    from workbench.bootstrap.replay import replay
     from workbench.config import load_settings
+    from workbench.core.simulate import simulate
     from workbench.plots import notebook
 
 __version__ = "0.1.0"
@@ -25,7 +27,10 @@ __all__ = [
     "notebook",
     "open_workbench",
     "pages",
+    "replay",
     "screen",
+    "simulate",
+    "simulation",
     "start_job",
     "tca",
 ]
@@ -36,7 +41,10 @@ _HOME_OF = {
     "notebook": "workbench.plots",
     "open_workbench": "workbench.bootstrap",
     "pages": "workbench.pages",
+    "replay": "workbench.bootstrap.replay",
     "screen": "workbench.bootstrap.dashboards",
+    "simulate": "workbench.core.simulate",
+    "simulation": "workbench.simulation",
     "start_job": "workbench.bootstrap",
     "tca": "workbench.tca",
 }

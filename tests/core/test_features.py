@@ -20,9 +20,11 @@ from workbench.core.features import (
     compute_history,
     features_hash,
     market_statistics,
-    symbol_statistics,
+    statistics_history,
+    statistics_rows,
 )
 from workbench.core.features.families.momentum import momentum
+from workbench.core.features.market import bar_measures
 from workbench.core.labels import forward_return
 from workbench.core.types import Bars
 
@@ -201,9 +203,24 @@ def test_days_without_a_change_widen_the_spread():
 
 @given(st.integers(0, 10_000))
 def test_compiled_and_plain_statistics_are_the_same_bytes(seed):
-    bars = panel(seed, rows=21)
-    arguments = (bars.high, bars.low, bars.close, bars.volume, 2)
-    assert (
-        np.array(symbol_statistics(*arguments)).tobytes()
-        == np.array(symbol_statistics.py_func(*arguments)).tobytes()
-    )
+    bars = panel(seed, rows=24)
+    width = len(bars.symbols)
+    flat = [part.ravel() for part in (bars.high, bars.low, bars.close, bars.volume)]
+    results = []
+    for measures, rows in ((bar_measures, statistics_rows), (bar_measures.py_func, statistics_rows.py_func)):
+        change, span = np.empty(24 * width), np.empty(24 * width)
+        measures(*flat, width, change, span)
+        out = np.empty((3, 4 * width))
+        rows(change, span, flat[3], width, 20 * width, np.empty((5, 7)), out)
+        results.append(out.tobytes())
+    assert results[0] == results[1]
+
+
+@given(st.integers(0, 10_000), st.sampled_from([1, 3, 200]))
+def test_statistics_of_a_history_are_those_of_each_row(seed, rows):
+    bars = changed(panel(seed, rows=26 + rows), 25, 1, close=math.nan)
+    history = statistics_history(bars.high, bars.low, bars.close, bars.volume)
+    assert history.shape == (3, rows + 6, len(bars.symbols))
+    for row in {0, rows // 2, rows + 5}:
+        one = np.array(market_statistics(bars.rows(row, row + STATISTICS_ROWS)))
+        assert one.tobytes() == np.ascontiguousarray(history[:, row]).tobytes()

@@ -64,6 +64,16 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "stage": "stage it is accepted for",
         "person": "who decided",
     },
+    "replay": {
+        "run": "the run",
+        "session": "its session",
+        "identical": "true; a difference is an error with these keys as facts",
+        "first_divergence": "stage, at, field, recorded and replayed, or null",
+        "recorded_digest": "hash of the record",
+        "replayed_digest": "hash of the replay",
+        "differences": "of code and data between then and now",
+        "decisions": "decided symbols that were compared",
+    },
     "calibrate": {
         "cost_model_id": "hash that names the cost model",
         "source": "prior",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from workbench.core.fills import tick_micro
+from workbench.core.kernel import kernel
 from workbench.core.ledger import CASH, DIVIDENDS, PNL, SECURITIES, Ledger, Posting
 from workbench.core.orders import Fill, Order, OrderIntent
 from workbench.core.ports import Activity
@@ -25,6 +26,7 @@ ACTIVITY_KINDS: Mapping[str, str] = MappingProxyType(
 ENTRY_PREFIX = "activity:"
 
 
+@kernel
 def split_shares(shares: int, new_shares: int, old_shares: int, price_micro: int) -> tuple[int, int]:
     """Whole shares after a split, and the cash in micros for the fraction that is not a share.
 
@@ -35,20 +37,22 @@ def split_shares(shares: int, new_shares: int, old_shares: int, price_micro: int
     price_micro : int
         Last price *before* the split; the cash is rounded down to a micro.
     """
-    whole, rest = divmod(shares * new_shares, old_shares)
-    return whole, rest * price_micro // new_shares
+    exact = shares * new_shares
+    return (exact // old_shares, exact % old_shares * price_micro // new_shares)
 
 
-def split_price(price_micro: int, new_shares: int, old_shares: int, *, up: bool) -> int:
+@kernel
+def split_price(price_micro: int, new_shares: int, old_shares: int, up: bool) -> int:
     """A price in the terms after the split, on the tick grid, rounded down or `up`; 0 stays 0."""
-    if not price_micro:
+    if price_micro == 0:
         return 0
     exact = price_micro * old_shares
-    tick = int(tick_micro(exact // new_shares))
+    tick = tick_micro(exact // new_shares)
     ticks = -(-exact // (new_shares * tick)) if up else exact // (new_shares * tick)
     return max(ticks, 1) * tick
 
 
+@kernel
 def split_terms(
     side: int, leaves: int, limit_micro: int, stop_micro: int, new_shares: int, old_shares: int
 ) -> tuple[int, int, int]:
@@ -60,8 +64,8 @@ def split_terms(
     buys = side == 1
     return (
         leaves * new_shares // old_shares,
-        split_price(limit_micro, new_shares, old_shares, up=not buys),
-        split_price(stop_micro, new_shares, old_shares, up=buys),
+        split_price(limit_micro, new_shares, old_shares, not buys),
+        split_price(stop_micro, new_shares, old_shares, buys),
     )
 
 
@@ -77,7 +81,7 @@ def adjusted_intent(order: Order, activity: Activity) -> OrderIntent | None:
     if not 0 < order.sent_at_ns < activity.at_ns:
         return None
     leaves, limit, stop = split_terms(
-        ours.side, order.leaves_nano // NANO, ours.limit_micro, ours.stop_micro, new, old
+        int(ours.side), order.leaves_nano // NANO, ours.limit_micro, ours.stop_micro, new, old
     )
     quantity_nano = order.filled_nano + leaves * NANO
     return replace(ours, quantity_nano=quantity_nano, limit_micro=limit, stop_micro=stop)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from numba import njit
 
 F = TypeVar("F", bound=Callable[..., object])
+
+#: Options of every kernel. `_nrt` is private to numba, whose version is therefore pinned: without it
+#: each call counts references of every array it is handed, which took most of a simulation's time.
+#: A kernel that allocates does not compile with it, so the rule below is enforced.
+OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
 
 
 def kernel(function: F) -> F:
@@ -23,4 +28,4 @@ def kernel(function: F) -> F:
     calls. A kernel that calls one of another module is therefore stale after an edit of the latter
     until its own file is touched, or the cache folder (`NUMBA_CACHE_DIR`) is another one.
     """
-    return cast(F, njit(cache=True, nogil=True, error_model="numpy")(function))
+    return cast(F, njit(**OPTIONS)(function))

@@ -397,4 +397,5 @@ def _last_prices(panel: Bars) -> Any:
 
 
 def _whole_shares(ledger: Ledger, symbols: tuple[str, ...]) -> Any:
-    return np.array([ledger.positions_nano.get(symbol, 0) // NANO for symbol in symbols], dtype=np.int64)
+    held = ledger.positions_nano
+    return np.array([held.get(symbol, 0) // NANO for symbol in symbols], dtype=np.int64)

@@ -5,7 +5,13 @@ from workbench.core.costs.fit import fit_cost_model
 from workbench.core.costs.fitted import FittedCost, Interval, SymbolCost
 from workbench.core.costs.impact import EquityImpact, almgren_impact
 from workbench.core.costs.model import CostEstimate, CostModel, Status, prior
-from workbench.core.costs.prior import CostValues, PriorCost, expected_cost_bps, round_trip_floor_bps
+from workbench.core.costs.prior import (
+    CostValues,
+    PriorCost,
+    expected_cost_bps,
+    round_trip_bps,
+    round_trip_floor_bps,
+)
 from workbench.core.costs.schedule import Schedule, almgren_chriss
 from workbench.core.fees import FeeSchedule, fee_micro
 
@@ -29,5 +35,6 @@ __all__ = [
     "fit_cost_model",
     "predicted_and_realised",
     "prior",
+    "round_trip_bps",
     "round_trip_floor_bps",
 ]

@@ -70,13 +70,22 @@ def round_trip_floor_bps(
 ) -> None:
     """Write the upper cost of buying and selling again, in bps, for every symbol of a row."""
     for i in range(shares.shape[0]):
-        bought = expected_cost_bps(
-            1, shares[i], price_micro[i], adv[i], volatility_bps[i], half_spread_bps[i], parameters, rates
+        floor_bps[i] = round_trip_bps(
+            shares[i], price_micro[i], adv[i], volatility_bps[i], half_spread_bps[i], parameters, rates
         )
-        sold = expected_cost_bps(
-            -1, shares[i], price_micro[i], adv[i], volatility_bps[i], half_spread_bps[i], parameters, rates
-        )
-        floor_bps[i] = np.rint((bought[2] + sold[2]) * 100.0) / 100.0
+
+
+@kernel
+def round_trip_bps(
+    shares: int, price_micro: int, adv: float, volatility_bps: float, half_spread_bps: float,
+    parameters: CostValues, rates: FeeRates,
+) -> float:  # fmt: skip
+    """Upper cost of buying and selling again one number of shares, in bps; NaN when not known."""
+    bought = expected_cost_bps(
+        1, shares, price_micro, adv, volatility_bps, half_spread_bps, parameters, rates
+    )
+    sold = expected_cost_bps(-1, shares, price_micro, adv, volatility_bps, half_spread_bps, parameters, rates)
+    return float(np.rint((bought[2] + sold[2]) * 100.0) / 100.0)
 
 
 @dataclass(frozen=True)

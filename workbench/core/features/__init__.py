@@ -24,8 +24,8 @@ from workbench.core.features.market import (
     STATISTICS_ROWS,
     MarketStatistics,
     market_statistics,
-    statistics_row,
-    symbol_statistics,
+    statistics_history,
+    statistics_rows,
 )
 
 __all__ = [
@@ -46,8 +46,8 @@ __all__ = [
     "market_statistics",
     "registered_features",
     "select_features",
-    "statistics_row",
-    "symbol_statistics",
+    "statistics_history",
+    "statistics_rows",
 ]
 
 #: The features of a new desk, in the order of the model's columns.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.core.policy.kernels import decide_row
+from workbench.core.policy.kernels import decide_row, forecast_row
 from workbench.core.policy.params import PolicyParams
-from workbench.core.types import MICRO, MISSING, Decision, Floats, Integers, Snapshot
+from workbench.core.types import Decision, Floats, Integers, Snapshot
 
 
 def decide(snapshot: Snapshot, forecast: Floats, params: PolicyParams, cost_floor_bps: Floats) -> Decision:
@@ -76,7 +76,6 @@ def intended_shares(snapshot: Snapshot, forecast: Floats, params: PolicyParams) 
 
 def forecast_grid(forecast: Floats) -> Integers:
     """Forecasts x 1e6 as integers; `MISSING` for NaN and for anything beyond -100 % or +100 %."""
-    known = np.abs(forecast) <= 1.0  # False for NaN
-    grid = np.full(len(forecast), MISSING, dtype=np.int64)
-    grid[known] = np.rint(np.asarray(forecast, dtype=np.float64)[known] * MICRO).astype(np.int64)
+    grid = np.empty(len(forecast), dtype=np.int64)
+    forecast_row(np.array(forecast, dtype=np.float64), grid)
     return grid

@@ -191,6 +191,48 @@ def ordered(
 
 
 @kernel
+def surely_idle(
+    weight_micro: int,
+    price_micro: int,
+    position_shares: int,
+    equity_micro: int,
+    known_micro: float,
+    values: PolicyValues,
+) -> bool:
+    """Whether `decide_symbol` would surely order nothing, told without a division.
+
+    A bound, not a decision: True only where the change, rounded to lots either way, stays inside the
+    no-trade band and below the value up to which costs are known. False says nothing.
+
+    Parameters
+    ----------
+    weight_micro : int
+        Scaled target weight, not `MISSING`; the forecast must not point against the position.
+    known_micro : float
+        Notional up to which the cost of the change is known, micros.
+    """
+    if weight_micro == 0 and position_shares == 0:
+        return True
+    equity = equity_micro / 1e6
+    held = float(position_shares) * price_micro
+    reach = abs(weight_micro * equity - held) + float(values.lot_shares) * price_micro
+    return reach < (values.min_trade_micro - 1) * equity and reach < known_micro
+
+
+@kernel
+def forecast_micro(forecast: float) -> int:
+    """A forecast x 1e6; `MISSING` for NaN and for anything beyond -100 % or +100 %."""
+    return int(np.rint(forecast * 1e6)) if abs(forecast) <= 1.0 else MISSING
+
+
+@kernel
+def forecast_row(forecast: Floats, out: Integers) -> None:
+    """Write `forecast_micro` of every element."""
+    for i in range(forecast.shape[0]):
+        out[i] = forecast_micro(forecast[i])
+
+
+@kernel
 def decide_row(
     forecast_micro: Integers,
     price_micro: Integers,

@@ -80,19 +80,59 @@ def exposure(market: MarketArrays) -> tuple[float, float]:
     A symbol that is held or worked without a price makes both unknown.
     """
     gross = 0.0
-    reserved = 0.0
+    working = 0.0
     for i in range(market.price_micro.shape[0]):
-        one = market_at(market, i)
-        if not sane_position(one):
-            return (math.nan, math.nan)
-        worst = worst_position(one, 0, 0)
-        if worst == 0:
-            continue
-        if not 0 < one.price_micro <= 1_000_000_000_000:
-            return (math.nan, math.nan)
-        gross += float(worst) * one.price_micro
-        reserved += float(one.open_buy_shares) * one.price_micro * (1.0 + UNLIMITED_CUSHION_BPS / 1e4)
-    return (gross, reserved)
+        held, bought = symbol_exposure(market_at(market, i))
+        gross += held
+        working += bought
+    return (gross, reserved_micro(working))
+
+
+@kernel
+def symbol_exposure(one: MarketValues) -> tuple[float, float]:
+    """Value of the worse side of one symbol, and of its working buys, in micros; NaN = not known.
+
+    Both are whole numbers, so sums of them are exact, in any order, up to 9e15 micros.
+    """
+    if not sane_position(one):
+        return (math.nan, math.nan)
+    worst = worst_position(one, 0, 0)
+    if worst == 0:
+        return (0.0, 0.0)
+    if not 0 < one.price_micro <= 1_000_000_000_000:
+        return (math.nan, math.nan)
+    return (float(worst) * one.price_micro, float(one.open_buy_shares) * one.price_micro)
+
+
+@kernel
+def reserved_micro(working_micro: float) -> float:
+    """Cash that working buys of that value may take at worst, in micros."""
+    return working_micro * (1.0 + UNLIMITED_CUSHION_BPS / 1e4)
+
+
+@kernel
+def account_with(order: OrderValues, market: MarketValues, account: AccountValues) -> AccountValues:
+    """What the account has left for later orders of a cycle once this one is allowed."""
+    used, gross = account.used_micro, account.gross_micro
+    if not is_reduction(order, market):
+        buy = order.shares if order.side == 1 else 0
+        sell = order.shares if order.side != 1 else 0
+        worst_price = worst_price_micro(order, market)
+        used += order.shares * worst_price
+        gross += (worst_position(market, buy, sell) - worst_position(market, 0, 0)) * worst_price
+    return AccountValues(
+        account.cash_micro,
+        account.equity_micro,
+        account.session_start_equity_micro,
+        account.buying_power_micro,
+        account.reserved_micro,
+        used,
+        gross,
+        account.orders_last_minute + 1,
+        account.now_ns,
+        account.session_open_ns,
+        account.session_close_ns,
+    )
 
 
 @kernel
@@ -113,8 +153,19 @@ def judge_orders(
         Output.
     """
     gross, reserved = exposure(market)
-    used = 0.0
-    sent = account.orders_last_minute
+    now = AccountValues(
+        account.cash_micro,
+        account.equity_micro,
+        account.session_start_equity_micro,
+        account.buying_power_micro,
+        reserved,
+        0.0,
+        gross,
+        account.orders_last_minute,
+        account.now_ns,
+        account.session_open_ns,
+        account.session_close_ns,
+    )
     for k in range(orders.symbol.shape[0]):
         i = orders.symbol[k]
         order = OrderValues(
@@ -130,28 +181,9 @@ def judge_orders(
             orders.time_in_force[k],
         )
         one = market_at(market, i)
-        now = AccountValues(
-            account.cash_micro,
-            account.equity_micro,
-            account.session_start_equity_micro,
-            account.buying_power_micro,
-            reserved,
-            used,
-            gross,
-            sent,
-            account.now_ns,
-            account.session_open_ns,
-            account.session_close_ns,
-        )
         verdicts[k] = judge_order(order, one, now, limits)
         if verdicts[k] != 0:
             continue
-        sent += 1
-        buy = order.shares if order.side == 1 else 0
-        sell = order.shares if order.side != 1 else 0
-        if not is_reduction(order, one):
-            worst_price = worst_price_micro(order, one)
-            used += order.shares * worst_price
-            gross += (worst_position(one, buy, sell) - worst_position(one, 0, 0)) * worst_price
-        market.open_buy_shares[i] += buy
-        market.open_sell_shares[i] += sell
+        now = account_with(order, one, now)
+        market.open_buy_shares[i] += order.shares if order.side == 1 else 0
+        market.open_sell_shares[i] += order.shares if order.side != 1 else 0

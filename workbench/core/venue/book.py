@@ -12,7 +12,7 @@ from workbench.core.costs import FeeSchedule
 from workbench.core.fills import FillParams, bar_half_spread_bps
 from workbench.core.orders import WITH_STOP, Fill, OrderState
 from workbench.core.ports import Activity, VenueAccount, VenueOrder
-from workbench.core.types import NANO, OrderType, Side, TimeInForce
+from workbench.core.types import NANO, Side, TimeInForce
 
 S = OrderState
 WORKING_HERE = (S.ACCEPTED, S.PARTIALLY_FILLED)
@@ -278,14 +278,3 @@ class Book:
                 "rules": [self.symbols, self.fill_params, self.fee_schedule],
             }
         )
-
-
-def hold_price_micro(order_type: int, limit_micro: int, stop_micro: int, last_micro: int) -> int:
-    """Cash held for one share of a buy: its limit, or the last price or stop and 3 %, rounded up.
-
-    Alpaca, "Orders at Alpaca", buying power.
-    """
-    if limit_micro:
-        return limit_micro
-    worst = max(last_micro, stop_micro) if order_type == OrderType.STOP else last_micro
-    return -(-worst * 103 // 100)

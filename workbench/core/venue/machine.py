@@ -11,7 +11,8 @@ from workbench.core.fills import FillParams
 from workbench.core.orders import OrderState
 from workbench.core.types import MICRO, NANO, OrderType, Side, TimeInForce
 from workbench.core.venue import corrections, events, quoted
-from workbench.core.venue.book import WORKING_HERE, Book, BookOrder, hold_price_micro
+from workbench.core.venue.book import WORKING_HERE, Book, BookOrder
+from workbench.core.venue.kernels import hold_price_micro
 from workbench.core.venue.matching import match_close, match_open
 from workbench.core.venue.rules import hours_refusal, type_refusal
 
@@ -123,7 +124,8 @@ class Venue(Book):
             return (0, 0), ""
         kind, shares = OrderType.parse(command["order_type"]), command["quantity_nano"] // NANO
         last = self._price_micro.get(command["symbol"], 0)
-        price = hold_price_micro(kind, int(command["limit_micro"]), int(command.get("stop_micro", 0)), last)
+        limit, stop = int(command["limit_micro"]), int(command.get("stop_micro", 0))
+        price = int(hold_price_micro(int(kind), limit, stop, last))
         if shares * price > self.buying_power_micro:
             return (price, 0), "insufficient buying power"  # before fees, which absurd sizes do not have
         held = self.cost_micro(shares, price)

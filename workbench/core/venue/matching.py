@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
-from workbench.core.fills import (
-    bar_half_spread_bps,
-    capacity_shares,
-    fill_auction,
-    fill_range,
-    stop_price_micro,
-)
-from workbench.core.orders import WITH_LIMIT, OrderState
-from workbench.core.types import MICRO, OrderType, Side, TimeInForce
+from workbench.core.fills import stop_price_micro
+from workbench.core.orders import OrderState
+from workbench.core.types import MICRO, OrderType, TimeInForce
 from workbench.core.venue.book import Book, BookOrder
+from workbench.core.venue.kernels import affordable_shares, meets_open, rests_in_range, take
 
 
 def match_open(book: Book, prices: Mapping[str, int], at_ns: int) -> None:
@@ -25,7 +19,7 @@ def match_open(book: Book, prices: Mapping[str, int], at_ns: int) -> None:
         order.filled_today = 0  # a new day's volume
         price = prices.get(order.symbol, 0)
         known = price and order.symbol in book._bar and order.symbol not in book.halted
-        if known and order.order_type != OrderType.MARKET_ON_CLOSE:
+        if known and meets_open(order.order_type):
             if order.waits_for_stop and order.side * (price - order.stop_micro) >= 0:
                 order.triggered_ns = at_ns
             if not order.waits_for_stop:
@@ -51,7 +45,7 @@ def _match_bar(book: Book, order: BookOrder, bar: Sequence[int], at_ns: int) -> 
     opened, high, low, close = bar[:4]
     before_open = order.accepted_ns < book.session_open_ns
     if not order.waits_for_stop:
-        limited = order.order_type in WITH_LIMIT and not order.immediate
+        limited = rests_in_range(order.order_type) and not order.immediate
         rests = limited and before_open and order.triggered_ns <= book.session_open_ns
         _take(book, order, 0 if rests else close, at_ns)
         return
@@ -78,39 +72,18 @@ def end_immediate(book: Book, order: BookOrder) -> None:
 def _take(book: Book, order: BookOrder, price_micro: int, at_ns: int) -> None:
     """Fill what the latest bar of the symbol allows: at `price_micro`, or (0) at the resting limit."""
     high, low, volume = book._bar[order.symbol]
-    params = book.fill_params.values()
-    leaves = min(order.leaves, capacity_shares(volume, params) - order.filled_today)
-    if price_micro:
-        shares, filled_at = fill_auction(
-            order.side, leaves, order.limit_micro, price_micro / MICRO, volume,
-            bar_half_spread_bps(high, low, params), _volatility_bps(high, low), params,
-        )  # fmt: skip
-    else:
-        shares, filled_at = fill_range(order.side, leaves, order.limit_micro, high, low, volume, params)
-    shares = affordable_shares(book, order, int(shares), int(filled_at))
+    shares, filled_at = take(
+        order.side, order.leaves, order.limit_micro, price_micro, high, low, volume, order.filled_today,
+        book.fill_params.values(),
+    )  # fmt: skip
+    shares = affordable(book, order, shares, filled_at)
     if order.time_in_force == TimeInForce.FOK and shares != order.shares:
         return
     if shares > 0:
         book.execute(order, shares, int(filled_at), at_ns)
 
 
-def affordable_shares(book: Book, order: BookOrder, shares: int, price_micro: int) -> int:
+def affordable(book: Book, order: BookOrder, shares: int, price_micro: int) -> int:
     """The part of a fill that leaves neither cash nor buying power negative."""
     budget = book.buying_power_micro + order.held_micro
-    if shares <= 0:
-        return 0
-    if order.side == Side.SELL:  # a fee can exceed the proceeds of a tiny sale
-        proceeds = shares * price_micro - book.fee_micro(order, shares, price_micro)
-        return shares if budget + proceeds >= 0 else 0
-    if book.cost_micro(shares, price_micro) <= budget:
-        return shares
-    shares = min(shares, budget // price_micro)
-    if shares <= 0:
-        return 0
-    # Fees grow with size, so what is affordable with the larger fee is so with the smaller.
-    return max(0, (budget - book.fee_micro(order, shares, price_micro)) // price_micro)
-
-
-def _volatility_bps(high: float, low: float) -> float:
-    """Daily volatility from one bar's range, bps on a grid of 0.01 (Parkinson, J. of Business 53, 1980)."""
-    return round(1e4 * math.log(high / low) / (2.0 * math.sqrt(math.log(2.0))), 2)
+    return int(affordable_shares(order.side, shares, price_micro, budget, book.fee_schedule.rates()))

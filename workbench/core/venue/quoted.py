@@ -19,17 +19,16 @@ them at random writes the draw into the command, so the venue stays a fold of it
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from workbench.core.fills import tick_micro
 from workbench.core.orders import OrderState
 from workbench.core.ports import Activity
-from workbench.core.types import BPS, NANO, OrderType, Side, TimeInForce
+from workbench.core.types import NANO, OrderType, Side, TimeInForce
 from workbench.core.venue.book import Book, BookOrder
-from workbench.core.venue.matching import affordable_shares, end_immediate
+from workbench.core.venue.kernels import quote_micro
+from workbench.core.venue.matching import affordable, end_immediate
 
 #: Kind of the activities that post accrued fees, and their parts: the SEC's, FINRA's, the broker's own.
 FEE = "fee"
@@ -43,14 +42,8 @@ def standing_quote(book: Book, symbol: str) -> tuple[int, int]:
     """
     if symbol in book.quotes:
         return book.quotes[symbol]
-    price, half_bps = book.price_micro(symbol), book.half_spread_bps(symbol)
-    if price <= 0 or math.isnan(half_bps):
-        return (0, 0)
-    tick = int(tick_micro(price))
-    half = math.ceil(price * half_bps / BPS)
-    below = (price - half) // tick * tick
-    above = max(-(-(price + half) // tick) * tick, below + tick)
-    return (below, above) if below > 0 else (0, 0)
+    bid, ask = quote_micro(book.price_micro(symbol), book.half_spread_bps(symbol))
+    return int(bid), int(ask)
 
 
 def session_open(book: Book, command: Mapping[str, Any], at_ns: int) -> str:
@@ -130,7 +123,7 @@ def _see(book: Book, order: BookOrder, command: Mapping[str, Any], at_ns: int) -
         if price_micro and marketable and not order.waits_for_stop:
             caps = command.get("caps", {})
             wanted = min(order.leaves, int(caps.get(order.client_order_id, order.leaves)))
-            shares = affordable_shares(book, order, wanted, price_micro)
+            shares = affordable(book, order, wanted, price_micro)
             whole = order.time_in_force != TimeInForce.FOK or shares == order.shares
             if shares > 0 and whole:
                 book.execute(order, shares, price_micro, at_ns)

@@ -1,0 +1,158 @@
+"""The simulation and the journalled session do the same to the last micro, on random and on real markets."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import parity
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from parity import CALENDAR, FIRST, SESSIONS, World
+
+from workbench.core.costs import PriorCost
+from workbench.core.fills import FillParams
+from workbench.core.policy import PolicyParams
+from workbench.core.pretrade import Limits
+from workbench.core.simulate import SimulationResult
+from workbench.core.types import Bars
+
+ORDER_TYPES = ("market", "limit", "market_on_open", "market_on_close")
+WIDE = Limits(
+    max_order_shares=1_000_000, max_order_notional_usd=1_000_000, max_position_shares=1_000_000,
+    max_position_notional_usd=1_000_000, max_gross_notional_usd=10_000_000, max_participation=0.9,
+    max_quoted_spread_bps=500.0, max_expected_cost_bps=1_000.0, price_collar_bps=2_000.0,
+    max_session_loss_usd=1_000_000,
+)  # fmt: skip
+TIGHT = Limits(
+    **{**vars(WIDE), "max_orders_per_minute": 2, "max_gross_notional_usd": 300_000, "restricted": ("S1",)}
+)
+
+
+def random_bars(
+    rng: np.random.Generator, rows: int, symbols: int, *, volume: float, halts: float, gap: float = 0.008
+) -> Bars:
+    """Prices on cents; the first symbol trades in every session, the others miss some."""
+    shape = (rows, symbols)
+    close = np.round(rng.uniform(5, 200, symbols) * np.exp(np.cumsum(rng.normal(0, 0.02, shape), 0)), 2)
+    opened = np.round(np.vstack([close[:1], close[:-1]]) * np.exp(rng.normal(0, gap, shape)), 2)
+    high = np.round(np.maximum(opened, close) * (1 + np.abs(rng.normal(0, 0.01, shape))), 2)
+    low = np.round(np.minimum(opened, close) * (1 - np.abs(rng.normal(0, 0.01, shape))), 2)
+    there = rng.random(shape) >= halts
+    there[:, 0] = True
+    return Bars(
+        np.array([CALENDAR.session_close_ns(session) for session in SESSIONS[:rows]]),
+        tuple(f"S{i}" for i in range(symbols)), opened, high, low, close,
+        np.rint(rng.uniform(0.05, 1.0, shape) * volume), there,
+    )  # fmt: skip
+
+
+def split_prices(bars: Bars, row: int, column: int, new: int, old: int) -> Bars:
+    """The bars as printed when a split takes effect at that row."""
+    parts = [part.copy() for part in (bars.open, bars.high, bars.low, bars.close, bars.volume)]
+    for part in parts[:4]:
+        part[row:, column] = np.round(part[row:, column] * old / new, 2)
+    parts[4][row:, column] = np.rint(parts[4][row:, column] * new / old)
+    return Bars(bars.ts_ns, bars.symbols, *parts, bars.tradable)
+
+
+@st.composite
+def worlds(draw: Any) -> World:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    symbols, rows = draw(st.integers(1, 4)), FIRST + draw(st.integers(6, 12))
+    volume = draw(st.sampled_from([3e4, 3e5, 5e6]))
+    bars = random_bars(
+        rng, rows, symbols, volume=volume, halts=draw(st.sampled_from([0.0, 0.03])),
+        gap=draw(st.sampled_from([0.008, 0.06])),
+    )  # fmt: skip
+    forecast = rng.normal(0, 0.04, bars.close.shape)
+    forecast[rng.random(forecast.shape) < 0.1] = np.nan
+    policy = PolicyParams(
+        entry_order_type=draw(st.sampled_from(ORDER_TYPES)),
+        exit_order_type=draw(st.sampled_from(ORDER_TYPES)),
+        max_weight=draw(st.sampled_from([0.1, 0.4, 1.0])), allow_short=draw(st.booleans()),
+        max_gross_weight=draw(st.sampled_from([0.5, 1.0])), lot_shares=draw(st.sampled_from([1, 100])),
+        max_slice_shares=draw(st.sampled_from([500, 1_000_000])),
+        limit_offset_bps=draw(st.sampled_from([0.0, 30.0, 200.0])),
+    )  # fmt: skip
+    limits = draw(st.sampled_from([WIDE, WIDE, TIGHT, Limits(**{**vars(WIDE), "allow_short": True})]))
+    world = World(
+        bars, forecast, policy, limits, FillParams(participation=draw(st.sampled_from([0.02, 0.3]))),
+        PriorCost(max_notional_usd=draw(st.sampled_from([200_000, 10_000_000])), valid_days=1_000),
+        draw(st.sampled_from([20_000, 1_000_000])),
+    )  # fmt: skip
+    if draw(st.booleans()):
+        with_events(world, rng)
+    return world
+
+
+def with_events(world: World, rng: np.random.Generator) -> None:
+    """A forward split, a reverse split and dividends; slices of a change that a split cuts are excluded."""
+    rows, symbols = world.bars.close.shape
+    world.policy = PolicyParams(**{**vars(world.policy), "max_slice_shares": 1_000_000})
+    for new, old in ((3, 2), (1, 4)):
+        row, column = int(rng.integers(FIRST + 1, rows)), int(rng.integers(symbols))
+        name = world.bars.symbols[column]
+        if world.bars.tradable[row - 1 : row + 1, column].all() and row not in world.splits:
+            world.splits[row] = {name: (new, old)}
+            world.bars = split_prices(world.bars, row, column, new, old)
+    for row in rng.integers(FIRST + 1, rows, 3).tolist():
+        world.dividends[row] = {world.bars.symbols[int(rng.integers(symbols))]: 250_000}
+
+
+def compare(world: World) -> SimulationResult:
+    result = parity.simulated(world)
+    with tempfile.TemporaryDirectory() as folder:
+        journal = parity.journalled(world, Path(folder))
+        theirs = parity.records_of_journal(journal)
+        ours = parity.records_of_simulation(result, parity.decision_times(world), FIRST)
+        journal.close()
+    assert ours["decisions"] == theirs["decisions"]
+    assert ours["orders"] == theirs["orders"]
+    assert ours["fills"] == theirs["fills"]
+    equity, cash = result.equity_micro[FIRST:].tolist(), result.cash_micro[FIRST:].tolist()
+    assert list(zip(equity, cash, strict=True)) == [row[:2] for row in theirs["closed"]]
+    assert dict(result.positions) == theirs["closed"][-1][2]
+    return result
+
+
+@pytest.mark.slow
+@settings(derandomize=True, deadline=None, max_examples=14, database=None)
+@given(worlds())
+def test_a_random_world_is_simulated_as_the_session_trades_it(world: World) -> None:
+    compare(world)
+
+
+@pytest.mark.slow
+def test_partial_fills_slices_splits_and_refusals_are_among_the_worlds_compared() -> None:
+    found: set[str] = set()
+    kinds = (("limit", "market_on_close"), ("market_on_close", "market_on_open"), ("market_on_open", "limit"))
+    for seed, slices, (entry, leave) in zip((3, 4, 5), (300, 10**6, 10**6), kinds, strict=True):
+        rng = np.random.default_rng(seed)
+        bars = random_bars(rng, FIRST + 12, 3, volume=4e5, halts=0.02)
+        forecast = rng.normal(0.01, 0.04, bars.close.shape)
+        policy = PolicyParams(
+            max_weight=0.6, max_gross_weight=1.0, max_slice_shares=slices, entry_order_type=entry,
+            exit_order_type=leave, limit_offset_bps=0.0,
+        )  # fmt: skip
+        world = World(
+            bars, forecast, policy, Limits(**{**vars(WIDE), "allow_short": True}),
+            FillParams(participation=0.05 if slices < 1_000 else 0.01),
+            PriorCost(max_notional_usd=10_000_000, valid_days=1_000), 400_000,
+        )  # fmt: skip
+        if slices > 1_000:
+            with_events(world, rng)
+        result = compare(world)
+        orders = result.orders
+        found |= {f"{kind} {side}" for kind, side in zip(orders["order_type"], orders["side"], strict=True)}
+        found |= set(orders["state"]) | {f"leg {leg}" for leg in orders["leg"]}
+        partly = (orders["filled_quantity"] > 0) & (orders["filled_quantity"] < orders["quantity"])
+        found |= {"partial"} if partly.any() else set()
+        found |= {"split"} if world.splits else set()
+        filled = orders[orders["filled_quantity"] > 0]
+        found |= {f"{kind} fills" for kind in filled["order_type"]}
+    every = {"limit fills", "market_on_open fills", "market_on_close fills"}
+    assert {"FILLED", "EXPIRED", "DENIED", "leg 2", "partial", "split", *every} <= found

@@ -1,0 +1,157 @@
+"""What the compiled loop works on: named tuples of arrays, and the columns of its records."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from workbench.core.fees import FeeRates
+from workbench.core.fills import FillValues
+from workbench.core.policy import PolicyValues
+from workbench.core.pretrade import LimitValues
+from workbench.core.types import Floats, Integers
+
+
+class OrderColumn(IntEnum):
+    """Columns of the order record; all int64, money in micros, times UTC nanoseconds."""
+
+    ROW = 0  #: row of the bars after which the order was decided
+    SYMBOL = 1
+    SIDE = 2
+    SHARES = 3
+    TYPE = 4
+    LIMIT = 5
+    REFERENCE = 6  #: last close at the decision
+    EXPECTED_COST = 7  #: fraction of the value x 1e6; MISSING = not known
+    TARGET = 8  #: position that the decision wanted
+    START = 9  #: position that it began with
+    REASON = 10
+    LEG = 11  #: 1 = the first order of a change, 2 = the slice after it
+    PARENT = 12  #: row of the order that this leg follows, -1 = none
+    DECIDED_NS = 13
+    BITS = 14  #: denial codes; 0 = allowed
+    STATE = 15  #: `SimulatedState`
+    FILLED = 16
+    SENT_NS = 17  #: 0 = never sent
+    BEFORE_OPEN = 18  #: 1 = the venue had it before the open
+    HOLD_PRICE = 19
+    HELD = 20
+    TODAY = 21  #: shares of the present bar's volume that it got
+
+
+class FillColumn(IntEnum):
+    """Columns of the fill record."""
+
+    ORDER = 0  #: row of the order record
+    ROW = 1  #: row of the bar that filled it
+    AT_CLOSE = 2  #: 0 = in the opening auction, 1 = in the range or at the close
+    SHARES = 3
+    PRICE = 4
+    FEE = 5
+
+
+class EventColumn(IntEnum):
+    """Columns of corporate events, sorted by row, dividends before splits."""
+
+    ROW = 0  #: the event takes effect before the open of this bar
+    IS_SPLIT = 1
+    SYMBOL = 2
+    FIRST = 3  #: new shares of a split, micros a share of a dividend
+    SECOND = 4  #: old shares of a split
+
+
+class SimulatedState(IntEnum):
+    """Where an order of a simulation ended; names are those of `OrderState`."""
+
+    DENIED = 0
+    REJECTED = 1
+    ACCEPTED = 2
+    PARTIALLY_FILLED = 3
+    FILLED = 4
+    EXPIRED = 5
+    CANCELED = 6
+
+
+class MoneyColumn(IntEnum):
+    """Running numbers of the book."""
+
+    CASH = 0
+    HELD = 1  #: cash that open orders hold
+    ORDERS = 2
+    FILLS = 3
+    EVENT = 4  #: next corporate event
+    QUEUED = 5  #: orders that meet the present bar
+
+
+class PanelLayer(IntEnum):
+    """Layers of the market's panel, float64 (layers, times, symbols); NaN = missing."""
+
+    OPEN = 0
+    HIGH = 1
+    LOW = 2
+    CLOSE = 3
+    VOLUME = 4
+    ADV = 5
+    VOLATILITY_BPS = 6
+    HALF_SPREAD_BPS = 7
+
+
+class AccountRow(IntEnum):
+    """Rows of the account by symbol, int64 (rows, symbols), and of the room that deciding needs."""
+
+    POSITION = 0
+    WORKING_BUY = 1
+    WORKING_SELL = 2
+    RATIO_NEW = 3  #: new shares of a split before the present open, else 1
+    RATIO_OLD = 4
+    RESTRICTED = 5
+    CANDIDATE = 6  #: positions of the symbols that may trade
+    CHOICE = 7  #: and the seven after it: the fields of the policy's decision
+    INPUT = 15  #: and the four after it: a row of the policy's inputs
+
+
+class History(NamedTuple):
+    """The market in kernel form. Few arrays, because the compiler takes every one apart in every call."""
+
+    ts_ns: Integers  # (times,)
+    panel: Floats  # (PanelLayer, times, symbols)
+    price_micro: Integers  # (times, symbols): last known close, 0 = none yet
+    events: Integers  # (events, 5)
+    hours: Integers  # (times, 3): decision, open, close of each bar's session; (0, 3) = not said
+
+
+class Plan(NamedTuple):
+    """Forecasts and what follows from them whatever the account holds; arrays (times, symbols)."""
+
+    forecast: Floats
+    weight_micro: Integers  # unscaled target weight; MISSING = the symbol cannot be judged
+    wanted_micro: Integers  # (times,): sum of the absolute weights
+
+
+class Rules(NamedTuple):
+    """Parameters of every kernel that the loop calls."""
+
+    policy: PolicyValues
+    limits: LimitValues
+    prior: tuple[float, float, float, float, float]
+    rates: FeeRates
+    fills: FillValues
+    max_slice_shares: int
+    duplicate_window_ns: int
+    known_micro: float  # notional up to which the cost model knows
+
+
+class Book(NamedTuple):
+    """The account and its records; every array is written by the loop."""
+
+    money: Integers  # MoneyColumn
+    account: Integers  # (AccountRow, symbols)
+    series: Integers  # (2, times): equity and cash at each close
+    orders: Integers  # (room, OrderColumn)
+    fills: Integers  # (room, FillColumn)
+    queue: Integers  # (2 x symbols,): orders that meet the present bar, in order of acceptance
+    floats: Floats  # (4, symbols): half spread, then room for volatility, volume and cost floor
+    decisions: Integers  # (times, 9, symbols), or (0, 9, symbols) when decisions are not kept
+
+
+ACCOUNT_ROWS = int(AccountRow.INPUT) + 5

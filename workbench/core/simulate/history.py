@@ -1,0 +1,209 @@
+"""The market of a simulation, made once and shared by any number of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from workbench.core.features.market import STATISTICS_ROWS, statistics_history
+from workbench.core.kernel import kernel
+from workbench.core.simulate.arrays import History, PanelLayer
+from workbench.core.types import DAY_NS, MICRO, Bars, Booleans, Floats, Integers
+
+
+@dataclass(frozen=True)
+class SplitEvent:
+    """`new_shares` for `old_shares` of a symbol before the open of the bar that ends at `ts_ns`."""
+
+    ts_ns: int
+    symbol: str
+    new_shares: int
+    old_shares: int
+
+
+@dataclass(frozen=True)
+class DividendEvent:
+    """Cash for each share held before the open of the bar that ends at `ts_ns`, micros."""
+
+    ts_ns: int
+    symbol: str
+    amount_micro: int
+
+
+@dataclass(frozen=True, eq=False)
+class SessionHours:
+    """When the session of each bar is decided, opens and closes; int64 (times,), UTC nanoseconds.
+
+    The decision of a bar's session is made from the bars before it, so it lies before the open. The first
+    bar has no decision of its own; its times are not read.
+    """
+
+    decision_ns: Integers
+    open_ns: Integers
+    close_ns: Integers
+
+
+@dataclass(frozen=True, eq=False)
+class MarketHistory:
+    """Bars with all that follows from them alone; make one with `prepare`.
+
+    Attributes
+    ----------
+    bars : Bars
+        As printed where `splits` are given, otherwise in one share term.
+    arrays : History
+        The same in kernel form, read-only.
+    """
+
+    bars: Bars
+    arrays: History = field(repr=False)
+
+
+def prepare(
+    bars: Bars,
+    *,
+    splits: Sequence[SplitEvent] = (),
+    dividends: Sequence[DividendEvent] = (),
+    hours: SessionHours | None = None,
+) -> MarketHistory:
+    """The market of a simulation: prices on the grid of micros, statistics of every row, events, hours.
+
+    Parameters
+    ----------
+    bars : Bars
+        A symbol without a bar (`tradable` False, or a price that contradicts the others) is halted for
+        that bar: nothing fills, and nothing is decided for it until it trades again.
+    splits, dividends
+        What the account goes through; prices are then as printed, before and after. Without splits the
+        bars have to be adjusted.
+    hours : SessionHours or None
+        From the exchange calendar; the session-hours control then judges as in a session. None = every
+        order type is sent at a time at which it is accepted.
+
+    Raises
+    ------
+    ValueError
+        An event names an unknown symbol or bar, or is impossible; hours do not have one row for each bar.
+    """
+    panel = np.full((len(PanelLayer), *bars.close.shape), np.nan)
+    prices: Integers = np.zeros(bars.close.shape, dtype=np.int64)
+    opened, high, low, close, volume = (
+        np.ascontiguousarray(values, dtype=np.float64)
+        for values in (bars.open, bars.high, bars.low, bars.close, bars.volume)
+    )
+    tradable = np.ascontiguousarray(bars.tradable, dtype=np.bool_)
+    on_grid(opened, high, low, close, volume, tradable, panel, prices)
+    first = STATISTICS_ROWS - 1
+    if len(prices) > first:
+        panel[PanelLayer.ADV :, first:] = statistics_history(*panel[PanelLayer.HIGH : PanelLayer.ADV])
+    events = _events(bars, splits, dividends)
+    for row, symbol, new, old in _splits_of(events):
+        _restate(row, symbol, new, old, events, panel, prices)
+    ts_ns = np.array(bars.ts_ns, dtype=np.int64)
+    arrays = History(ts_ns, panel, prices, events, _hours(bars, hours))
+    for values in arrays:
+        values.flags.writeable = False
+    return MarketHistory(bars, arrays)
+
+
+@kernel
+def on_grid(
+    opened: Floats,
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    volume: Floats,
+    tradable: Booleans,
+    panel: Floats,
+    price_micro: Integers,
+) -> None:
+    """Write prices on the grid of micros and whole volumes, NaN where a bar is not plausible.
+
+    `price_micro` is the last known close; 0 before the first.
+    """
+    for t in range(close.shape[0]):
+        for i in range(close.shape[1]):
+            first, top, bottom, last = opened[t, i], high[t, i], low[t, i], close[t, i]
+            whole = 0.0 < bottom <= first <= top < 1e6 and bottom <= last <= top and tradable[t, i]
+            whole = whole and 0.0 <= volume[t, i] < 1e15
+            panel[0, t, i] = np.rint(first * 1e6) / 1e6 if whole else np.nan
+            panel[1, t, i] = np.rint(top * 1e6) / 1e6 if whole else np.nan
+            panel[2, t, i] = np.rint(bottom * 1e6) / 1e6 if whole else np.nan
+            panel[3, t, i] = np.rint(last * 1e6) / 1e6 if whole else np.nan
+            panel[4, t, i] = np.floor(volume[t, i]) if whole else np.nan
+            if whole:
+                price_micro[t, i] = int(np.rint(last * 1e6))
+            elif t > 0:
+                price_micro[t, i] = price_micro[t - 1, i]
+
+
+def _events(bars: Bars, splits: Sequence[SplitEvent], dividends: Sequence[DividendEvent]) -> Integers:
+    """Events as rows of `EventColumn`, in the order in which they take effect."""
+    rows: list[tuple[int, int, int, int, int]] = []
+    if not (splits or dividends):
+        return np.empty((0, 5), dtype=np.int64)
+    where = {symbol: at for at, symbol in enumerate(bars.symbols)}
+    at_row = {int(ts): row for row, ts in enumerate(bars.ts_ns)}
+    listed: list[SplitEvent | DividendEvent] = [*dividends, *splits]
+    for event in listed:
+        row, symbol = at_row.get(event.ts_ns, -1), where.get(event.symbol, -1)
+        if row < 1 or symbol < 0:
+            raise ValueError(f"{event}: no bar of that symbol has another one before it and ends then")
+        if isinstance(event, SplitEvent):
+            if not (event.new_shares > 0 and event.old_shares > 0 and event.new_shares != event.old_shares):
+                raise ValueError(f"{event}: impossible ratio")
+            rows.append((row, 1, symbol, event.new_shares, event.old_shares))
+        else:
+            if event.amount_micro <= 0:
+                raise ValueError(f"{event}: a dividend is positive")
+            rows.append((row, 0, symbol, event.amount_micro, 0))
+    if len({row[:3] for row in rows}) != len(rows):
+        raise ValueError("a symbol has one split and one dividend in a bar at most")
+    return np.array(sorted(rows), dtype=np.int64).reshape(len(rows), 5)
+
+
+def _splits_of(events: Integers) -> list[tuple[int, int, int, int]]:
+    return [(int(row), int(symbol), int(a), int(b)) for row, split, symbol, a, b in events if split]
+
+
+def _restate(
+    row: int, symbol: int, new: int, old: int, events: Integers, panel: Floats, prices: Integers,
+) -> None:  # fmt: skip
+    """Statistics of the windows that a split cuts, and a last price from before it, in the new terms."""
+    high, low, close, volume = panel[PanelLayer.HIGH : PanelLayer.ADV]
+    for t in range(row, min(row + STATISTICS_ROWS - 1, len(close))):
+        start = t - STATISTICS_ROWS + 1
+        if start < 0:
+            continue
+        factor_new, factor_old = np.ones(STATISTICS_ROWS), np.ones(STATISTICS_ROWS)
+        for at, which, a, b in _splits_of(events):
+            if which == symbol and start < at <= t:
+                factor_new[: at - start] *= a
+                factor_old[: at - start] *= b
+        window = [np.rint(part[start : t + 1, symbol] * MICRO) * factor_old / (factor_new * MICRO)
+                  for part in (high, low, close)]  # fmt: skip
+        shares = volume[start : t + 1, symbol] * factor_new / factor_old
+        parts = (part[:, None] for part in (*window, shares))
+        panel[PanelLayer.ADV :, t, symbol] = statistics_history(*parts)[:, 0, 0]
+    for t in range(row, len(close)):
+        if not np.isnan(close[t, symbol]):
+            break
+        prices[t, symbol] = round(prices[t, symbol] * old / new)
+
+
+def _hours(bars: Bars, hours: SessionHours | None) -> Integers:
+    if hours is None:
+        return np.empty((0, 3), dtype=np.int64)
+    columns = (hours.decision_ns, hours.open_ns, hours.close_ns)
+    if any(len(column) != len(bars.ts_ns) for column in columns):
+        raise ValueError(f"hours must have one row for each of {len(bars.ts_ns)} bars")
+    times: Integers = np.column_stack([np.asarray(column, dtype=np.int64) for column in columns])
+    after = times[1:]
+    decided, opened, closed = after[:, 0], after[:, 1], after[:, 2]
+    fits = (decided >= bars.ts_ns[:-1]) & (decided < opened) & (opened < closed) & (closed - opened <= DAY_NS)
+    if not fits.all():
+        row = int(np.flatnonzero(~fits)[0]) + 1
+        raise ValueError(f"hours of bar {row}: the decision follows the bar before and precedes the open")
+    return times

@@ -1,0 +1,71 @@
+"""The loop over history: value, decide, judge, send, fill, book, by the kernels of a session's cycle."""
+
+from __future__ import annotations
+
+from workbench.core.kernel import kernel
+from workbench.core.policy.kernels import forecast_micro
+from workbench.core.simulate.arrays import Book, History, Plan, Rules
+from workbench.core.simulate.deciding import (
+    CHOICE,
+    POSITION,
+    decide_candidates,
+    decide_whole_row,
+    find_candidates,
+)
+from workbench.core.simulate.sending import CASH, ORDERS, QUEUED, judge_and_send, write_intents
+from workbench.core.simulate.trading import EVENT, FILLS, pass_bar
+
+
+@kernel
+def advance(history: History, plan: Plan, rules: Rules, book: Book, first: int, stop: int) -> int:
+    """Work through rows from `first` up to `stop`; returns the row where the records had no more room.
+
+    After row t every order is decided that bar t + 1 may fill, so the last row decides nothing.
+    """
+    symbols = book.account.shape[1]
+    money = book.money
+    rows = history.ts_ns.shape[0]
+    for t in range(first, stop):
+        if money[ORDERS] + 2 * symbols >= book.orders.shape[0]:
+            return t
+        if money[FILLS] + 4 * symbols >= book.fills.shape[0]:
+            return t
+        equity = money[CASH]
+        for i in range(symbols):
+            equity += book.account[POSITION, i] * history.price_micro[t, i]
+        book.series[0, t] = equity
+        book.series[1, t] = money[CASH]
+        if t + 1 == rows:
+            continue
+        keep = book.decisions.shape[0] > 0
+        count = -1
+        if not keep:
+            count = find_candidates(
+                plan.weight_micro, plan.forecast, history.price_micro, t, plan.wanted_micro[t], equity,
+                rules.known_micro, rules.policy, book.account,
+            )  # fmt: skip
+        if count != 0:
+            act(t, count, equity, history, plan, rules, book)
+        due = money[EVENT] < history.events.shape[0] and history.events[money[EVENT], 0] <= t + 1
+        if money[QUEUED] > 0 or due:
+            pass_bar(t + 1, history, rules, book)
+    return stop
+
+
+@kernel
+def act(
+    t: int, count: int, equity_micro: int, history: History, plan: Plan, rules: Rules, book: Book
+) -> None:
+    """Decide after row t and send what follows; a count of -1 decides the row as a whole."""
+    symbols = book.account.shape[1]
+    if count < 0 or not decide_candidates(t, count, equity_micro, history, plan, rules, book):
+        decide_whole_row(t, equity_micro, history, plan, rules, book)
+        count = symbols
+    if book.decisions.shape[0] > 0:
+        for i in range(symbols):
+            for field in range(8):
+                book.decisions[t, field, i] = book.account[CHOICE + field, i]
+            book.decisions[t, 8, i] = forecast_micro(plan.forecast[t, i])
+    first = write_intents(t, count, history, rules, book)
+    if book.money[ORDERS] > first:
+        judge_and_send(t, first, equity_micro, history, rules, book)

@@ -1,0 +1,320 @@
+"""Kernels of one bar: corporate events, the open, the slices that follow a filled order, the close."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from workbench.core.corporate import split_shares, split_terms
+from workbench.core.fees import fee_micro
+from workbench.core.fills import bar_half_spread_bps
+from workbench.core.kernel import kernel
+from workbench.core.pretrade.controls import AccountValues, MarketValues, judge_order
+from workbench.core.pretrade.row import reserved_micro, symbol_exposure
+from workbench.core.simulate.arrays import (
+    AccountRow,
+    Book,
+    EventColumn,
+    FillColumn,
+    History,
+    MoneyColumn,
+    OrderColumn,
+    PanelLayer,
+    Rules,
+    SimulatedState,
+)
+from workbench.core.simulate.deciding import ADV, CLOSE, HIGH, LOW, POSITION
+from workbench.core.simulate.sending import (
+    BEFORE_OPEN,
+    BITS,
+    BUYING,
+    CASH,
+    DECIDED_NS,
+    DENIED,
+    FILLED,
+    HELD,
+    HOLD,
+    HOLD_PRICE,
+    LEG,
+    LIMIT,
+    MINUTE_NS,
+    ORDERS,
+    PARENT,
+    QUEUED,
+    SELLING,
+    SENT_NS,
+    SHARES,
+    SIDE,
+    START,
+    STATE,
+    SYMBOL,
+    TARGET,
+    TYPE,
+    held_values,
+    order_values,
+    session_hours,
+    submit,
+)
+from workbench.core.types import Integers, OrderType
+from workbench.core.venue.kernels import (
+    affordable_shares,
+    meets_open,
+    quote_micro,
+    rests_in_range,
+    take,
+)
+
+RATIO_NEW, RATIO_OLD = int(AccountRow.RATIO_NEW), int(AccountRow.RATIO_OLD)
+OPEN, VOLUME = int(PanelLayer.OPEN), int(PanelLayer.VOLUME)
+FILLS, EVENT = int(MoneyColumn.FILLS), int(MoneyColumn.EVENT)
+TODAY = int(OrderColumn.TODAY)
+E_ROW, E_IS_SPLIT, E_SYMBOL, E_FIRST, E_SECOND = (int(column) for column in EventColumn)
+F_ORDER, F_ROW, F_AT_CLOSE, F_SHARES, F_PRICE, F_FEE = (int(column) for column in FillColumn)
+ACCEPTED, PARTIALLY, DONE, EXPIRED, CANCELED = (
+    int(SimulatedState.ACCEPTED), int(SimulatedState.PARTIALLY_FILLED), int(SimulatedState.FILLED),
+    int(SimulatedState.EXPIRED), int(SimulatedState.CANCELED),
+)  # fmt: skip
+_ON_OPEN = int(OrderType.MARKET_ON_OPEN)
+
+
+@kernel
+def pass_bar(row: int, history: History, rules: Rules, book: Book) -> None:
+    """Let the account and its orders live through bar `row`; afterwards nothing is open."""
+    money = book.money
+    first_event = money[EVENT]
+    while money[EVENT] < history.events.shape[0] and history.events[money[EVENT], E_ROW] <= row:
+        if history.events[money[EVENT], E_ROW] == row:
+            take_event(row, history.events[money[EVENT]], history, rules, book)
+        money[EVENT] += 1
+    if money[QUEUED] == 0:
+        clear_ratios(first_event, history, book)
+        return
+    queued = money[QUEUED]
+    for q in range(queued):
+        meet_open(row, book.queue[q], history, rules, book)
+    next_slices(row, queued, history, rules, book)
+    for q in range(money[QUEUED]):
+        meet_close(row, book.queue[q], history, rules, book)
+    money[QUEUED] = 0
+    clear_ratios(first_event, history, book)
+
+
+@kernel
+def clear_ratios(first_event: int, history: History, book: Book) -> None:
+    """Forget the splits of the bar that has passed: its own prices are in the new terms."""
+    for e in range(first_event, book.money[EVENT]):
+        book.account[RATIO_NEW, history.events[e, E_SYMBOL]] = 1
+        book.account[RATIO_OLD, history.events[e, E_SYMBOL]] = 1
+
+
+@kernel
+def take_event(row: int, event: Integers, history: History, rules: Rules, book: Book) -> None:
+    """Pay a dividend, or multiply shares and open orders by a split, before the open of a bar."""
+    i = event[E_SYMBOL]
+    if event[E_IS_SPLIT] == 0:
+        book.money[CASH] += book.account[POSITION, i] * event[E_FIRST]
+        return
+    new, old = event[E_FIRST], event[E_SECOND]
+    for q in range(book.money[QUEUED]):
+        order = book.orders[book.queue[q]]
+        if order[SYMBOL] != i or order[STATE] != ACCEPTED:
+            continue
+        if new < old:
+            finish(order, CANCELED, book)
+            continue
+        leaves, limit, _ = split_terms(order[SIDE], order[SHARES] - order[FILLED], order[LIMIT], 0, new, old)
+        set_working(order, leaves - (order[SHARES] - order[FILLED]), book)
+        order[SHARES], order[LIMIT] = order[FILLED] + leaves, limit
+        order[HOLD_PRICE] = limit if limit != 0 else -(-order[HOLD_PRICE] * old // new)
+        if order[SIDE] == 1:
+            cost = leaves * order[HOLD_PRICE] + fee_micro(1, leaves, order[HOLD_PRICE], rules.rates)
+            kept = min(order[HOLD], cost)
+            book.money[HELD] += kept - order[HOLD]
+            order[HOLD] = kept
+    whole, cash = split_shares(book.account[POSITION, i], new, old, history.price_micro[row - 1, i])
+    book.account[POSITION, i] = whole
+    book.money[CASH] += cash
+    book.account[RATIO_NEW, i] *= new
+    book.account[RATIO_OLD, i] *= old
+
+
+@kernel
+def meet_open(row: int, k: int, history: History, rules: Rules, book: Book) -> None:
+    """Let an order that was accepted before see the opening auction; the bar before sizes it."""
+    order = book.orders[k]
+    i = order[SYMBOL]
+    if order[STATE] != ACCEPTED or order[BEFORE_OPEN] == 0:
+        return
+    if not math.isnan(history.panel[OPEN, row, i]) and meets_open(order[TYPE]):
+        price = int(np.rint(history.panel[OPEN, row, i] * 1e6))
+        high, low, volume = bar_before(row, i, history, book)
+        shares, at = take(
+            order[SIDE], order[SHARES] - order[FILLED], order[LIMIT], price, high, low, volume, 0, rules.fills
+        )
+        execute(row, k, 0, shares, at, rules, book)
+    if order[TYPE] == _ON_OPEN and order[STATE] != DONE:
+        finish(order, EXPIRED, book)
+
+
+@kernel
+def bar_before(row: int, i: int, history: History, book: Book) -> tuple[float, float, float]:
+    """High, low and volume of the bar before, in the share terms of this one."""
+    high, low, volume = (
+        history.panel[HIGH, row - 1, i],
+        history.panel[LOW, row - 1, i],
+        history.panel[VOLUME, row - 1, i],
+    )
+    new, old = book.account[RATIO_NEW, i], book.account[RATIO_OLD, i]
+    if new == old:
+        return (high, low, volume)
+    return (high * old / new, low * old / new, volume * new / old)
+
+
+@kernel
+def meet_close(row: int, k: int, history: History, rules: Rules, book: Book) -> None:
+    """Let an open order see the range and the closing auction, then end what is left of it."""
+    order = book.orders[k]
+    i = order[SYMBOL]
+    if order[STATE] != ACCEPTED and order[STATE] != PARTIALLY:
+        return
+    if not math.isnan(history.panel[CLOSE, row, i]):
+        rests = rests_in_range(order[TYPE]) and order[BEFORE_OPEN] == 1
+        price = 0 if rests else history.price_micro[row, i]
+        shares, at = take(
+            order[SIDE], order[SHARES] - order[FILLED], order[LIMIT], price, history.panel[HIGH, row, i],
+            history.panel[LOW, row, i], history.panel[VOLUME, row, i], order[TODAY], rules.fills,
+        )  # fmt: skip
+        execute(row, k, 1, shares, at, rules, book)
+    if order[STATE] != DONE:
+        finish(order, EXPIRED, book)
+
+
+@kernel
+def execute(row: int, k: int, at_close: int, shares: int, price_micro: int, rules: Rules, book: Book) -> None:
+    """Book what the account can pay of a fill."""
+    order, money = book.orders[k], book.money
+    side, i = order[SIDE], order[SYMBOL]
+    budget = money[CASH] - money[HELD] + order[HOLD]
+    shares = affordable_shares(side, shares, price_micro, budget, rules.rates)
+    if shares <= 0:
+        return
+    fee = fee_micro(side, shares, price_micro, rules.rates)
+    money[CASH] -= side * shares * price_micro + fee
+    book.account[POSITION, i] += side * shares
+    set_working(order, -shares, book)
+    order[FILLED] += shares
+    order[TODAY] += shares
+    fill = book.fills[money[FILLS]]
+    fill[F_ORDER], fill[F_ROW], fill[F_AT_CLOSE] = k, row, at_close
+    fill[F_SHARES], fill[F_PRICE], fill[F_FEE] = shares, price_micro, fee
+    money[FILLS] += 1
+    if order[FILLED] == order[SHARES]:
+        finish(order, DONE, book)
+        return
+    order[STATE] = PARTIALLY
+    if side == 1:  # a fill dearer than the hold leaves less for the rest
+        leaves = order[SHARES] - order[FILLED]
+        wanted = leaves * order[HOLD_PRICE] + fee_micro(1, leaves, order[HOLD_PRICE], rules.rates)
+        kept = min(wanted, budget - shares * price_micro - fee)
+        money[HELD] += kept - order[HOLD]
+        order[HOLD] = kept
+
+
+@kernel
+def set_working(order: Integers, change: int, book: Book) -> None:
+    """Change what the books hold of an order's working quantity."""
+    if order[SIDE] == 1:
+        book.account[BUYING, order[SYMBOL]] += change
+    else:
+        book.account[SELLING, order[SYMBOL]] += change
+
+
+@kernel
+def finish(order: Integers, state: int, book: Book) -> None:
+    """End an order and release what it holds."""
+    book.money[HELD] -= order[HOLD]
+    order[HOLD] = 0
+    set_working(order, -(order[SHARES] - order[FILLED]), book)
+    order[STATE] = state
+
+
+# --- the slice that follows a filled order -----------------------------------------------------------
+
+
+@kernel
+def next_slices(row: int, queued: int, history: History, rules: Rules, book: Book) -> None:
+    """Send what is left of each change whose first slice the open has filled, symbol by symbol."""
+    due = False
+    for q in range(queued):
+        order = book.orders[book.queue[q]]
+        now = order[START] + order[SIDE] * order[FILLED]
+        due = due or (order[STATE] == DONE and now != order[TARGET])
+    if not due:
+        return
+    for i in range(book.account.shape[1]):
+        for q in range(queued):
+            k = book.queue[q]
+            order = book.orders[k]
+            now = order[START] + order[SIDE] * order[FILLED]
+            due = order[SYMBOL] == i and order[STATE] == DONE and now != order[TARGET]
+            if (
+                due
+                and book.account[POSITION, i] == now
+                and book.account[RATIO_NEW, i] == book.account[RATIO_OLD, i]
+            ):
+                send_slice(row, k, abs(order[TARGET] - now), history, rules, book)
+
+
+@kernel
+def send_slice(row: int, parent: int, wanted: int, history: History, rules: Rules, book: Book) -> None:
+    """Judge and send one slice at the open of bar `row`; it can only meet the close."""
+    k = book.money[ORDERS]
+    order = book.orders[k]
+    for column in range(book.orders.shape[1]):
+        order[column] = book.orders[parent, column]
+    i = order[SYMBOL]
+    order[SHARES], order[FILLED], order[TODAY] = min(wanted, rules.max_slice_shares), 0, 0
+    order[LEG], order[PARENT], order[BEFORE_OPEN] = order[LEG] + 1, parent, 0
+    order[SENT_NS], order[HOLD], order[HOLD_PRICE] = 0, 0, 0
+    book.money[ORDERS] += 1
+    values = order_values(k, rules, book)
+    account = account_at_open(row, order[DECIDED_NS], history, rules, book)
+    opened = int(np.rint(history.panel[OPEN, row, i] * 1e6))
+    high, low, _ = bar_before(row, i, history, book)
+    bid, ask = quote_micro(opened, bar_half_spread_bps(high, low, rules.fills))
+    market = MarketValues(
+        history.price_micro[row - 1, i], 0, bid, ask, 0 if bid > 0 else -1, 1, 0, book.account[POSITION, i],
+        book.account[BUYING, i], book.account[SELLING, i], history.panel[ADV, row - 1, i],
+    )  # fmt: skip
+    order[BITS] = judge_order(values, market, account, rules.limits)
+    order[STATE] = DENIED
+    if order[BITS] == 0:
+        order[SENT_NS] = account.now_ns
+        submit(k, opened, rules, book)
+
+
+@kernel
+def account_at_open(row: int, decided: int, history: History, rules: Rules, book: Book) -> AccountValues:
+    """The account just after the open of bar `row`, at the closes before it."""
+    equity = book.money[CASH]
+    gross = 0.0
+    working = 0.0
+    for i in range(book.account.shape[1]):
+        price = history.price_micro[row - 1, i]
+        equity += book.account[POSITION, i] * price
+        held, bought = symbol_exposure(held_values(i, price, book))
+        gross += held
+        working += bought
+    opens, closes = session_hours(row - 1, 0, history)[1:]
+    sent = 0
+    for k in range(book.money[ORDERS] - 2, -1, -1):
+        if decided - book.orders[k, DECIDED_NS] >= MINUTE_NS:
+            break
+        recent = book.orders[k, SENT_NS] > 0 and opens - book.orders[k, SENT_NS] < MINUTE_NS
+        sent += 1 if recent else 0
+    cash = book.money[CASH]
+    return AccountValues(
+        cash, equity, book.series[0, row - 1], cash - book.money[HELD], reserved_micro(working), 0.0, gross,
+        sent, opens, opens, closes,
+    )  # fmt: skip

@@ -1,0 +1,158 @@
+"""Simulation for users: one run, a prepared market, and sweeps over many parameter sets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.core.canonical import sha256_of
+from workbench.core.simulate import (
+    DividendEvent,
+    MarketHistory,
+    Parameters,
+    SessionHours,
+    SimulationResult,
+    SplitEvent,
+    prepare,
+    simulate,
+)
+from workbench.core.types import MICRO, Bars, Floats
+from workbench.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "DividendEvent",
+    "MarketHistory",
+    "Parameters",
+    "SessionHours",
+    "SimulationResult",
+    "SplitEvent",
+    "prepare",
+    "simulate",
+    "sweep",
+]
+
+
+def sweep(
+    bars: Bars | MarketHistory,
+    forecast: Floats,
+    *,
+    parameters: Sequence[Parameters],
+    workers: int = 1,
+    resume: Path | str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """One row for each parameter set: money, counts and the digest of its simulation, in the order given.
+
+    All runs read the same prepared market and forecast; nothing is copied for a worker, because the loop
+    runs in threads without the interpreter's lock. Any number of workers gives the same rows.
+
+    Parameters
+    ----------
+    bars, forecast
+        As `simulate`.
+    parameters : sequence of Parameters
+    workers : int, default 1
+    resume : path or None, default None
+        File of JSON lines that each finished run is added to. A sweep that was stopped goes on from it;
+        runs of another market, forecast or parameter set in it are left alone.
+    progress : callable (runs done, runs in all) or None
+        Called in this thread after each run; an exception that it raises stops the sweep.
+
+    Returns
+    -------
+    DataFrame
+        `final_equity`, `total_return`, `max_drawdown`, `fees` (currency, fractions), `orders`, `denied`,
+        `fills`, `digest`, and `key`, the hash of market, forecast and parameters.
+
+    Raises
+    ------
+    DataError
+        The resume file holds a line that is not one of a sweep.
+    """
+    import pandas as pd
+    from joblib import Parallel, delayed
+
+    market = bars if isinstance(bars, MarketHistory) else prepare(bars)
+    values: Floats = np.ascontiguousarray(forecast, dtype=np.float64)
+    base = _fingerprint(market, values)
+    keys = [sha256_of([base, one]) for one in parameters]
+    path = None if resume is None else Path(resume)
+    known = {} if path is None else dict(_finished(path))
+    missing = [at for at, key in enumerate(keys) if key not in known]
+    done = len(keys) - len(missing)
+    if progress is not None and done:
+        progress(done, len(keys))
+    runs = Parallel(n_jobs=workers, prefer="threads", return_as="generator")(
+        delayed(_run)(market, values, parameters[at], keys[at]) for at in missing
+    )
+    for row in runs:
+        known[row["key"]] = row
+        if path is not None:
+            _append(path, row)
+        done += 1
+        if progress is not None:
+            progress(done, len(keys))
+    return pd.DataFrame([known[key] for key in keys])
+
+
+def _run(market: MarketHistory, forecast: Floats, one: Parameters, key: str) -> dict[str, Any]:
+    result = simulate(
+        market, forecast, policy=one.policy, limits=one.limits, costs=one.costs, fills=one.fills,
+        seed=one.seed, cash_usd=one.cash_usd,
+    )  # fmt: skip
+    equity = result.equity_micro
+    peak = np.maximum.accumulate(equity)
+    return {
+        "final_equity": int(equity[-1]) / MICRO,
+        "total_return": round(int(equity[-1]) / int(equity[0]) - 1.0, 6),
+        "max_drawdown": round(float(np.max((peak - equity) / peak)), 6),
+        "fees": result.fees_micro / MICRO,
+        "orders": len(result.order_record),
+        "denied": result.denied,
+        "fills": len(result.fill_record),
+        "digest": result.digest,
+        "key": key,
+    }
+
+
+def _fingerprint(market: MarketHistory, forecast: Floats) -> str:
+    sha = hashlib.sha256(json.dumps(market.bars.symbols).encode())
+    for values in (*market.arrays, forecast):
+        sha.update(str((values.dtype.str, values.shape)).encode())
+        sha.update(np.ascontiguousarray(values).data)
+    return sha.hexdigest()
+
+
+def _finished(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows of the resume file; a last line that was cut short by a crash is not one yet."""
+    if not path.exists():
+        return
+    *whole, rest = path.read_text().split("\n")
+    if rest:
+        with path.open("r+b") as file:
+            file.truncate(len("\n".join([*whole, ""]).encode()))
+    for number, line in enumerate(whole, start=1):
+        try:
+            row = json.loads(line)
+            yield str(row["key"]), row
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"line {number} of {path.name} is not a run of a sweep",
+                next_step="name another file, or delete this one to begin anew",
+            ) from error
+
+
+def _append(path: Path, row: dict[str, Any]) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
