@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench import costs, pages, tca
+    from workbench import costs, overfitting, pages, tca, validation
     from workbench.bootstrap import open_workbench, start_job
     from workbench.bootstrap.dashboards import screen
     from workbench.config import load_settings
@@ -24,10 +24,12 @@ __all__ = [
     "load_settings",
     "notebook",
     "open_workbench",
+    "overfitting",
     "pages",
     "screen",
     "start_job",
     "tca",
+    "validation",
 ]
 
 _HOME_OF = {
@@ -35,10 +37,12 @@ _HOME_OF = {
     "load_settings": "workbench.config",
     "notebook": "workbench.plots",
     "open_workbench": "workbench.bootstrap",
+    "overfitting": "workbench.overfitting",
     "pages": "workbench.pages",
     "screen": "workbench.bootstrap.dashboards",
     "start_job": "workbench.bootstrap",
     "tca": "workbench.tca",
+    "validation": "workbench.validation",
 }
 
 

@@ -1,0 +1,43 @@
+"""What is left of a backtest when all trials are counted: PBO, deflated Sharpe ratios, SPA, haircuts."""
+
+from __future__ import annotations
+
+from workbench.core.overfitting.cscv import BacktestOverfitting, probability_of_backtest_overfitting
+from workbench.core.overfitting.estimate import Estimate
+from workbench.core.overfitting.p_values import adjust_p_values, haircut_sharpe
+from workbench.core.overfitting.sharpe import (
+    SharpeMoments,
+    annualised_sharpe,
+    autocorrelations,
+    deflated_sharpe_ratio,
+    expected_maximum,
+    minimum_backtest_length,
+    minimum_track_record_length,
+    probabilistic_sharpe_ratio,
+    sharpe_moments,
+)
+from workbench.core.overfitting.superiority import (
+    SuperiorPredictiveAbility,
+    stationary_bootstrap_index,
+    superior_predictive_ability,
+)
+
+__all__ = [
+    "BacktestOverfitting",
+    "Estimate",
+    "SharpeMoments",
+    "SuperiorPredictiveAbility",
+    "adjust_p_values",
+    "annualised_sharpe",
+    "autocorrelations",
+    "deflated_sharpe_ratio",
+    "expected_maximum",
+    "haircut_sharpe",
+    "minimum_backtest_length",
+    "minimum_track_record_length",
+    "probabilistic_sharpe_ratio",
+    "probability_of_backtest_overfitting",
+    "sharpe_moments",
+    "stationary_bootstrap_index",
+    "superior_predictive_ability",
+]

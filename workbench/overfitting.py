@@ -1,0 +1,48 @@
+"""Overfitting diagnostics: what is left of the best of many backtests.
+
+Examples
+--------
+>>> import workbench as wb
+>>> wb.overfitting.minimum_backtest_length(n_trials=1)
+0.0
+"""
+
+from workbench.core.overfitting import (
+    BacktestOverfitting,
+    Estimate,
+    SharpeMoments,
+    SuperiorPredictiveAbility,
+    adjust_p_values,
+    annualised_sharpe,
+    autocorrelations,
+    deflated_sharpe_ratio,
+    expected_maximum,
+    haircut_sharpe,
+    minimum_backtest_length,
+    minimum_track_record_length,
+    probabilistic_sharpe_ratio,
+    probability_of_backtest_overfitting,
+    sharpe_moments,
+    stationary_bootstrap_index,
+    superior_predictive_ability,
+)
+
+__all__ = [
+    "BacktestOverfitting",
+    "Estimate",
+    "SharpeMoments",
+    "SuperiorPredictiveAbility",
+    "adjust_p_values",
+    "annualised_sharpe",
+    "autocorrelations",
+    "deflated_sharpe_ratio",
+    "expected_maximum",
+    "haircut_sharpe",
+    "minimum_backtest_length",
+    "minimum_track_record_length",
+    "probabilistic_sharpe_ratio",
+    "probability_of_backtest_overfitting",
+    "sharpe_moments",
+    "stationary_bootstrap_index",
+    "superior_predictive_ability",
+]
