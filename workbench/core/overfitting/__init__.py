@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from workbench.core.overfitting.clusters import TrialClusters, cluster_trials
 from workbench.core.overfitting.cscv import BacktestOverfitting, probability_of_backtest_overfitting
 from workbench.core.overfitting.estimate import Estimate
+from workbench.core.overfitting.gate import FamilyVerdict, GateRule, deflate, judge_family
 from workbench.core.overfitting.p_values import adjust_p_values, haircut_sharpe
 from workbench.core.overfitting.sharpe import (
     SharpeMoments,
@@ -25,14 +27,20 @@ from workbench.core.overfitting.superiority import (
 __all__ = [
     "BacktestOverfitting",
     "Estimate",
+    "FamilyVerdict",
+    "GateRule",
     "SharpeMoments",
     "SuperiorPredictiveAbility",
+    "TrialClusters",
     "adjust_p_values",
     "annualised_sharpe",
     "autocorrelations",
+    "cluster_trials",
+    "deflate",
     "deflated_sharpe_ratio",
     "expected_maximum",
     "haircut_sharpe",
+    "judge_family",
     "minimum_backtest_length",
     "minimum_track_record_length",
     "probabilistic_sharpe_ratio",

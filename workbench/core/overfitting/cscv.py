@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.core.arguments import require_choice, require_whole
 from workbench.core.overfitting.halves import (
     BELOW,
     EQUAL,
@@ -187,9 +188,9 @@ def probability_of_backtest_overfitting(
     >>> round(found.pbo, 4), round(found.slope, 4), found.n_combinations
     (0.3333, -0.8, 6)
     """
-    _require_choice("statistic", statistic, STATISTICS)
-    _require_choice("ties", ties, TIES)
-    _require_choice("boundary", boundary, BOUNDARIES)
+    require_choice("statistic", statistic, STATISTICS)
+    require_choice("ties", ties, TIES)
+    require_choice("boundary", boundary, BOUNDARIES)
     matrix, names = returns_matrix(returns), trial_names(returns)
     length = _block_length(len(matrix), n_blocks, statistic)
     dropped = len(matrix) - n_blocks * length
@@ -263,8 +264,7 @@ def _dominance(winner: Floats, average: Floats) -> tuple[bool, bool]:
 
 
 def _block_length(rows: int, n_blocks: int, statistic: str) -> int:
-    if isinstance(n_blocks, bool) or not isinstance(n_blocks, (int, np.integer)):
-        raise ValueError(f"n_blocks must be a whole number, not {n_blocks!r}")
+    require_whole("n_blocks", n_blocks, 2)
     if n_blocks % 2 or not 2 <= n_blocks <= MOST_BLOCKS:
         raise ValueError(f"n_blocks = {n_blocks} must be even and from 2 to {MOST_BLOCKS}")
     length = rows // n_blocks
@@ -282,11 +282,6 @@ def _require_variation(blocks: Floats, names: list[str]) -> None:
         _, counts = np.unique(blocks[flat[:, at], 0, at], return_counts=True)
         if counts.max() >= half:
             raise ValueError(
-                f"trial {names[at]!r} never varies in {int(counts.max())} of {len(blocks)} blocks: its Sharpe "
-                "ratio does not exist in every half. Start later, or rank by the mean"
+                f"trial {names[at]!r} never varies in {int(counts.max())} of {len(blocks)} blocks: its "
+                "Sharpe ratio does not exist in every half. Start later, or rank by the mean"
             )
-
-
-def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")

@@ -35,6 +35,7 @@ class Estimate(float):
         conventions: Mapping[str, object],
         parts: Mapping[str, float] | None = None,
     ) -> Estimate:
+        """Make the number."""
         made = super().__new__(cls, value)
         made.__dict__.update(
             name=name,

@@ -120,7 +120,9 @@ def _judge_halves(
         _record(two, one, best_two, mean_one, columns - 1 - p, out)
 
 
-def judge_halves(block_sums: Floats, block_squares: Floats, mean: Floats, rows: int, *, sharpe: bool) -> Floats:
+def judge_halves(
+    block_sums: Floats, block_squares: Floats, mean: Floats, rows: int, *, sharpe: bool
+) -> Floats:
     """What the winner of every half did in the other half, float64 (6, halves).
 
     Parameters
@@ -142,16 +144,24 @@ def judge_halves(block_sums: Floats, block_squares: Floats, mean: Floats, rows: 
     """
     blocks, trials = block_sums.shape
     group = blocks // 2
-    tables = [
-        _subset_sums(part)
-        for part in (
-            block_sums[:group], block_sums[group:], block_squares[:group], block_squares[group:]
-        )
-    ]  # fmt: skip
+    sums, other_sums = _subset_sums(block_sums[:group]), _subset_sums(block_sums[group:])
+    squares, other_squares = _subset_sums(block_squares[:group]), _subset_sums(block_squares[group:])
     pairs = _halves_with_the_first_block(group, blocks - group)
     out = np.empty((OUTPUTS, 2 * len(pairs)))
     scratch = np.empty((2, trials))
-    _judge_halves(*tables, mean, float(rows), sharpe, pairs, scratch[0], scratch[1], out)
+    _judge_halves(
+        sums,
+        other_sums,
+        squares,
+        other_squares,
+        mean,
+        float(rows),
+        sharpe,
+        pairs,
+        scratch[0],
+        scratch[1],
+        out,
+    )
     return out
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.core.arguments import require_choice, require_finite, require_whole
 from workbench.core.overfitting.estimate import Estimate
 from workbench.core.types import Floats
 
@@ -43,7 +44,7 @@ def adjust_p_values(pvalues: Any, *, method: str) -> Floats:
     2
     """
     values = np.asarray(pvalues, dtype=np.float64)
-    _require_method(method)
+    require_choice("method", method, METHODS)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"p-values must be one sequence of at least one, not shape {values.shape}")
     if not np.all((values >= 0.0) & (values <= 1.0)):
@@ -118,14 +119,13 @@ def haircut_sharpe(
     """
     from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-    _require_method(method)
-    if distribution not in ("t", "normal"):
-        raise ValueError(f"distribution must be t or normal, not {distribution!r}")
-    for name, number, least in (("n_obs", n_obs, 2), ("n_trials", n_trials, 1)):
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}, not {number!r}")
-    if not (math.isfinite(sharpe) and math.isfinite(periods_per_year) and periods_per_year > 0.0):
-        raise ValueError(f"sharpe {sharpe} and periods_per_year {periods_per_year} must be usable numbers")
+    require_choice("method", method, METHODS)
+    require_choice("distribution", distribution, ("t", "normal"))
+    require_whole("n_obs", n_obs, 2)
+    require_whole("n_trials", n_trials, 1)
+    require_finite(sharpe=sharpe, periods_per_year=periods_per_year)
+    if not periods_per_year > 0.0:
+        raise ValueError(f"periods_per_year = {periods_per_year} must be greater than 0")
     scale = math.sqrt(n_obs / periods_per_year)
     student = distribution == "t"
     score = -abs(sharpe) * scale
@@ -158,8 +158,3 @@ def haircut_sharpe(
 
 def _harmonic(n: int) -> float:
     return math.fsum(1.0 / at for at in range(1, n + 1))
-
-
-def _require_method(method: str) -> None:
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from workbench.core.arguments import require_finite, require_whole
 from workbench.core.overfitting.estimate import Estimate
 from workbench.core.types import Floats
 
@@ -89,7 +90,7 @@ def probabilistic_sharpe_ratio(
     n_obs : int
         Returns that the ratio was measured on, at least 2.
     skew, kurtosis : float
-        Of the returns; kurtosis not excess, at least 1 + skew squared.
+        Of the returns; kurtosis not excess, at least 1.
 
     Raises
     ------
@@ -108,8 +109,8 @@ def probabilistic_sharpe_ratio(
     0.9817
     """
     spread = _spread(sharpe, skew, kurtosis)
-    _require_finite(benchmark=benchmark)
-    _require_count("n_obs", n_obs, 2)
+    require_finite(benchmark=benchmark)
+    require_whole("n_obs", n_obs, 2)
     score = (sharpe - benchmark) * math.sqrt(n_obs - 1) / spread
     return Estimate(
         _NORMAL.cdf(score),
@@ -130,8 +131,7 @@ def expected_maximum(n_trials: float) -> float:
     ValueError
         Fewer than one trial.
     """
-    if not (isinstance(n_trials, (int, float, np.integer, np.floating)) and math.isfinite(n_trials)):
-        raise ValueError(f"n_trials must be a number, not {n_trials!r}")
+    require_finite(n_trials=n_trials)
     if n_trials < 1:
         raise ValueError(f"n_trials = {n_trials}: what was measured is a trial, so there is at least one")
     if n_trials == 1:
@@ -179,7 +179,7 @@ def deflated_sharpe_ratio(
     ...     kurtosis=10.0, n_trials=100, trial_sharpe_variance=0.5 / 250), 4)
     0.9004
     """
-    _require_finite(trial_sharpe_variance=trial_sharpe_variance)
+    require_finite(trial_sharpe_variance=trial_sharpe_variance)
     if trial_sharpe_variance < 0.0:
         raise ValueError(f"trial_sharpe_variance = {trial_sharpe_variance} is negative")
     threshold = math.sqrt(trial_sharpe_variance) * expected_maximum(n_trials)
@@ -238,7 +238,7 @@ def minimum_track_record_length(
     2.731
     """
     spread = _spread(sharpe, skew, kurtosis)
-    _require_finite(benchmark=benchmark, confidence=confidence)
+    require_finite(benchmark=benchmark, confidence=confidence)
     if not 0.5 < confidence < 1.0:
         raise ValueError(f"confidence = {confidence} must lie between .5 and 1")
     edge = sharpe - benchmark
@@ -281,7 +281,7 @@ def minimum_backtest_length(*, n_trials: float, expected_max_sharpe: float = 1.0
     >>> round(wb.overfitting.minimum_backtest_length(n_trials=45), 3)
     4.998
     """
-    _require_finite(expected_max_sharpe=expected_max_sharpe)
+    require_finite(expected_max_sharpe=expected_max_sharpe)
     if not expected_max_sharpe > 0.0:
         raise ValueError(f"expected_max_sharpe = {expected_max_sharpe} must be greater than 0")
     return Estimate(
@@ -300,7 +300,7 @@ def autocorrelations(returns: Any, *, lags: int) -> Floats:
         A missing return, returns that never vary, or as many lags as returns.
     """
     moments, values = sharpe_moments(returns), np.asarray(returns, dtype=np.float64)
-    _require_count("lags", lags, 1)
+    require_whole("lags", lags, 1)
     if lags >= moments.n_obs:
         raise ValueError(f"{moments.n_obs} returns have no autocorrelation at lag {lags}")
     away = values - values.mean()
@@ -341,8 +341,8 @@ def annualised_sharpe(
     0.1512
     """
     rho = np.asarray(autocorrelations, dtype=np.float64)
-    _require_finite(sharpe=sharpe)
-    _require_count("periods_per_year", periods_per_year, 1)
+    require_finite(sharpe=sharpe)
+    require_whole("periods_per_year", periods_per_year, 1)
     if rho.ndim != 1 or not np.all(np.abs(rho) <= 1.0):
         raise ValueError("autocorrelations must be numbers from -1 to 1, one for each lag")
     rho = rho[: periods_per_year - 1]
@@ -364,22 +364,11 @@ def annualised_sharpe(
 
 def _spread(sharpe: float, skew: float, kurtosis: float) -> float:
     """Deviation of the Sharpe estimate times sqrt(n - 1)."""
-    _require_finite(sharpe=sharpe, skew=skew, kurtosis=kurtosis)
-    if kurtosis < 1.0 + skew * skew - 1e-9:
+    require_finite(sharpe=sharpe, skew=skew, kurtosis=kurtosis)
+    variance = 1.0 - skew * sharpe + 0.25 * (kurtosis - 1.0) * sharpe * sharpe
+    if kurtosis < 1.0 or not variance > 0.0:
         raise ValueError(
-            f"kurtosis {kurtosis} with skew {skew} belongs to no distribution: it must be at least 1 + skew^2 "
-            "(and is not excess kurtosis here)"
+            f"kurtosis {kurtosis} with skew {skew} belongs to no distribution (kurtosis is not excess here: "
+            "that of a normal distribution is 3)"
         )
-    return math.sqrt(max(1.0 - skew * sharpe + 0.25 * (kurtosis - 1.0) * sharpe * sharpe, 1e-300))
-
-
-def _require_finite(**numbers: float) -> None:
-    for name, number in numbers.items():
-        if not isinstance(number, (int, float, np.integer, np.floating)) or not math.isfinite(number):
-            raise ValueError(f"{name} must be a finite number, not {number!r}")
-
-
-def _require_count(name: str, number: int, least: int) -> None:
-    whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
-    if not whole or number < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, not {number!r}")
+    return math.sqrt(variance)

@@ -170,7 +170,13 @@ def superior_predictive_ability(
 
 
 def _judge(
-    mean: Floats, away: Floats, deviation: Floats, names: tuple[str, ...], rows: int, selected: int | None, how: str
+    mean: Floats,
+    away: Floats,
+    deviation: Floats,
+    names: tuple[str, ...],
+    rows: int,
+    selected: int | None,
+    how: str,
 ) -> SuperiorPredictiveAbility:
     scaled = math.sqrt(rows) * mean
     t = scaled / deviation

@@ -8,11 +8,12 @@ drops further times after that. What is left of the training rows knows nothing 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from workbench.core.arguments import require_whole
 from workbench.core.types import Integers
 from workbench.core.validation.partition import Partition, Ranges, partition_of
 from workbench.core.validation.timeline import Timeline, timeline
@@ -98,9 +99,9 @@ class PurgedKFold(_Splitter):
     """
 
     def __init__(self, n_folds: int, *, purge: int | Sequence[Any] | Any, embargo: int) -> None:
-        self.n_folds = _whole("n_folds", n_folds, 2)
+        self.n_folds = require_whole("n_folds", n_folds, 2)
         self.purge = _purge(purge)
-        self.embargo = _whole("embargo", embargo, 0)
+        self.embargo = require_whole("embargo", embargo, 0)
 
     @property
     def n_splits(self) -> int:
@@ -153,12 +154,12 @@ class CombinatorialPurgedKFold(_Splitter):
     def __init__(
         self, n_folds: int, n_test_folds: int, *, purge: int | Sequence[Any] | Any, embargo: int
     ) -> None:
-        self.n_folds = _whole("n_folds", n_folds, 2)
-        self.n_test_folds = _whole("n_test_folds", n_test_folds, 1)
+        self.n_folds = require_whole("n_folds", n_folds, 2)
+        self.n_test_folds = require_whole("n_test_folds", n_test_folds, 1)
         if n_test_folds >= n_folds:
             raise ValueError(f"n_test_folds = {n_test_folds} of {n_folds} folds leave none to train on")
         self.purge = _purge(purge)
-        self.embargo = _whole("embargo", embargo, 0)
+        self.embargo = require_whole("embargo", embargo, 0)
 
     @property
     def test_folds(self) -> tuple[tuple[int, ...], ...]:
@@ -260,10 +261,10 @@ class WalkForward(_Splitter):
     """
 
     def __init__(self, train: int, test: int, *, purge: int | Sequence[Any] | Any, embargo: int) -> None:
-        self.train = _whole("train", train, 1)
-        self.test = _whole("test", test, 1)
+        self.train = require_whole("train", train, 1)
+        self.test = require_whole("test", test, 1)
         self.purge = _purge(purge)
-        self.embargo = _whole("embargo", embargo, 0)
+        self.embargo = require_whole("embargo", embargo, 0)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Number of splits; it depends on the rows.
@@ -289,8 +290,8 @@ class WalkForward(_Splitter):
         begins = range(int(enough[0]), line.times - self.test + 1, self.test) if len(enough) else range(0)
         if not len(begins):
             raise ValueError(
-                f"{line.times} sessions are too few for {self.train} to train on, {self.test} to test and what "
-                "is purged between them"
+                f"{line.times} sessions are too few for {self.train} to train on, {self.test} to test "
+                "and what is purged between them"
             )
         return [
             ((int(usable[begin]) - self.train, int(usable[begin])), (begin, begin + self.test))
@@ -318,7 +319,7 @@ def _folds(line: Timeline, n_folds: int) -> list[tuple[int, int]]:
         raise ValueError(f"{line.times} rows of different time are too few for {n_folds} folds")
     length, longer = divmod(line.times, n_folds)
     bounds = [fold * length + min(fold, longer) for fold in range(n_folds + 1)]
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    return list(pairwise(bounds))
 
 
 def _row_ranges(line: Timeline, blocks: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -353,7 +354,9 @@ def _settled(
         if judged <= start:
             kept.append((start, stop))
             continue
-        inside = np.concatenate([[False], ends[start:judged] < position, np.ones(stop - judged, bool), [False]])
+        inside = np.concatenate(
+            [[False], ends[start:judged] < position, np.ones(stop - judged, bool), [False]]
+        )
         edges = (np.nonzero(inside[1:] != inside[:-1])[0] + start).tolist()
         kept += zip(edges[::2], edges[1::2], strict=True)
     return kept
@@ -365,16 +368,10 @@ def _taken(rows: Integers, ranges: Sequence[tuple[int, int]], line: Timeline) ->
     return np.concatenate([rows[start:stop] for start, stop in ranges])
 
 
-def _whole(name: str, value: int, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
-    return int(value)
-
-
 def _purge(purge: Any) -> Any:
     """A number of rows, or label ends, which are checked when the rows are known."""
     if isinstance(purge, (int, float, np.integer, np.floating, bool)) or purge is None:
-        return _whole("purge", purge, 0)
+        return require_whole("purge", purge, 0)
     if np.ndim(purge) != 1:
         raise ValueError("purge must be a number of rows, or one label end time for each row")
     return purge
