@@ -89,6 +89,7 @@ def detect_lookahead(
     if getattr(feature, "uses_future", False):
         return LeakReport(subject, (Finding(0, "", "uses future", float("inf")),), panel.rows)
     judged = evaluation_of(feature, panel, records)
+    judged.known(0)  # refuses records that cannot be placed in time
     full = judged.history()
     names, spread = column_names(full.shape[1], panel.names), spread_of(full)
     kind = "universe" if judged.is_universe() else "lookahead"

@@ -10,6 +10,7 @@ import numpy as np
 
 from workbench.core.canonical import sha256_of
 from workbench.core.printing import html_table
+from workbench.core.types import Booleans
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +77,12 @@ def partition_of(splitter: str, n_rows: int, splits: Iterable[tuple[Ranges, Rang
             tested[start:stop] = True
     plain = [[[list(one) for one in train], [list(one) for one in test]] for train, test in kept]
     return Partition(splitter, n_rows, kept, int((~tested).sum()), sha256_of([n_rows, plain]))
+
+
+def row_ranges(chosen: Booleans) -> Ranges:
+    """The rows that are chosen as ranges (start, stop), in order."""
+    edges = np.nonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))[0].tolist()
+    return tuple(zip(edges[::2], edges[1::2], strict=True))
 
 
 def _length(ranges: Ranges) -> int:
