@@ -7,6 +7,7 @@ from workbench.core.overfitting.cscv import BacktestOverfitting, probability_of_
 from workbench.core.overfitting.estimate import Estimate
 from workbench.core.overfitting.gate import FamilyVerdict, GateRule, deflate, judge_family
 from workbench.core.overfitting.p_values import adjust_p_values, haircut_sharpe
+from workbench.core.overfitting.paths import deflation_curve, selection_paths
 from workbench.core.overfitting.sharpe import (
     SharpeMoments,
     annualised_sharpe,
@@ -38,6 +39,7 @@ __all__ = [
     "cluster_trials",
     "deflate",
     "deflated_sharpe_ratio",
+    "deflation_curve",
     "expected_maximum",
     "haircut_sharpe",
     "judge_family",
@@ -45,6 +47,7 @@ __all__ = [
     "minimum_track_record_length",
     "probabilistic_sharpe_ratio",
     "probability_of_backtest_overfitting",
+    "selection_paths",
     "sharpe_moments",
     "stationary_bootstrap_index",
     "superior_predictive_ability",

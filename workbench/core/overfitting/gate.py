@@ -14,7 +14,7 @@ from workbench.core.overfitting.clusters import TrialClusters, cluster_trials
 from workbench.core.overfitting.cscv import BacktestOverfitting, probability_of_backtest_overfitting
 from workbench.core.overfitting.estimate import Estimate
 from workbench.core.overfitting.returns_matrix import returns_matrix, trial_names
-from workbench.core.overfitting.sharpe import deflated_sharpe_ratio, sharpe_moments
+from workbench.core.overfitting.sharpe import SharpeMoments, deflated_sharpe_ratio, sharpe_moments
 from workbench.core.overfitting.superiority import SuperiorPredictiveAbility, superior_predictive_ability
 from workbench.core.printing import html_table
 from workbench.core.types import Floats
@@ -216,19 +216,22 @@ def deflate(candidate: Floats, others: Floats, n_clusters: int) -> Estimate:
     n_clusters : int
         Effective number of trials.
     """
-    moments = sharpe_moments(candidate)
-    least = 1.0 / (moments.n_obs - 1)
     between = 0.0
     if others.shape[1] > 1:
         ratios = others.mean(axis=0) / others.std(axis=0, ddof=1)
         between = float(ratios.var(ddof=1))
+    return deflate_with(sharpe_moments(candidate), n_clusters, between)
+
+
+def deflate_with(moments: SharpeMoments, n_trials: int, variance: float) -> Estimate:
+    """Deflated Sharpe ratio with a variance that is never less than that of one useless trial's ratio."""
     return deflated_sharpe_ratio(
         sharpe=moments.sharpe,
         n_obs=moments.n_obs,
         skew=moments.skew,
         kurtosis=moments.kurtosis,
-        n_trials=n_clusters,
-        trial_sharpe_variance=max(least, between),
+        n_trials=n_trials,
+        trial_sharpe_variance=max(1.0 / (moments.n_obs - 1), variance),
     )
 
 

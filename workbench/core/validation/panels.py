@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.core.types import Bars, Floats
+from workbench.core.types import DAY_NS, Bars, Floats
 
 _PRICES = ("open", "high", "low", "close")
 _PARTS = (*_PRICES, "volume")
+_CLOSE_NS = DAY_NS // 24 * 21
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +118,32 @@ def panel_of(bars: Any) -> Panel:
     if isinstance(index, pd.DatetimeIndex) and not (index.is_monotonic_increasing and index.is_unique):
         raise ValueError("bars must have one row a time, in order of time")
     return found
+
+
+def bars_from_frame(rows: pd.DataFrame, *, last: int | None = None) -> Bars:
+    """Daily rows of several symbols as one panel; each session ends at 21:00 UTC.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns symbol, session (ISO date), open, high, low, close, volume.
+    last : int or None, default None
+        Sessions to keep, counted from the end.
+
+    Raises
+    ------
+    ValueError
+        Two rows for a symbol and session.
+    """
+    if rows.duplicated(["symbol", "session"]).any():
+        raise ValueError("a symbol has two rows for one session")
+    parts = {part: rows.pivot(index="session", columns="symbol", values=part) for part in _PARTS}
+    sessions, symbols = parts["close"].index, parts["close"].columns
+    start = 0 if last is None else max(len(sessions) - last, 0)
+    ends = pd.to_datetime(sessions[start:]).as_unit("ns").asi8 + _CLOSE_NS
+    values = {part: frame.to_numpy(dtype=np.float64)[start:] for part, frame in parts.items()}
+    whole = np.logical_and.reduce([np.isfinite(part) for part in values.values()])
+    return Bars(ends, tuple(symbols), **values, tradable=whole)
 
 
 def as_matrix(output: Any, data: Any, rows: int, names: tuple[str, ...]) -> Floats:
