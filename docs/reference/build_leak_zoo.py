@@ -33,9 +33,9 @@ begins late. The specimens are in `workbench/core/validation/zoo`.
 Besides, every registered feature is judged by both detectors in the tests, by `workbench features
 --check`, when a candidate is trained and when one is promoted.
 
-What is missed here cannot be found by computing anything again: a function that carries a little of the future
-in itself, and looks at the prices too, gives the same value at every bar. Only what ranks the next return
-beyond .9 is suspect then, or beyond .25 where the prices do not matter at all.
+What is missed here cannot be found by computing anything again: a function that carries a little of the
+future in itself, and looks at the prices too, gives the same value at every bar. Only what ranks the next
+return beyond .9 is suspect then, or beyond .25 where the prices do not matter at all.
 """
 _TABLE = """
 ## {title}

@@ -113,8 +113,9 @@ def judge_family(
     benchmark: Any,
     *,
     candidate: Any,
-    mean_block: float,
-    seed: int,
+    mean_block: float | None = None,
+    seed: int | None = None,
+    bootstrap_index: Any = None,
     n_blocks: int = 16,
     n_bootstrap: int = 1_000,
     rule: GateRule | None = None,
@@ -139,12 +140,10 @@ def judge_family(
     benchmark : array or Series (rows,)
         Net returns of what would be held otherwise; zeros for what is held against cash.
     candidate : column name, or number where `returns` has no names
-    mean_block : float
-        Mean block length of the SPA's resamples, in rows: at least the horizon.
-    seed : int
-        Of the resamples.
+    mean_block, seed, bootstrap_index, n_bootstrap
+        Resamples, as in `superior_predictive_ability`: both of the first two, or the third. Blocks should be
+        at least as long as the horizon.
     n_blocks : int, default 16
-    n_bootstrap : int, default 1000
     rule : GateRule or None, default None
         None = the limits above.
 
@@ -171,7 +170,7 @@ def judge_family(
     deflated = deflate(matrix[:, at], np.delete(matrix[:, shown], own, axis=1), clusters.n_clusters)
     superiority = superior_predictive_ability(
         np.zeros(len(matrix)), -matrix,
-        mean_block=mean_block, seed=seed, n_bootstrap=n_bootstrap, selected=at,
+        mean_block=mean_block, seed=seed, bootstrap_index=bootstrap_index, n_bootstrap=n_bootstrap, selected=at,
     )  # fmt: skip
     identified = clusters.n_clusters >= limits.least_clusters
     judged = matrix[:, shown] if identified else matrix
