@@ -55,9 +55,11 @@ class Cell:
         return f"{self.trials} trials, {kind}, {self.shape}, correlation {self.correlation:g}"
 
 
-NOISE = tuple(
-    Cell(trials, shape=shape) for trials in (10, 30, 100) for shape in ("normal", "fat", "autocorrelated")
-) + (Cell(30, correlation=0.4), Cell(30, correlation=0.8))
+NOISE = (
+    *(Cell(n, shape=shape) for n in (10, 30, 100) for shape in ("normal", "fat", "autocorrelated")),
+    Cell(30, correlation=0.4),
+    Cell(30, correlation=0.8),
+)
 POWER = (
     Cell(10, 1.5, 1), Cell(30, 1.5, 1), Cell(100, 1.75, 1), Cell(30, 2.0, 1),
     Cell(1, 1.5, 1), Cell(10, 1.5, 10, correlation=0.9), Cell(10, 1.5, 10),
@@ -105,9 +107,9 @@ def rates(cell: Cell, families: int, seed: int = 1) -> dict[str, float]:
 HEAD = """\
 # Error rates of the statistical gate
 
-Written by `tests/support/gate_worlds.py`; do not edit. Each row: {families} simulated families of {rows} sessions
-out of sample; of each family the trial that looks best is put up, as a person would. 400 resamples for the SPA. The
-share of families that pass each gate, and all of them:
+Written by `tests/support/gate_worlds.py`; do not edit. Each row: {families} simulated families of {rows}
+sessions out of sample; of each family the trial that looks best is put up, as a person would. 400 resamples
+for the SPA. The share of families that pass each gate, and all of them:
 
 | family | {gates} |
 |---|{lines}|
@@ -136,14 +138,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3_000.0)
     chosen = parser.parse_args()
     start, found, left_out = time.monotonic(), {}, []
+    target = Path(__file__).parents[2] / "docs/reference/gate-error-rates.md"
     for cell in (*NOISE, *POWER):
         if time.monotonic() - start > chosen.seconds:
             left_out.append(cell.name)
             continue
         found[cell.name] = rates(cell, chosen.families)
         print(cell.name, found[cell.name], f"{time.monotonic() - start:.0f} s", flush=True)
-        target = Path(__file__).parents[2] / "docs/reference/gate-error-rates.md"
-        target.write_text(page(found, chosen.families, left_out), encoding="utf-8")
     target.write_text(page(found, chosen.families, left_out), encoding="utf-8")
 
 

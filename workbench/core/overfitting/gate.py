@@ -170,7 +170,8 @@ def judge_family(
     deflated = deflate(matrix[:, at], np.delete(matrix[:, shown], own, axis=1), clusters.n_clusters)
     superiority = superior_predictive_ability(
         np.zeros(len(matrix)), -matrix,
-        mean_block=mean_block, seed=seed, bootstrap_index=bootstrap_index, n_bootstrap=n_bootstrap, selected=at,
+        mean_block=mean_block, seed=seed, bootstrap_index=bootstrap_index, n_bootstrap=n_bootstrap,
+        selected=at,
     )  # fmt: skip
     identified = clusters.n_clusters >= limits.least_clusters
     judged = matrix[:, shown] if identified else matrix
