@@ -200,9 +200,11 @@ def probability_of_backtest_overfitting(
     around = (used - mean if sharpe else used).reshape(n_blocks, length, -1)
     sums = around.sum(axis=1)
     squares = np.einsum("brt,brt->bt", around, around) if sharpe else np.zeros_like(sums)
-    require_distinct(used, names, sums + mean * length)
+    blocks = used.reshape(n_blocks, length, -1)
+    low, high = blocks.min(axis=1), blocks.max(axis=1)
+    require_distinct(used, names, sums + mean * length, constant=low.min(axis=0) == high.max(axis=0))
     if sharpe:
-        _require_variation(used.reshape(n_blocks, length, -1), names)
+        _require_variation(low, high, names)
     judged = judge_halves(sums, squares, mean, n_blocks // 2 * length, sharpe=sharpe)
     return _result(judged, names, n_blocks, len(used), dropped, (statistic, ties, boundary))
 
@@ -274,14 +276,14 @@ def _block_length(rows: int, n_blocks: int, statistic: str) -> int:
     return length
 
 
-def _require_variation(blocks: Floats, names: list[str]) -> None:
-    """Refuse a trial that has one and the same value in half of the blocks."""
-    half = len(blocks) // 2
-    flat = blocks.min(axis=1) == blocks.max(axis=1)
+def _require_variation(low: Floats, high: Floats, names: list[str]) -> None:
+    """Refuse a trial that has one and the same value in half of the blocks, given each block's extremes."""
+    half = len(low) // 2
+    flat = low == high
     for at in np.nonzero(flat.sum(axis=0) >= half)[0]:
-        _, counts = np.unique(blocks[flat[:, at], 0, at], return_counts=True)
+        _, counts = np.unique(low[flat[:, at], at], return_counts=True)
         if counts.max() >= half:
             raise ValueError(
-                f"trial {names[at]!r} never varies in {int(counts.max())} of {len(blocks)} blocks: its "
+                f"trial {names[at]!r} never varies in {int(counts.max())} of {len(low)} blocks: its "
                 "Sharpe ratio does not exist in every half. Start later, or rank by the mean"
             )

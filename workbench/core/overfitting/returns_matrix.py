@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.types import Floats
+from workbench.core.types import Booleans, Floats
 
 _SHOWN = 5
 
@@ -51,7 +51,7 @@ def returns_matrix(returns: Any, *, what: str = "returns", least_trials: int = 2
     return matrix
 
 
-def require_distinct(matrix: Floats, names: list[str], signature: Floats) -> None:
+def require_distinct(matrix: Floats, names: list[str], signature: Floats, *, constant: Booleans) -> None:
     """Refuse a constant trial, or one that is there twice.
 
     Parameters
@@ -61,15 +61,17 @@ def require_distinct(matrix: Floats, names: list[str], signature: Floats) -> Non
     signature : float64 (numbers, trials)
         Numbers that equal trials share, such as sums over blocks: only trials whose signatures agree
         are compared row by row.
+    constant : bool (trials,)
+        Trials that never vary.
 
     Raises
     ------
     ValueError
         The trials are named.
     """
-    constant = [names[at] for at in np.nonzero(matrix.min(axis=0) == matrix.max(axis=0))[0]]
-    if constant:
-        raise ValueError(f"constant trial(s) {_listed(constant)}: a trial that never varies has no Sharpe")
+    still = [names[at] for at in np.nonzero(constant)[0]]
+    if still:
+        raise ValueError(f"constant trial(s) {_listed(still)}: a trial that never varies has no Sharpe")
     seen: dict[bytes, list[int]] = {}
     columns = np.ascontiguousarray(signature.T)
     for at in range(matrix.shape[1]):
