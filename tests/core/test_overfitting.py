@@ -89,6 +89,7 @@ def test_pbo_of_the_constructed_cases():
     found = of.probability_of_backtest_overfitting(second, n_blocks=4, statistic="mean")
     assert found.pbo == pytest.approx(2 / 6)
     assert found.slope == pytest.approx(-0.8)
+    assert found.probability_of_loss == 0.0  # two winners earn exactly nothing: that is no loss
     assert of.probability_of_backtest_overfitting(noise(1), n_blocks=16).n_combinations == 12_870
 
 
