@@ -25,6 +25,7 @@ __all__ = [
     "logit_histogram",
     "notebook",
     "path_fan",
+    "price_path",
     "rank_curve",
 ]
 
@@ -99,13 +100,13 @@ def price_path(prices: pd.DataFrame, fills: pd.DataFrame) -> Any:
     fills : DataFrame
         `Views.fills` of that symbol; those outside the path are left out.
     """
-    hv = _holoviews()
+    hv = holoviews()
     prices = prices.assign(at=prices["at"].dt.tz_localize(None))
     fills = fills.assign(at=fills["filled_at"].dt.tz_localize(None))
     fills = fills[(fills["at"] >= prices["at"].min()) & (fills["at"] <= prices["at"].max())]
-    drawn = hv.Segments(prices, ["at", "low", "at", "high"]).opts(color=_GREY)
-    drawn = drawn * hv.Curve(prices, "at", "close", label="close").opts(color=_BLUE)
-    for side, marker, colour in (("buy", "triangle", "#1a7f37"), ("sell", "inverted_triangle", _RED)):
+    drawn = hv.Segments(prices, ["at", "low", "at", "high"]).opts(color=GREY)
+    drawn = drawn * hv.Curve(prices, "at", "close", label="close").opts(color=BLUE)
+    for side, marker, colour in (("buy", "triangle", "#1a7f37"), ("sell", "inverted_triangle", RED)):
         points = fills[fills["side"] == side]
         drawn = drawn * hv.Scatter(
             points, "at", ["price_usd", "quantity_shares", "session"], label=side
