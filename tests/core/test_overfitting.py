@@ -217,8 +217,13 @@ def test_deflated_sharpe_ratio_of_the_published_case_and_not_of_its_wrong_varian
     # each wrong reading has its own number, which the right one is not
     excess = of.deflated_sharpe_ratio(sharpe=sharpe, kurtosis=7.0, trial_sharpe_variance=variance, **DSR)
     assert excess == pytest.approx(0.90178, abs=5e-6)
-    squared = of.deflated_sharpe_ratio(sharpe=sharpe, kurtosis=10.0, trial_sharpe_variance=variance**2, **DSR)
-    assert squared > 0.98
+    annual = of.deflated_sharpe_ratio(sharpe=2.5, kurtosis=10.0, trial_sharpe_variance=0.5, **DSR)
+    assert annual == pytest.approx(0.9999999, abs=5e-8)
+    deviation = 0.5 / math.sqrt(A_YEAR)  # the variance taken for a deviation
+    misread = of.deflated_sharpe_ratio(
+        sharpe=sharpe, kurtosis=10.0, trial_sharpe_variance=deviation**2, **DSR
+    )
+    assert misread == pytest.approx(0.98715, abs=5e-6)
     assert right.threshold == pytest.approx(math.sqrt(variance) * 2.5306, rel=1e-3)
 
 

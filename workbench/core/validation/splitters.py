@@ -50,7 +50,7 @@ class _Splitter:
         line = timeline(X, groups, self.purge)
         rows = np.arange(line.rows)
         for train, test in self._positions(line):
-            yield _taken(rows, train, line), _taken(rows, test, line)
+            yield _taken(rows, train), _taken(rows, test)
 
     def ranges(self, X: Any, groups: Any = None) -> Iterator[tuple[Ranges, Ranges]]:
         """Training and test rows of each split as ranges (start, stop), without making an array of rows."""
@@ -362,7 +362,7 @@ def _settled(
     return kept
 
 
-def _taken(rows: Integers, ranges: Sequence[tuple[int, int]], line: Timeline) -> Integers:
+def _taken(rows: Integers, ranges: Sequence[tuple[int, int]]) -> Integers:
     if len(ranges) == 1:
         return rows[slice(*ranges[0])].copy()
     return np.concatenate([rows[start:stop] for start, stop in ranges])
