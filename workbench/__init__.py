@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench import costs, pages, simulation, tca
+    from workbench import costs, overfitting, pages, simulation, tca, validation
     from workbench.bootstrap import open_workbench, start_job
     from workbench.bootstrap.dashboards import screen
     from workbench.bootstrap.replay import replay
@@ -26,6 +26,7 @@ __all__ = [
     "load_settings",
     "notebook",
     "open_workbench",
+    "overfitting",
     "pages",
     "replay",
     "screen",
@@ -33,6 +34,7 @@ __all__ = [
     "simulation",
     "start_job",
     "tca",
+    "validation",
 ]
 
 _HOME_OF = {
@@ -40,6 +42,7 @@ _HOME_OF = {
     "load_settings": "workbench.config",
     "notebook": "workbench.plots",
     "open_workbench": "workbench.bootstrap",
+    "overfitting": "workbench.overfitting",
     "pages": "workbench.pages",
     "replay": "workbench.bootstrap.replay",
     "screen": "workbench.bootstrap.dashboards",
@@ -47,6 +50,7 @@ _HOME_OF = {
     "simulation": "workbench.simulation",
     "start_job": "workbench.bootstrap",
     "tca": "workbench.tca",
+    "validation": "workbench.validation",
 }
 
 

@@ -12,7 +12,10 @@ from pathlib import Path
 import grimp
 import pytest
 
-ROOMS = ("adapters", "services", "views", "plots", "screens", "pages", "config", "tca", "costs")
+ROOMS = (
+    "adapters", "services", "views", "plots", "screens", "pages", "config", "tca", "costs", "overfitting",
+    "validation",
+)  # fmt: skip
 CORE_MAY_IMPORT = {"numpy", "scipy", "pandas", "numba", "workbench"}
 CORE_MAY_IMPORT_INSIDE_FUNCTIONS = {"sklearn", "river", "arch"}
 
@@ -62,6 +65,8 @@ def skeleton(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
         "pages",
         "tca",
         "costs",
+        "overfitting",
+        "validation",
         "core/types",
         "core/orders",
     ]

@@ -24,6 +24,7 @@ from workbench.core.labels import LABELS
 from workbench.core.ledger import opening_postings
 from workbench.core.manifest import TRADED_LABEL
 from workbench.core.reconcile import Break
+from workbench.core.validation.guard import leak_reports, reference_bars
 from workbench.errors import Refused, UsageError
 from workbench.services.candidates import candidate_table
 from workbench.services.estimators import find_estimator
@@ -110,6 +111,27 @@ def list_features(settings: Settings) -> list[dict[str, str | int | bool]]:
             "used": one.name in settings.model.features,
         }
         for one in registered_features()
+    ]
+
+
+def check_features(settings: Settings) -> list[dict[str, Any]]:
+    """What the leak detectors find in every registered feature, on the desk's bars where it has enough.
+
+    Returns
+    -------
+    list of dict
+        Feature, kind, bar, symbol and size of each finding; empty when all are clean.
+    """
+    features = registered_features()
+    bars = reference_bars(features)
+    desk = Desk(settings)
+    if set(settings.universe) <= set(desk.bars.symbols()):
+        stored = desk.bars.read(settings.universe, as_of_ns=time.time_ns(), rows=len(bars.ts_ns))
+        bars = stored if len(stored.ts_ns) == len(bars.ts_ns) else bars
+    return [
+        {"feature": report.subject, **finding._asdict()}
+        for report in leak_reports(features, bars)
+        for finding in report.findings
     ]
 
 

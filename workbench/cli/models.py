@@ -15,7 +15,7 @@ from rich.table import Table
 from workbench.bootstrap import admin
 from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, console, emit, rows_table
 from workbench.config import load_settings
-from workbench.errors import UsageError
+from workbench.errors import Refused, UsageError
 
 Until = Annotated[str, typer.Option("--until", help="Last session that the model may know, YYYY-MM-DD.")]
 AsOf = Annotated[str, typer.Option("--as-of", help="Session from whose close it is valid, YYYY-MM-DD.")]
@@ -41,15 +41,31 @@ def register(app: typer.Typer) -> None:
         app.command(command.__name__)(command)
 
 
-def features(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def features(
+    check: Annotated[
+        bool, typer.Option("--check", help="Put every feature through the leak and warm-up detectors.")
+    ] = False,
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
     """Every feature that `model.features` may name, with lookback, family, unit and meaning."""
-    listed = admin.list_features(load_settings(str(config)))
+    settings = load_settings(str(config))
+    findings = admin.check_features(settings) if check else []
+    if findings:
+        first = findings[0]
+        raise Refused(
+            f"{len(findings)} finding(s), the first: {first['kind']} of {first['feature']} at bar "
+            f"{first['bar']}",
+            next_step="mend the feature: no model that uses it is trained or accepted",
+            findings=findings,
+        )
+    listed = admin.list_features(settings)
     columns = ["feature", "lookback", "family", "unit", "meaning", "used"]
     rows = [[*list(one.values())[:-1], "yes" if one["used"] else ""] for one in listed]
     emit(
-        {"features": listed, "used": [one["feature"] for one in listed if one["used"]]},
+        {"features": listed, "used": [one["feature"] for one in listed if one["used"]], "checked": check},
         as_json,
-        lambda out: out.print(rows_table("features", columns, rows)),
+        lambda out: out.print(rows_table("features, all clean" if check else "features", columns, rows)),
     )
 
 

@@ -52,6 +52,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     "features": {
         "features": "feature, lookback, family, unit, meaning and used of each",
         "used": "names that model.features uses",
+        "checked": "true when the detectors judged all of them and found nothing",
     },
     "train": {
         "model_id": "hash that names the candidate",

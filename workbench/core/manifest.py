@@ -23,7 +23,7 @@ SYNTHETIC = "synthetic"
 TRADED_LABEL = "forward_return"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_OPTIONAL = frozenset({"parameters"})
+_OPTIONAL = frozenset({"parameters", "partition_hash"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +60,9 @@ class ModelManifest:
     parameters : mapping of str to float, default empty
         What label, estimator and evaluation were set to. Manifests from before it was recorded lack it,
         and an empty one is left out, so that they read and hash as they did.
+    partition_hash : str, default ""
+        Hex sha256 of the rows that trained and tested each walk-forward block. Left out when empty, as
+        `parameters` is.
     """
 
     kind: str
@@ -81,6 +84,7 @@ class ModelManifest:
     content_sha256: str
     metrics: Mapping[str, float]
     parameters: Mapping[str, float] = field(default_factory=dict)
+    partition_hash: str = ""
 
     def __post_init__(self) -> None:
         problems = [*_wrong_names(self), *_wrong_numbers(self), *_wrong_dates(self), *_wrong_mappings(self)]
@@ -211,6 +215,8 @@ def _wrong_names(manifest: ModelManifest) -> list[str]:
         value = getattr(manifest, name)
         if not (isinstance(value, str) and _SHA256.fullmatch(value)):
             wrong.append(f"{name} is not a sha256: {value!r}")
+    if manifest.partition_hash != "" and not _SHA256.fullmatch(str(manifest.partition_hash)):
+        wrong.append(f"partition_hash is not a sha256: {manifest.partition_hash!r}")
     for name in ("features", "universe"):
         value = getattr(manifest, name)
         if not (isinstance(value, tuple) and value and all(isinstance(one, str) and one for one in value)):

@@ -18,17 +18,23 @@ from workbench.plots.execution import (
     predicted_and_realised,
     shortfall_waterfall,
 )
+from workbench.plots.overfitting import deflation, degradation, logit_histogram, path_fan, rank_curve
 
 __all__ = [
     "cost_curve",
     "decision_weights",
+    "deflation",
+    "degradation",
     "equity",
     "equity_figure",
     "equity_picture",
     "intraday_profile",
+    "logit_histogram",
     "markout_fan",
     "notebook",
+    "path_fan",
     "predicted_and_realised",
     "price_path",
+    "rank_curve",
     "shortfall_waterfall",
 ]

@@ -9,8 +9,10 @@ from typing import Any
 
 from workbench.core.canonical import canonical_json
 from workbench.core.costs import CostModel
+from workbench.core.features import select_features
 from workbench.core.manifest import ModelManifest, acceptable
 from workbench.core.ports import Event, Journal, Registry
+from workbench.core.validation.guard import leak_reasons, reference_bars
 from workbench.errors import ApprovalRequired, ManifestMismatch, Refused
 
 MODEL = "model"
@@ -44,8 +46,8 @@ def stage_model(
 ) -> ModelManifest:
     """Accept a registered model for a stage, when a person says so *and* the evidence holds.
 
-    The file's hash, the manifest and its fit with the desk are recomputed from the bytes. There is no
-    way to accept a model that fails.
+    The file's hash, the manifest and its fit with the desk are recomputed from the bytes, and its features
+    are put through the leak detectors again. There is no way to accept a model that fails.
 
     Parameters
     ----------
@@ -96,6 +98,7 @@ def stage_model(
     )
     if _plain(rows[0]["manifest"]) != manifest.to_dict():
         reasons = (*reasons, "the journal holds another manifest for this model")
+    reasons = (*reasons, *_leaks(manifest.features))
     if reasons:
         raise Refused(
             f"model {model_id[:12]} cannot be accepted for {stage}: {'; '.join(reasons)}",
@@ -106,6 +109,15 @@ def stage_model(
     payload = {"model_id": model_id, "stage": stage, "person": person, "reason": reason}
     journal.commit([Event("model.staged", payload)])
     return manifest
+
+
+def _leaks(names: Sequence[str]) -> tuple[str, ...]:
+    """What the leak detectors find in the named features as they are coded now."""
+    try:
+        features = select_features(names)
+    except ValueError as unknown:
+        return (f"its features cannot be judged: {unknown}",)
+    return leak_reasons(features, reference_bars(features))
 
 
 def accepted_model(journal: Journal, mode: str) -> str:

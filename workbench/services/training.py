@@ -20,7 +20,8 @@ from workbench.core.labels import Label
 from workbench.core.manifest import ModelManifest, compatible
 from workbench.core.ports import Calendar, Journal, Registry
 from workbench.core.types import Bars, Floats
-from workbench.errors import DataError, ManifestMismatch
+from workbench.core.validation.guard import leak_reasons
+from workbench.errors import DataError, ManifestMismatch, Refused
 from workbench.services.estimators import Estimator, fit_pipeline
 from workbench.services.model_files import model_bytes, read_forecast_model, read_pipeline
 from workbench.services.promotion import accepted_model, read_model, register_model
@@ -31,6 +32,7 @@ from workbench.services.walk_forward import (
     TrainingRows,
     evaluate_block,
     forecast_blocks,
+    partition_hash,
     training_rows,
 )
 
@@ -141,12 +143,15 @@ def train_candidate(
     ------
     DataError
         Bars from after `as_of_ns`, a missing session, too few rows, or labels without variation.
+    Refused
+        A feature knows the future, or depends on where history begins; `reasons` holds all of it.
     StorageFailed
         The registry or the journal could not keep the candidate.
     """
     steps = FOLDS + 3
     progress("features and labels", 0, steps)
     sessions = _sessions_of(bars, calendar, as_of_ns=as_of_ns)
+    _require_causal(experiment.features, bars)
     rows = training_rows(
         bars, experiment.features, label=experiment.label, horizon_sessions=experiment.horizon_sessions
     )
@@ -174,6 +179,7 @@ def train_candidate(
         content_sha256=hashlib.sha256(content).hexdigest(),
         metrics=_metrics(folds),
         parameters=experiment.parameters(),
+        partition_hash=partition_hash(rows),
     )
     progress("registration", FOLDS + 2, steps)
     model_id = register_model(journal, registry, content, manifest)
@@ -270,6 +276,17 @@ def _sessions_of(bars: Bars, calendar: Calendar, *, as_of_ns: int) -> tuple[str,
             missing=tuple(missing),
         )
     return sessions
+
+
+def _require_causal(features: Sequence[Feature], bars: Bars) -> None:
+    """Refuse features that the leak detectors find something in, on the bars they are to be trained on."""
+    reasons = leak_reasons(features, bars)
+    if reasons:
+        raise Refused(
+            f"features leak: {'; '.join(reasons)}",
+            next_step="mend or leave out these features; `workbench features --check` judges them all",
+            reasons=reasons,
+        )
 
 
 def _fit(experiment: Experiment, matrix: Floats, target: Floats) -> bytes:

@@ -15,6 +15,7 @@ from workbench.core.features import Feature, compute_history
 from workbench.core.forecast import ForecastModel
 from workbench.core.labels import Label
 from workbench.core.types import Bars, Booleans, Floats, Integers
+from workbench.core.validation.partition import partition_of, row_ranges
 from workbench.errors import DataError
 
 FOLDS = 4
@@ -126,6 +127,20 @@ def forecast_blocks(rows: TrainingRows) -> list[Integers]:
     return list(np.array_split(bars, FOLDS + 1)[1:])
 
 
+def block_rows(rows: TrainingRows, block: Integers) -> tuple[Booleans, Booleans]:
+    """Rows that may train a model of the block, and rows that test it, bool (rows,) each."""
+    test = (rows.bar >= block[0]) & (rows.bar <= block[-1])
+    settled = rows.label_end_ns < rows.known_ns[test].min(initial=np.iinfo(np.int64).max)
+    return (rows.bar < block[0]) & settled, test
+
+
+def partition_hash(rows: TrainingRows) -> str:
+    """Hex sha256 of which rows train and test every block: a pure function of bars, label and horizon."""
+    parts = [block_rows(rows, block) for block in forecast_blocks(rows) if len(block)]
+    splits = [(row_ranges(train), row_ranges(test)) for train, test in parts]
+    return partition_of("walk-forward", len(rows.target), splits).sha256
+
+
 def evaluate_block(
     rows: TrainingRows, block: Integers, *, sessions: Sequence[str], fit: Fit, book: Book
 ) -> Fold:
@@ -149,9 +164,8 @@ def evaluate_block(
     """
     if len(block) == 0:
         raise _too_few(0)
-    test = (rows.bar >= block[0]) & (rows.bar <= block[-1])
+    train, test = block_rows(rows, block)
     before = rows.bar < block[0]
-    train = before & (rows.label_end_ns < rows.known_ns[test].min())
     if train.sum() < MIN_TRAIN_ROWS or test.sum() < MIN_TEST_ROWS:
         raise _too_few(len(rows.target))
     forecast = fit(rows.matrix[train], rows.target[train]).forecast(rows.matrix[test])

@@ -1,0 +1,35 @@
+"""The gate's error rates, simulated: noise seldom passes, skill does; the page has 1,000 families a cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gate_worlds
+import pytest
+from gate_worlds import NOISE, POWER, Cell, rates
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("cell", NOISE, ids=lambda cell: cell.name)
+def test_noise_seldom_passes(cell: Cell) -> None:
+    assert rates(cell, 200, seed=2)["all"] <= 0.05
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("cell", [cell for cell in POWER if cell.skilled == 1], ids=lambda cell: cell.name)
+def test_skill_passes(cell: Cell) -> None:
+    assert rates(cell, 200, seed=2)["all"] >= 0.74  # 80 % less two errors of 200 families
+
+
+def test_a_few_families_are_judged_by_the_same_code_and_give_the_same_rates_each_time() -> None:
+    cell = Cell(6, 3.0, 1)
+    once = rates(cell, 3)
+    assert once == rates(cell, 3) == dict.fromkeys(gate_worlds.GATES, 1.0)
+    assert rates(Cell(6), 3)["all"] == 0.0
+
+
+def test_the_page_shows_every_cell_that_was_run() -> None:
+    page = Path(__file__).parents[2] / "docs/reference/gate-error-rates.md"
+    text = page.read_text(encoding="utf-8")
+    for cell in (*NOISE, *POWER):
+        assert cell.name in text

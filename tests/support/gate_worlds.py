@@ -1,0 +1,152 @@
+"""Error rates of the statistical gate over simulated families of trials, and the page that shows them.
+
+Run as a program it judges the families of every cell and writes ``docs/reference/gate-error-rates.md``:
+
+    python tests/support/gate_worlds.py --families 1000 --seconds 3000
+
+Cells whose families could not be judged within the seconds are left out of the page and named on it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from workbench.overfitting import judge_family, stationary_bootstrap_index
+
+ROWS = 2_520
+A_YEAR = 252
+DAILY = 0.01
+GATES = ("deflated", "SPA", "PBO or loss", "all")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Families of one kind.
+
+    Attributes
+    ----------
+    trials : int
+    sharpe : float
+        True annual Sharpe ratio of the skilled trials.
+    skilled : int
+        How many trials have it; the others have none.
+    shape : {"normal", "fat", "autocorrelated"}
+        Of the returns: normal, Student's t with 4 degrees of freedom, or AR(1) with .1.
+    correlation : float
+        Between all trials.
+    """
+
+    trials: int
+    sharpe: float = 0.0
+    skilled: int = 0
+    shape: str = "normal"
+    correlation: float = 0.0
+
+    @property
+    def name(self) -> str:
+        kind = f"{self.skilled} with Sharpe {self.sharpe:g}" if self.skilled else "noise"
+        return f"{self.trials} trials, {kind}, {self.shape}, correlation {self.correlation:g}"
+
+
+NOISE = (
+    *(Cell(n, shape=shape) for n in (10, 30, 100) for shape in ("normal", "fat", "autocorrelated")),
+    Cell(30, correlation=0.4),
+    Cell(30, correlation=0.8),
+)
+POWER = (
+    Cell(10, 1.5, 1), Cell(30, 1.5, 1), Cell(100, 1.75, 1), Cell(30, 2.0, 1),
+    Cell(1, 1.5, 1), Cell(10, 1.5, 10, correlation=0.9), Cell(10, 1.5, 10),
+)  # fmt: skip
+
+
+def family(cell: Cell, draw: np.random.Generator) -> np.ndarray:
+    """Daily returns of one family, float64 (rows, trials)."""
+    shape = (ROWS, cell.trials)
+    common = draw.normal(size=(ROWS, 1))
+    if cell.shape == "fat":
+        noise = draw.standard_t(4, shape) / math.sqrt(2.0)
+    else:
+        noise = draw.normal(size=shape)
+    if cell.shape == "autocorrelated":
+        for row in range(1, ROWS):
+            noise[row] = 0.1 * noise[row - 1] + math.sqrt(1 - 0.01) * noise[row]
+    returns = math.sqrt(cell.correlation) * common + math.sqrt(1.0 - cell.correlation) * noise
+    returns[:, : cell.skilled] += cell.sharpe / math.sqrt(A_YEAR)
+    return returns * DAILY
+
+
+def judged(cell: Cell, families: int, seed: int) -> Iterator[tuple[bool, ...]]:
+    """Which gates the best-looking trial of each family passes, in the order of `GATES`."""
+    index = stationary_bootstrap_index(ROWS, n_bootstrap=400, mean_block=5, seed=seed)
+    for number in range(families):
+        returns = family(cell, np.random.default_rng([seed, number, cell.trials, cell.skilled]))
+        best = int(np.argmax(returns.mean(axis=0) / returns.std(axis=0)))
+        verdict = judge_family(returns, np.zeros(ROWS), candidate=best, bootstrap_index=index)
+        words = " ".join(verdict.reasons)
+        yield (
+            "deflated" not in words,
+            "SPA" not in words,
+            "PBO" not in words and "backtest overfitting" not in words,
+            verdict.passed,
+        )
+
+
+def rates(cell: Cell, families: int, seed: int = 1) -> dict[str, float]:
+    """Share of families that pass each gate."""
+    passed = np.array(list(judged(cell, families, seed)))
+    return dict(zip(GATES, passed.mean(axis=0).tolist(), strict=True))
+
+
+HEAD = """\
+# Error rates of the statistical gate
+
+Written by `tests/support/gate_worlds.py`; do not edit. Each row: {families} simulated families of {rows}
+sessions out of sample; of each family the trial that looks best is put up, as a person would. 400 resamples
+for the SPA. The share of families that pass each gate, and all of them:
+
+| family | {gates} |
+|---|{lines}|
+"""
+
+
+def page(found: dict[str, dict[str, float]], families: int, left_out: list[str]) -> str:
+    """The page's text."""
+    head = HEAD.format(
+        families=f"{families:,}",
+        rows=f"{ROWS:,}",
+        gates=" | ".join(GATES),
+        lines="|".join(["---"] * len(GATES)),
+    )
+    lines = [
+        f"| {name} | " + " | ".join(f"{100 * row[gate]:.1f} %" for gate in GATES) + " |\n"
+        for name, row in found.items()
+    ]
+    tail = f"\nNot run for want of time: {'; '.join(left_out)}.\n" if left_out else ""
+    return head + "".join(lines) + tail
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--families", type=int, default=1_000)
+    parser.add_argument("--seconds", type=float, default=3_000.0)
+    chosen = parser.parse_args()
+    start, found, left_out = time.monotonic(), {}, []
+    target = Path(__file__).parents[2] / "docs/reference/gate-error-rates.md"
+    for cell in (*NOISE, *POWER):
+        if time.monotonic() - start > chosen.seconds:
+            left_out.append(cell.name)
+            continue
+        found[cell.name] = rates(cell, chosen.families)
+        print(cell.name, found[cell.name], f"{time.monotonic() - start:.0f} s", flush=True)
+    target.write_text(page(found, chosen.families, left_out), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""What choosing the best trial would have earned on every path of combinatorial cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.core.overfitting.gate import deflate_with
+from workbench.core.overfitting.returns_matrix import returns_matrix
+from workbench.core.overfitting.sharpe import sharpe_moments
+from workbench.core.validation.splitters import CombinatorialPurgedKFold
+
+
+def selection_paths(returns: pd.DataFrame, splitter: CombinatorialPurgedKFold) -> pd.DataFrame:
+    """Returns of the trial that was best in training, out of sample, one column a path.
+
+    Parameters
+    ----------
+    returns : DataFrame (rows, trials)
+        Net returns in order of time.
+    splitter : CombinatorialPurgedKFold
+
+    Returns
+    -------
+    DataFrame (rows, paths)
+
+    Raises
+    ------
+    ValueError
+        A missing return, or a trial that never varies in some training set.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> import workbench as wb
+    >>> trials = pd.DataFrame(np.random.default_rng(1).normal(size=(60, 3)))
+    >>> folds = wb.validation.CombinatorialPurgedKFold(6, 2, purge=0, embargo=0)
+    >>> wb.overfitting.selection_paths(trials, folds).shape
+    (60, 5)
+    """
+    matrix = returns_matrix(returns)
+    chosen = []
+    for train, test in splitter.split(matrix):
+        part = matrix[train]
+        deviation = part.std(axis=0, ddof=1)
+        if not np.all(deviation > 0.0):
+            raise ValueError(f"trial in column {int(np.argmin(deviation))} never varies in a training set")
+        chosen.append(matrix[test, int(np.argmax(part.mean(axis=0) / deviation))])
+    paths = splitter.reassemble(matrix, chosen)
+    columns = pd.RangeIndex(1, len(paths) + 1, name="path")
+    return pd.DataFrame(paths.T, index=returns.index, columns=columns)
+
+
+def deflation_curve(returns: Any, *, n_trials: Sequence[int], trial_sharpe_variance: float) -> pd.DataFrame:
+    """Deflated Sharpe ratio of one series for several numbers of trials.
+
+    Parameters
+    ----------
+    returns : array or Series (rows,)
+    n_trials : sequence of int
+    trial_sharpe_variance : float
+        Per period; never taken as less than 1 / (rows - 1).
+
+    Returns
+    -------
+    DataFrame
+        Columns n_trials, deflated, threshold (Sharpe per period).
+    """
+    moments = sharpe_moments(returns)
+    found = [deflate_with(moments, count, trial_sharpe_variance) for count in n_trials]
+    return pd.DataFrame(
+        {
+            "n_trials": list(n_trials),
+            "deflated": [float(one) for one in found],
+            "threshold": [one.threshold for one in found],
+        }
+    )

@@ -1,0 +1,101 @@
+"""Validation: purged splits for scikit-learn, and detectors of leaks and of warm-up.
+
+Examples
+--------
+>>> import workbench as wb
+>>> wb.validation.CombinatorialPurgedKFold(10, 2, purge=5, embargo=5).n_paths
+9
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from workbench.core.features import registered_features
+from workbench.core.types import Bars
+from workbench.core.validation import (
+    CombinatorialPurgedKFold,
+    Finding,
+    LeakReport,
+    Partition,
+    PurgedKFold,
+    WalkForward,
+    detect_label_overlap,
+    detect_lookahead,
+    detect_warmup,
+)
+from workbench.core.validation.guard import leak_reports
+from workbench.core.validation.panels import bars_from_frame
+from workbench.core.validation.zoo import score_zoo
+
+__all__ = [
+    "CombinatorialPurgedKFold",
+    "Finding",
+    "LeakReport",
+    "Partition",
+    "PurgedKFold",
+    "WalkForward",
+    "check_features",
+    "detect_label_overlap",
+    "detect_lookahead",
+    "detect_warmup",
+    "read_bars",
+    "score_zoo",
+]
+
+
+def check_features(bars: Bars) -> pd.DataFrame:
+    """What both detectors say of every registered feature, one row each.
+
+    Parameters
+    ----------
+    bars : Bars
+        At least as many rows as the longest lookback, and 40 more; see `read_bars`.
+
+    Returns
+    -------
+    DataFrame
+        Columns lookback, bars_tested, lookahead and warmup (numbers of findings), clean; index feature.
+    """
+    features = registered_features()
+    reports = leak_reports(features, bars)
+    ahead, warm = reports[::2], reports[1::2]
+    return pd.DataFrame(
+        {
+            "lookback": [one.lookback for one in features],
+            "bars_tested": [report.bars_tested for report in ahead],
+            "lookahead": [len(report.findings) for report in ahead],
+            "warmup": [len(report.findings) for report in warm],
+            "clean": [first.clean and second.clean for first, second in zip(ahead, warm, strict=True)],
+        },
+        index=pd.Index([one.name for one in features], name="feature"),
+    )
+
+
+def read_bars(paths: Sequence[str | Path], *, last: int | None = None) -> Bars:
+    """Daily Parquet files as one panel of bars over the sessions that any of them has.
+
+    Parameters
+    ----------
+    paths : sequence of str or Path
+        Files with columns symbol, session (ISO date), open, high, low, close, volume, as in the sample.
+    last : int or None, default None
+        Sessions to keep, counted from the end.
+
+    Returns
+    -------
+    Bars
+        Prices as they stand in the files; each session ends at 21:00 UTC. Not tradable where a symbol has no
+        row. For looking at features: the desk's own store knows the exchange's hours and the splits.
+
+    Raises
+    ------
+    ValueError
+        No file, or two rows for a symbol and session.
+    """
+    if not paths:
+        raise ValueError("there is no file to read bars from")
+    return bars_from_frame(pd.concat([pd.read_parquet(path) for path in paths]), last=last)
