@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench import costs, pages, tca
+    from workbench import costs, drift, pages, tca
     from workbench.bootstrap import open_workbench, start_job
     from workbench.bootstrap.dashboards import screen
     from workbench.config import load_settings
@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "costs",
+    "drift",
     "load_settings",
     "notebook",
     "open_workbench",
@@ -32,6 +33,7 @@ __all__ = [
 
 _HOME_OF = {
     "costs": "workbench.costs",
+    "drift": "workbench.drift",
     "load_settings": "workbench.config",
     "notebook": "workbench.plots",
     "open_workbench": "workbench.bootstrap",

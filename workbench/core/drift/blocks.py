@@ -22,8 +22,8 @@ from workbench.core.kernel import kernel
 from workbench.core.types import Booleans, Floats, Integers
 
 DEALS = 999
-_CURRENT_BLOCKS = 128
-_REFERENCE_BLOCKS = 512
+_CURRENT_BLOCKS = 64
+_REFERENCE_BLOCKS = 320
 _SEED = 20_260_801
 
 
@@ -44,7 +44,7 @@ class Blocks(NamedTuple):
 
 
 def cut_blocks(n_reference: int, n_current: int, length: int) -> Blocks:
-    """Both samples in blocks of about one length, at most 128 of the current sample.
+    """Both samples in blocks of about one length, at most about 64 of the current sample.
 
     Longer blocks than the dependence asks for cost nothing while there are many of them.
     """

@@ -307,9 +307,7 @@ def _frame(
         row |= {"effective_n": effective_n, "reason": reasons[feature.name]}
         drifted = row.pop("drifted", None)
         row["verdict"] = INSUFFICIENT if drifted is None else DRIFT if drifted else NONE
-        rows.append({name: row.get(name, "" if name == "moved" else math.nan) for name in _COLUMNS})
+        filled = {name: row.get(name, "" if name == "moved" else math.nan) for name in _COLUMNS}
+        rows.append({name: round(value, 9) if isinstance(value, float) else value for name, value in filled.items()})
     index = pd.Index([feature.name for feature in features], name="feature")
-    frame = pd.DataFrame(rows, index=index, columns=list(_COLUMNS))
-    numbers = frame.select_dtypes("number").columns
-    frame[numbers] = frame[numbers].round(9)
-    return frame
+    return pd.DataFrame(rows, index=index, columns=list(_COLUMNS))
