@@ -28,8 +28,6 @@ def unchanged(process: str, rows: int, columns: int, rng: np.random.Generator) -
         shocks = lfilter([np.sqrt(1.0 - rho * rho)], [1.0, -rho], shocks, axis=0)
     elif process == "student":
         shocks = shocks / np.sqrt(rng.chisquare(3, (size[0], 1)))
-    elif process == "ties":
-        shocks = np.round(shocks)
     elif process in ("garch", "filtered"):
         _garch(shocks)
     return np.ascontiguousarray(shocks[_BURN_IN:])
@@ -72,9 +70,7 @@ def measure(process: str, rows: int, *, columns: int, runs: int, shift_sd: float
     effective: list[float] = []
     scipy_runs = runs if rows <= 10_000 else min(runs, 50)
     for run in range(runs):
-        whole = unchanged(process, 2 * rows, columns, rng)
-        whole[rows:] += shift_sd * (whole[:rows].std(axis=0) if shift_sd else 0.0)
-        before, after = tables(whole, rows, process)
+        before, after = pair(process, rows, columns, shift_sd, rng)
         report = wb.drift.compare(before, after, alpha=0.05)
         frame: Any = report.frame
         features += float((frame["p_value"] <= 0.05).mean())
@@ -89,10 +85,21 @@ def measure(process: str, rows: int, *, columns: int, runs: int, shift_sd: float
     )  # fmt: skip
 
 
-def tables(whole: np.ndarray, rows: int, process: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reference and window as tables; a "filtered" process goes through the volatility filter."""
-    names = [f"x{at}" for at in range(whole.shape[1])]
-    before, after = pd.DataFrame(whole[:rows], columns=names), pd.DataFrame(whole[rows:], columns=names)
+def pair(
+    process: str, rows: int, columns: int, shift_sd: float, rng: np.random.Generator
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Reference and window, the window moved by so many standard deviations, as tables.
+
+    A "filtered" process goes through the volatility filter, which needs 150 rows to start from.
+    """
+    reference = rows if process != "filtered" else max(rows, 150) + 50
+    whole = unchanged("iid" if process == "ties" else process, reference + rows, columns, rng)
+    whole[reference:] += shift_sd * (whole[:reference].std(axis=0) if shift_sd else 0.0)
+    if process == "ties":
+        whole = np.round(whole)
+    names = [f"x{at}" for at in range(columns)]
+    before = pd.DataFrame(whole[:reference], columns=names)
+    after = pd.DataFrame(whole[reference:], columns=names)
     if process == "filtered":
         fitted = wb.drift.VolatilityFilter.fit(before)
         return fitted.filtered_reference(before), fitted.filtered(after)

@@ -52,22 +52,28 @@ def dependence_of(reference: Floats, current: Floats) -> Dependence:
     reference, current : float64 (n,), (m,)
         Rows in order of time, without missing values; of long ones the latest 50,000 rows are read.
     """
-    parts = [part[-_MOST_ROWS:] - part[-_MOST_ROWS:].mean() for part in (reference, current) if len(part) > 2]
+    weights = autoregression_of(reference, current)
+    return Dependence(_implied_correlation(weights)) if len(weights) else INDEPENDENT
+
+
+def autoregression_of(*stretches: Floats) -> Floats:
+    """Coefficients of the autoregression that stretches of one series share; empty when they seem independent."""
+    parts = [part[-_MOST_ROWS:] - part[-_MOST_ROWS:].mean() for part in stretches if len(part) > 2]
     rows = sum(len(part) for part in parts)
     variance = sum(float(part @ part) for part in parts)
     if rows < 20 or variance <= 0.0:
-        return INDEPENDENT
+        return np.zeros(0)
     order = min(int(4.0 * (rows / 100.0) ** 0.25) + 2, rows // 10)
-    acf = np.array(
-        [sum(float(part[lag:] @ part[:-lag]) for part in parts if len(part) > lag) for lag in range(1, order + 1)]
-    )
+    acf = np.array([
+        sum(float(part[lag:] @ part[:-lag]) for part in parts if len(part) > lag)
+        for lag in range(1, order + 1)
+    ])  # fmt: skip
     weights = _chosen_autoregression(acf / variance, rows)
-    if not len(weights):
-        return INDEPENDENT
-    persistence = float(weights.sum())
-    mended = min(_PERSISTENCE_LIMIT, persistence + len(parts) * max(0.0, 1.0 + 3.0 * persistence) / rows)
-    weights[0] += max(0.0, mended - persistence)
-    return Dependence(_implied_correlation(weights))
+    if len(weights):
+        persistence = float(weights.sum())
+        bias = len(parts) * max(0.0, 1.0 + 3.0 * persistence) / rows
+        weights[0] += max(0.0, min(_PERSISTENCE_LIMIT, persistence + bias) - persistence)
+    return weights
 
 
 def _chosen_autoregression(acf: Floats, rows: int) -> Floats:
@@ -75,8 +81,8 @@ def _chosen_autoregression(acf: Floats, rows: int) -> Floats:
     best, best_score = np.zeros(0), 0.0
     weights, variance = np.zeros(0), 1.0
     for order in range(1, len(acf) + 1):
-        partial = (acf[order - 1] - float(weights @ acf[order - 2 :: -1][: order - 1])) / variance if order > 1 else acf[0]
-        partial = min(0.999, max(-0.999, float(partial)))
+        explained = float(weights @ acf[: order - 1][::-1])
+        partial = min(0.999, max(-0.999, (float(acf[order - 1]) - explained) / variance))
         weights = np.append(weights - partial * weights[::-1], partial)
         variance *= 1.0 - partial * partial
         score = rows * math.log(variance) + order * math.log(rows)

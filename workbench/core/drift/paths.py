@@ -13,8 +13,10 @@ Neurocomputing 416, 2020 (KSWIN).
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workbench.core.kernel import kernel
 from workbench.core.types import Floats, Integers
@@ -27,8 +29,10 @@ ADWIN_CLOCK = 32
 ADWIN_BUCKETS = 5
 ADWIN_LEAST_WINDOW = 5
 ADWIN_GRACE = 10
+METHODS = ("adwin", "page_hinkley", "kswin", "cusum")
 KSWIN_WINDOW = 100
 KSWIN_RECENT = 30
+Unsigned: TypeAlias = NDArray[np.uint64]
 _ROWS = 40  # bucket sizes up to 2 ** 39 rows
 # mean and standard deviation of |z| for a standard normal z
 _ABSOLUTE_MEAN = math.sqrt(2.0 / math.pi)
@@ -73,12 +77,19 @@ def page_hinkley_path(stream: Floats, out: Floats) -> None:
 
 
 @kernel
-def kswin_path(stream: Floats, uniforms: Floats, out: Floats) -> None:
-    """Kolmogorov-Smirnov distance of the latest 30 values from 30 drawn among the 70 before them.
+def _draw(state: Unsigned) -> float:
+    """A uniform number in [0, 1) by SplitMix64, whose state moves on (S. Steele, D. Lea, C. Flood, 2014)."""
+    state[0] += np.uint64(0x9E3779B97F4A7C15)
+    mixed = state[0]
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed = mixed ^ (mixed >> np.uint64(31))
+    return (mixed >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
-    uniforms : float64 (rows, 30)
-        What the drawing uses at each update.
-    """
+
+@kernel
+def kswin_path(stream: Floats, state: Unsigned, out: Floats) -> None:
+    """Kolmogorov-Smirnov distance of the latest 30 values from 30 drawn among the 70 before them."""
     older = KSWIN_WINDOW - KSWIN_RECENT
     place = np.arange(older)
     drawn, recent = np.empty(KSWIN_RECENT), np.empty(KSWIN_RECENT)
@@ -88,7 +99,7 @@ def kswin_path(stream: Floats, uniforms: Floats, out: Floats) -> None:
             continue
         start = row + 1 - KSWIN_WINDOW
         for k in range(KSWIN_RECENT):
-            other = k + int(uniforms[row, k] * (older - k))
+            other = k + int(_draw(state) * (older - k))
             place[k], place[other] = place[other], place[k]
             drawn[k] = stream[start + place[k]]
             recent[k] = stream[start + older + k]
@@ -174,3 +185,16 @@ def _largest_cut(totals: Floats, counts: Integers, width: int, total: float, var
             root = (-b + math.sqrt(b * b + 4.0 * a * gap)) / (2.0 * a)
             largest = max(largest, root * root - math.log(2.0 * math.log(width)))
     return largest
+
+
+@kernel
+def statistic_path(method: int, stream: Floats, state: Unsigned, out: Floats) -> None:
+    """The statistic of the method at that place of `METHODS`, as if it had never alarmed."""
+    if method == 0:
+        adwin_path(stream, out)
+    elif method == 1:
+        page_hinkley_path(stream, out)
+    elif method == 2:
+        kswin_path(stream, state, out)
+    else:
+        cusum_path(stream, out)
