@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -105,7 +105,9 @@ class ReferenceSketch:
 
         table = pq.read_table(fspath(path))
         if (table.schema.metadata or {}).get(b"kind") != _KIND:
-            raise DataError(f"{fspath(path)} is no drift sketch", next_step="write one with wb.drift.sketch(...).save")
+            raise DataError(
+                f"{fspath(path)} is no drift sketch", next_step="write one with wb.drift.sketch(...).save"
+            )
         arrays = [[row.values.to_numpy(zero_copy_only=False) for row in table[name]]
                   for name in ("bins", "counts", "edges", "edge_counts")]  # fmt: skip
         made = [ColumnSketch(*parts) for parts in zip(*arrays, strict=True)]
@@ -176,7 +178,9 @@ def distances(
     before = reference.columns if isinstance(reference, ReferenceSketch) else _columns(reference)
     names = [name for name in before if name in after]
     if not names:
-        raise DataError("the tables share no numeric column", next_step="give tables with columns of equal names")
+        raise DataError(
+            "the tables share no numeric column", next_step="give tables with columns of equal names"
+        )
     rows = []
     for name in names:
         one = before[name]
@@ -194,7 +198,9 @@ def _columns(source: Source) -> dict[str, Chunks]:
     """Each numeric column as something that yields its pieces, each time from the start."""
     if isinstance(source, pd.DataFrame):
         return {
-            str(name): _in_memory(np.ascontiguousarray(source[name].to_numpy(dtype=np.float64, na_value=np.nan)))
+            str(name): _in_memory(
+                np.ascontiguousarray(source[name].to_numpy(dtype=np.float64, na_value=np.nan))
+            )
             for name in source.select_dtypes("number").columns
         }
     import pyarrow as pa

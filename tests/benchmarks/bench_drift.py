@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -39,7 +40,7 @@ def measured(act: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
         import workbench as wb
 
         rng = np.random.default_rng(1)
-        warm = __import__("pandas").DataFrame({"f0": rng.standard_normal(1_000)})
+        warm = pd.DataFrame({"f0": rng.standard_normal(1_000)})
         wb.drift.distances(warm, warm, empty=EMPTY)
         wb.drift.distances(wb.drift.sketch(warm), warm, empty=EMPTY)
         base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -48,11 +49,17 @@ def measured(act: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         pipe.send(
-            {**found, "cpu_s": round(cpu, 3), "wall_s": round(wall, 3), "peak_mb": round(peak), "base_mb": round(base)}
+            {
+                **found,
+                "cpu_s": round(cpu, 3),
+                "wall_s": round(wall, 3),
+                "peak_mb": round(peak),
+                "base_mb": round(base),
+            }
         )
 
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn" if False else "fork").Process(target=child, args=(theirs,))
+    process = multiprocessing.get_context("fork").Process(target=child, args=(theirs,))
     process.start()
     result: dict[str, Any] = ours.recv()
     process.join()
@@ -78,9 +85,8 @@ def stored(sketch: Path, second: Path) -> dict[str, Any]:
     import workbench as wb
 
     frame = wb.drift.distances(wb.drift.ReferenceSketch.load(sketch), second, empty=EMPTY)
-    return {
-        "ks": frame["ks"].tolist(), "psi": frame["psi"].round(9).tolist(), "bound": float(frame["ks_error"].max())
-    }  # fmt: skip
+    bound = float(frame["ks_error"].max())
+    return {"ks": frame["ks"].tolist(), "psi": frame["psi"].round(9).tolist(), "bound": bound}
 
 
 def make_sketch(first: Path, sketch: Path) -> dict[str, Any]:
@@ -107,7 +113,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=None)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as name:
-        first, second, sketch = (Path(name) / part for part in ("reference.parquet", "current.parquet", "sketch.parquet"))
+        first, second, sketch = (
+            Path(name) / part for part in ("reference.parquet", "current.parquet", "sketch.parquet")
+        )
         write(first, chosen.rows, chosen.features, 0.0)
         write(second, chosen.rows, chosen.features, 0.1)
         kept: dict[str, dict[str, Any]] = {}
@@ -120,11 +128,21 @@ def main() -> None:
         for what, act, arguments in phases:
             runs = [measured(act, *arguments) for _ in range(chosen.repeats)]
             kept[what] = best = sorted(runs, key=lambda run: run["cpu_s"])[len(runs) // 2]
-            print(json.dumps({"phase": what, **{k: v for k, v in best.items() if k not in ("ks", "psi")}}), flush=True)
-        print(json.dumps({"phase": "scipy KS", **measured(scipy_one, first, second, chosen.features)}), flush=True)
+            print(
+                json.dumps({"phase": what, **{k: v for k, v in best.items() if k not in ("ks", "psi")}}),
+                flush=True,
+            )
+        print(
+            json.dumps({"phase": "scipy KS", **measured(scipy_one, first, second, chosen.features)}),
+            flush=True,
+        )
         pair = kept["exact, two files"], kept["stored reference, one file"]
         error = max(abs(a - b) for a, b in zip(pair[0]["ks"], pair[1]["ks"], strict=True))
-        print(json.dumps({"largest KS error of the sketch": error, "PSI equal": pair[0]["psi"] == pair[1]["psi"]}))
+        print(
+            json.dumps(
+                {"largest KS error of the sketch": error, "PSI equal": pair[0]["psi"] == pair[1]["psi"]}
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_drift_rates.py --rows 100 1000 --out FILE
 
-The committed figures stand in `docs/reference/drift-rates.md`; `docs/reference/build_drift_rates.py` makes
-the page from the lines. A whole run takes about an hour of one core; most of it are windows of a million rows.
+The committed lines are `docs/reference/drift-rates.jsonl`; `docs/reference/build_drift_rates.py` makes the
+page `drift-rates.md` from them. A whole run takes about two hours of one core.
 """
 
 from __future__ import annotations

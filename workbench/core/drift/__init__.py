@@ -1,4 +1,4 @@
-"""Drift: has the distribution changed? Batch comparison and sequential detectors with measured error rates."""
+"""Drift: has the distribution changed? Batch and sequential, with measured error rates."""
 
 from workbench.core.drift.binning import (
     StabilityIndex,

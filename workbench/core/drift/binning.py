@@ -46,6 +46,7 @@ class StabilityIndex(float):
     def __new__(
         cls, value: float, *, bins: int, n_reference: int, n_current: int, n_empty: int, empty: EmptyBins
     ) -> StabilityIndex:
+        """The number with what made it."""
         made = super().__new__(cls, value)
         made.bins, made.n_reference, made.n_current = bins, n_reference, n_current
         made.n_empty, made.empty = n_empty, empty
@@ -56,13 +57,13 @@ class StabilityIndex(float):
         return (float(self),), dict(vars(self))
 
     def critical_value(self, alpha: float) -> float:
-        """What the index of two *independent, equal* samples of these sizes exceeds with probability alpha."""
+        """What the index exceeds with probability alpha when nothing changed and rows are independent."""
         return psi_critical_value(self.n_reference, self.n_current, bins=self.bins, alpha=alpha)
 
     def __repr__(self) -> str:
         return (
-            f"{float(self):.6g} (PSI, {self.bins} bins, {self.n_empty} empty on one side, empty={self.empty!r}, "
-            f"{self.n_reference} against {self.n_current} values)"
+            f"{float(self):.6g} (PSI, {self.bins} bins, {self.n_empty} empty on one side, "
+            f"empty={self.empty!r}, {self.n_reference} against {self.n_current} values)"
         )
 
     def _repr_html_(self) -> str:
@@ -172,7 +173,9 @@ def psi_critical_value(n_reference: float, n_current: float, *, bins: int, alpha
     return float((1.0 / n_reference + 1.0 / n_current) * special.chdtri(bins - 1, alpha))
 
 
-def jensen_shannon_distance(p: Sequence[float] | Floats, q: Sequence[float] | Floats, *, base: float) -> float:
+def jensen_shannon_distance(
+    p: Sequence[float] | Floats, q: Sequence[float] | Floats, *, base: float
+) -> float:
     """Square root of the Jensen-Shannon divergence of two histograms over the same bins.
 
     Parameters

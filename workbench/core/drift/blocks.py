@@ -79,7 +79,7 @@ def _count(bins: Integers, blocks: Integers, out: Floats) -> None:
 
 @lru_cache(maxsize=32)
 def deals(n_reference: int, n_current: int) -> Floats:
-    """Which blocks a deal gives to the current side: 0 or 1, float64 (999, blocks). Same sizes, same deals."""
+    """Which blocks a deal gives to the current side: 0 or 1, float64 (999, blocks)."""
     total = n_reference + n_current
     generator = np.random.default_rng([_SEED, n_reference, n_current])
     order = generator.random((DEALS, total)).argpartition(n_current - 1, axis=1)[:, :n_current]

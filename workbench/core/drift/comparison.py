@@ -88,10 +88,8 @@ class _Judged(NamedTuple):
     reason: str
 
 
-def compare(
-    reference: Any, current: Any, *, alpha: float, block_length: int | None = None
-) -> DriftReport:
-    """Whether the current rows have the distribution of the reference rows, feature by feature and as a family.
+def compare(reference: Any, current: Any, *, alpha: float, block_length: int | None = None) -> DriftReport:
+    """Whether the current rows have the reference's distribution, feature by feature and as a family.
 
     Each feature gets one deciding test: the largest standardised change among its location, its spread, 15
     quantiles and its share of missing values ("contrasts"), or chi-squared for categories. Its law comes
@@ -223,7 +221,9 @@ def _decided(judged: dict[str, _Judged], rows: tuple[int, int], length: int, alp
     if len(numeric) > 1:
         sums, difference = correlation_sums([one.encoded for one in numeric], blocks)
         second = max((one.times[1] for one in numeric), key=lambda time: time.time())
-        factor = np.full(sums.shape[1], _inflation((INDEPENDENT, second), np.array([[0.0, 1.0]]), blocks, rows)[0])
+        factor = np.full(
+            sums.shape[1], _inflation((INDEPENDENT, second), np.array([[0.0, 1.0]]), blocks, rows)[0]
+        )
         tests[CORRELATIONS] = _reduced(exchange(sums, blocks, difference, rows, factor), quadratic=False)
     limits = {name: max(1e-12, float(np.quantile(dealt, 1.0 - alpha))) for name, (_, dealt) in tests.items()}
     corrected = corrected_p_values(
@@ -308,6 +308,8 @@ def _frame(
         drifted = row.pop("drifted", None)
         row["verdict"] = INSUFFICIENT if drifted is None else DRIFT if drifted else NONE
         filled = {name: row.get(name, "" if name == "moved" else math.nan) for name in _COLUMNS}
-        rows.append({name: round(value, 9) if isinstance(value, float) else value for name, value in filled.items()})
+        rows.append(
+            {name: round(value, 9) if isinstance(value, float) else value for name, value in filled.items()}
+        )
     index = pd.Index([feature.name for feature in features], name="feature")
     return pd.DataFrame(rows, index=index, columns=list(_COLUMNS))

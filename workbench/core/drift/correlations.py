@@ -29,7 +29,10 @@ def correlation_sums(features: list[Encoded], blocks: Blocks) -> tuple[Floats, F
     """
     before = np.column_stack([one.scores[one.reference, 0] for one in features])
     after = np.column_stack([one.scores[one.current, 0] for one in features])
-    first, second = _moments(before, np.array([[0, len(before)]])), _moments(after, np.array([[0, len(after)]]))
+    first, second = (
+        _moments(before, np.array([[0, len(before)]])),
+        _moments(after, np.array([[0, len(after)]])),
+    )
     middle = (first + second)[0] / (len(before) + len(after))
     sums = np.vstack([
         part - rows * middle

@@ -57,7 +57,7 @@ def dependence_of(reference: Floats, current: Floats) -> Dependence:
 
 
 def autoregression_of(*stretches: Floats) -> Floats:
-    """Coefficients of the autoregression that stretches of one series share; empty when they seem independent."""
+    """Coefficients of the autoregression that stretches of one series share; none when independent."""
     parts = [part[-_MOST_ROWS:] - part[-_MOST_ROWS:].mean() for part in stretches if len(part) > 2]
     rows = sum(len(part) for part in parts)
     variance = sum(float(part @ part) for part in parts)

@@ -1,4 +1,4 @@
-"""Exact distances and a compact reference by histograms on the bits of numbers: one pass, memory flat in rows.
+"""Exact distances and compact references by histograms on the bits of numbers; memory flat in rows.
 
 The bits of a 32-bit float, read as an integer, keep the order of the numbers. Their leading bits are bins
 whose width follows the size of the number, so heavy tails and spikes need no care. Counts bound the
@@ -131,7 +131,9 @@ def measure_sketched(sketch: ColumnSketch, current: Chunks, *, empty: EmptyBins)
     ks = float(np.abs(first.through / first.rows - second.through / second.rows).max())
     error = max(0.0, float(_bounds(first, second).max()) - ks)
     index = psi_of_counts(
-        sketch.edge_counts, second.edge_counts(some, sketch.edges, wanted[occupied], SKETCH_SHIFT), empty=empty
+        sketch.edge_counts,
+        second.edge_counts(some, sketch.edges, wanted[occupied], SKETCH_SHIFT),
+        empty=empty,
     )
     return Measured(float(index), ks, error, first.rows, second.rows)
 
@@ -176,7 +178,7 @@ class _Histogram(NamedTuple):
         return np.unique(ends[0] + weight * (ends[1] - ends[0]))
 
     def edge_counts(self, some: Floats, edges: Floats, marked: Booleans, shift: int) -> Integers:
-        """How many values lie in each quantile bin, which holds its upper edge; the edges' bins are marked."""
+        """How many values lie in each quantile bin, which holds its upper edge; edges lie in marked bins."""
         at = np.searchsorted(self.bins, _bins_of_values(edges, shift))
         gathered = np.concatenate([[0], np.cumsum(self.counts * marked)])
         through = np.concatenate([[0], self.through])

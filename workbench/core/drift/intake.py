@@ -53,16 +53,18 @@ def as_table(values: Any) -> pd.DataFrame:
     if not values.columns.is_unique:
         twice = values.columns[values.columns.duplicated()][0]
         raise UsageError(f"column {twice!r} occurs twice", next_step="give every feature its own name")
-    return values
+    table: pd.DataFrame = values
+    return table
 
 
 def order_notes(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[str, ...]:
-    """Where time runs backwards, in words; only indexes of dates and times say what time it is."""
+    """Where time runs backwards, in words; only an index of times says what time it is."""
     found = []
     for name, table in (("reference", reference), ("current", current)):
         index = table.index
-        if isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)) and not index.is_monotonic_increasing:
-            at = int(np.flatnonzero(np.asarray(index[1:] < index[:-1]))[0]) + 1 if not index.hasnans else 0
+        if isinstance(index, pd.DatetimeIndex) and not index.is_monotonic_increasing:
+            backwards = np.flatnonzero(~(np.asarray(index[1:]) >= np.asarray(index[:-1])))
+            at = int(backwards[0]) + 1
             found.append(f"time runs backwards in the {name} sample at row {at} ({index[at]})")
     return tuple(found)
 

@@ -61,8 +61,8 @@ def joint_drift(reference: Any, current: Any, *, seed: int, block_length: int | 
 
     Description beside `compare`, whose family decision already includes pairwise correlations: these two see
     any change of the joint distribution, and say less about which. Rows in order of time; of more than
-    20,000 the latest are read. The classifier is a regularised linear discriminant on the scores, their squares and products,
-    trained and judged on alternating blocks.
+    20,000 the latest are read. The classifier is a regularised linear discriminant on the scores, their
+    squares and products, trained and judged on alternating blocks.
 
     Parameters
     ----------
@@ -106,10 +106,14 @@ def _scores(reference: Any, current: Any) -> tuple[Floats, Floats]:
     before, after = as_table(reference), as_table(current)
     names = [name for name in before.select_dtypes("number").columns if name in after.select_dtypes("number")]
     if not names:
-        raise DataError("the tables share no numeric feature", next_step="give numeric columns of equal names")
+        raise DataError(
+            "the tables share no numeric feature", next_step="give numeric columns of equal names"
+        )
     sides = [table[names].dropna().iloc[-_MOST_ROWS:] for table in (before, after)]
     if not len(sides[0]) or not len(sides[1]):
-        raise DataError("a table has no complete row", next_step="leave out features that are missing throughout")
+        raise DataError(
+            "a table has no complete row", next_step="leave out features that are missing throughout"
+        )
     encoded = [encode_numbers(*(side[name].to_numpy(dtype=np.float64) for side in sides)) for name in names]
     return (
         np.column_stack([one.scores[one.reference, 0] for one in encoded]),

@@ -50,7 +50,7 @@ def cusum_step(value: float, sums: Floats) -> float:
     sums[1] = max(0.0, sums[1] - value - CUSUM_SLACK)
     sums[2] = max(0.0, sums[2] + spread - CUSUM_SLACK)
     sums[3] = max(0.0, sums[3] - spread - CUSUM_SLACK)
-    return max(max(sums[0], sums[1]), max(sums[2], sums[3]))
+    return float(max(max(sums[0], sums[1]), max(sums[2], sums[3])))
 
 
 @kernel
@@ -84,7 +84,7 @@ def _draw(state: Unsigned) -> float:
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed = mixed ^ (mixed >> np.uint64(31))
-    return (mixed >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+    return float(mixed >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
 @kernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,9 @@ class SequentialDetector:
         seed: int,
     ) -> None:
         if method not in METHODS:
-            raise UsageError(f"there is no detector {method!r}", next_step=f"choose one of {', '.join(METHODS)}")
+            raise UsageError(
+                f"there is no detector {method!r}", next_step=f"choose one of {', '.join(METHODS)}"
+            )
         if not 0.0 < alpha < 0.5:
             raise UsageError(f"alpha is {alpha}", next_step="name a probability between 0 and 0.5")
         if horizon < LEAST_HORIZON[method]:
@@ -159,7 +162,7 @@ class SequentialDetector:
 
     @property
     def status(self) -> str:
-        """"drift" after any alarm; "insufficient" when more than a tenth of the updates was missing; "none"."""
+        """What to believe: drift after an alarm, insufficient when a tenth was missing, else none."""
         if self.alarms:
             return "drift"
         return "insufficient" if self.missing > _MISSING_SHARE * max(1, self.updates) else "none"
@@ -241,12 +244,18 @@ class SequentialDetector:
         statistic = np.zeros(len(values))
         bounds = sorted(restarts | {len(values)})
         before = np.array(self._since_start, dtype=np.float64) / MICRO
-        for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for start, end in pairwise(bounds):
             rows = np.flatnonzero(known[start:end]) + start
             statistic[rows] = self._statistics(np.concatenate([before, score[rows]]))[len(before) :]
             before = np.zeros(0)
         return pd.DataFrame(
-            {"value": values, "score": score, "statistic": statistic, "threshold": self.threshold_, "alarm": alarms},
+            {
+                "value": values,
+                "score": score,
+                "statistic": statistic,
+                "threshold": self.threshold_,
+                "alarm": alarms,
+            },
             index=index,
         )
 
@@ -276,7 +285,10 @@ def _started(method: str, threshold: float, seed: int) -> Step:
         )  # fmt: skip
     else:
         made = drift.KSWIN(
-            alpha=_kswin_level(threshold), window_size=paths.KSWIN_WINDOW, stat_size=paths.KSWIN_RECENT, seed=seed
+            alpha=_kswin_level(threshold),
+            window_size=paths.KSWIN_WINDOW,
+            stat_size=paths.KSWIN_RECENT,
+            seed=seed,
         )
 
     def step(score: float) -> bool:

@@ -87,7 +87,9 @@ class VolatilityFilter:
     def filtered_reference(self, reference: Any) -> pd.DataFrame:
         """The reference without its first 50 rows, which the volatility starts from, standardised."""
         table = as_table(reference)
-        starts = [_start(self._values(table, name), mean) for name, mean in zip(self.names, self.mean, strict=True)]
+        starts = [
+            _start(self._values(table, name), mean) for name, mean in zip(self.names, self.mean, strict=True)
+        ]
         return self._filtered(table.iloc[WARM_UP_ROWS:], tuple(starts))
 
     def filtered(self, following: Any) -> pd.DataFrame:
