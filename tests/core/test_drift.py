@@ -117,10 +117,11 @@ def test_the_index_by_hand(reference: list[int], current: list[int]) -> None:
 @given(
     st.lists(st.integers(0, 9), min_size=1, max_size=50), st.lists(st.integers(0, 9), min_size=1, max_size=50)
 )
-def test_distances_equal_scipys(first: list[int], second: list[int]) -> None:
+def test_distances_by_hand(first: list[int], second: list[int]) -> None:
     a, b = np.sort(np.array(first, dtype=float)), np.sort(np.array(second, dtype=float))
     found = distances(a, b)
-    assert found.ks == pytest.approx(stats.ks_2samp(a, b, method="asymp").statistic, abs=1e-12)
+    gaps = [abs((a <= value).mean() - (b <= value).mean()) for value in [*first, *second]]
+    assert found.ks == pytest.approx(max(gaps), abs=1e-12)
     assert found.wasserstein == pytest.approx(stats.wasserstein_distance(a, b), abs=1e-12)
 
 
@@ -294,7 +295,9 @@ def test_blocks_longer_than_an_eighth_of_the_window_are_insufficient() -> None:
     report = wb.drift.compare(normal(1, 500), normal(2, 300), alpha=0.05, block_length=50)
     assert report.status == "insufficient"
     assert "fewer than 8 blocks of 50 rows" in report.frame.loc["x0", "reason"]
-    assert wb.drift.compare(normal(1, 500), normal(2, 300), alpha=0.05, block_length=30).block_length == 30
+    judged = wb.drift.compare(normal(1, 500), normal(2, 300), alpha=0.05, block_length=30)
+    assert judged.status == "none"
+    assert 30 <= judged.block_length <= 32
 
 
 def test_time_running_backwards_is_named() -> None:

@@ -22,7 +22,9 @@ numbers = st.lists(
 
 
 @given(numbers, numbers, st.sampled_from([1e-4, "merge", "drop", "half"]))
-def test_any_numbers_equal_the_sorted_oracle(first: list[float], second: list[float], empty: float | str) -> None:
+def test_any_numbers_equal_the_sorted_oracle(
+    first: list[float], second: list[float], empty: float | str
+) -> None:
     a, b = np.array(first), np.array(second)
     sides = [np.sort(side[np.isfinite(side)]) for side in (a, b)]
     # sums of quantiles near the largest float overflow in the oracle as well

@@ -115,7 +115,7 @@ def population_stability_index(
 
 
 def psi_of_counts(reference: Integers, current: Integers, *, empty: EmptyBins) -> StabilityIndex:
-    """The index of two histograms over the same bins, int64 (bins,) each; see `population_stability_index`."""
+    """The index of two histograms over the same bins, int64 (bins,) each."""
     check_policy(empty)
     n, m = int(reference.sum()), int(current.sum())
     if n == 0 or m == 0:
