@@ -83,11 +83,13 @@ def test_the_threshold_leaves_alpha_above() -> None:
     assert threshold_of(largest, 0.05) == 949.0
     assert (largest > threshold_of(largest, 0.05)).mean() <= 0.05
     scores = np.random.default_rng(1).standard_normal(300)
-    found = {horizon: threshold_of(largest_statistics("cusum", scores, horizon=horizon, block_length=1, seed=1), 0.05)
-             for horizon in (50, 200, 800)}  # fmt: skip
-    assert found[50] < found[200] < found[800]
-    short = threshold_of(largest_statistics("cusum", scores[:60], horizon=200, block_length=1, seed=1), 0.05)
-    assert short > found[200], "a short reference must cost threshold"
+
+    def threshold(reference: np.ndarray, horizon: int) -> float:
+        drawn = largest_statistics("cusum", reference, horizon=horizon, block_length=1, seed=1)
+        return threshold_of(drawn, 0.05)
+
+    assert threshold(scores, 50) < threshold(scores, 200) < threshold(scores, 800)
+    assert threshold(scores[:60], 200) > threshold(scores, 200), "a short reference must cost threshold"
 
 
 @pytest.mark.parametrize("method", METHODS)
