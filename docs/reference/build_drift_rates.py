@@ -22,13 +22,13 @@ Written by `docs/reference/build_drift_rates.py` from `drift-rates.jsonl`; do no
 by `tests/benchmarks/bench_drift_rates.py`; `tests/support/drift_cells.py` defines the processes.
 
 `wb.drift.compare` at alpha 5 %, the reference as long as the window. *Feature* is the share of features
-whose own p-value is at most 5 %, *family* the share of tables that are called drifted (the decision), *insufficient*
-the share of features with fewer than 50 effective rows, which are never called unchanged. *scipy* is
-`ks_2samp` at 5 % on the first feature of the same tables (the first 50 tables beyond 10,000 rows). Between
-features the correlation is one quarter. The bars: feature between 2 % and 6.5 %, family at most 6.5 %,
-where the effective rows are 50 or more and volatility is constant or filtered. Not met: filtered windows of 100 rows
-with a reference of 150, family 8.0 %. Raw GARCH is reported, not promised. Combinations that are not listed
-have not been measured.
+whose own p-value is at most 5 %, *family* the share of tables that are called drifted (the decision),
+*insufficient* the share of features with fewer than 50 effective rows, which are never called unchanged.
+*scipy* is `ks_2samp` at 5 % on the first feature of the same tables (the first 50 tables beyond 10,000
+rows). Between features the correlation is one quarter. The bars: feature between 2 % and 6.5 %, family
+at most 6.5 %, where the effective rows are 50 or more and volatility is constant or filtered. Not met:
+filtered windows of 100 rows with a reference of 150, family 8.0 %. Raw GARCH is reported, not promised.
+Combinations that are not listed have not been measured.
 
 ## Nothing changed
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+
 import numpy as np
 import pytest
 from drift_history import REFERENCE, STREAM, dealt, filtered, returns
@@ -39,3 +41,9 @@ def test_a_deal_of_history_repeats_and_loses_nothing() -> None:
     assert sorted(order) == list(range(3_000))
     assert (np.diff(order) == 1).mean() > 0.98
     assert not (np.diff(order) == 1).all()
+
+
+def test_the_page_of_error_rates_is_what_its_figures_say(request: pytest.FixtureRequest) -> None:
+    folder = request.config.rootpath / "docs" / "reference"
+    for name, text in runpy.run_path(str(folder / "build_drift_rates.py"))["pages"]().items():
+        assert (folder / name).read_text(encoding="utf-8") == text, "run: docs/reference/build_drift_rates.py"
