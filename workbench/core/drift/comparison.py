@@ -268,7 +268,7 @@ def _inflation(
     whole = np.array([(one.time(n) / n + one.time(m) / m) / (1.0 / n + 1.0 / m) for one in times])
     within = np.array([one.time(blocks.length) for one in times])
     rest = 1.0 - shares.sum(axis=1)
-    return (shares @ whole + rest) / (shares @ within + rest)
+    return np.asarray((shares @ whole + rest) / (shares @ within + rest))
 
 
 def _reduced(found: Exchange, quadratic: bool) -> tuple[float, Floats]:

@@ -147,7 +147,7 @@ class _Histogram(NamedTuple):
     rows: int
 
     @classmethod
-    def of(cls, bins: Integers, counts: Integers) -> _Histogram:
+    def of(cls, bins: Integers, counts: Integers | NDArray[np.int32]) -> _Histogram:
         wide = counts.astype(np.int64)
         through = np.cumsum(wide)
         return cls(bins, wide, through, int(through[-1]) if len(through) else 0)
@@ -183,7 +183,7 @@ class _Histogram(NamedTuple):
         gathered = np.concatenate([[0], np.cumsum(self.counts * marked)])
         through = np.concatenate([[0], self.through])
         below = through[at] + np.searchsorted(some, edges, side="right") - gathered[at]
-        return np.diff(below, prepend=0, append=self.rows).astype(np.int64)
+        return np.asarray(np.diff(below, prepend=0, append=self.rows), dtype=np.int64)
 
 
 def _check_rows(n: int, m: int) -> None:
@@ -227,7 +227,7 @@ def _bins_of_values(values: Floats, shift: int) -> Integers:
 
 
 @kernel
-def _bin(bits: np.uint32, shift: int) -> int:
+def _bin(bits: np.uint32, shift: int) -> np.uint32:
     # the sign bit, spread over all bits, turns negative numbers around; positive ones get their top bit set
     turned = np.uint32(0) - (bits >> np.uint32(31))
     return np.uint32(bits ^ (turned | np.uint32(0x80000000))) >> np.uint32(shift)

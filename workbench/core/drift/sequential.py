@@ -144,7 +144,7 @@ class SequentialDetector:
         self.updates += 1
         self._position += 1
         alarm = False
-        value = float(x) if x is not None else math.nan
+        value = float(x)
         if math.isfinite(value):
             micro = self.scores_.micro_of(value)
             self._since_start.append(micro)
@@ -273,8 +273,9 @@ def _started(method: str, threshold: float, seed: int) -> Step:
         return lambda score: bool(paths.cusum_step(score, sums) > threshold)
     from river import drift
 
+    made: Any
     if method == "adwin":
-        made = drift.ADWIN(
+        made = drift.ADWIN(  # type: ignore[no-untyped-call]
             delta=math.exp(-threshold), clock=paths.ADWIN_CLOCK, max_buckets=paths.ADWIN_BUCKETS,
             min_window_length=paths.ADWIN_LEAST_WINDOW, grace_period=paths.ADWIN_GRACE,
         )  # fmt: skip
