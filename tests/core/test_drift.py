@@ -254,6 +254,15 @@ def test_values_that_vanish_are_a_drift() -> None:
     assert report.frame.loc["x1", "missing_current"] == pytest.approx(0.2)
 
 
+def test_a_column_of_infinities_holds_no_value() -> None:
+    endless = normal(1, 300, 1) * 0.0 + np.inf
+    assert (
+        wb.drift.compare(endless, normal(2, 200, 1), alpha=0.05).frame.loc["x0", "verdict"] == "INSUFFICIENT"
+    )
+    assert wb.drift.compare(endless, endless, alpha=0.05).status == "insufficient"
+    assert wb.drift.compare(normal(2, 200, 1), endless, alpha=0.05).status == "drift"
+
+
 def test_a_constant_that_begins_to_move_and_one_that_stops() -> None:
     moving, still = normal(1, 400, 1), normal(1, 400, 1) * 0.0
     assert wb.drift.compare(still, moving.iloc[:200], alpha=0.05).drifted

@@ -108,13 +108,13 @@ def _feature(name: Any, reference: pd.DataFrame, current: pd.DataFrame) -> Featu
 
 
 def _kind(column: pd.Series[Any]) -> str:
-    """Numbers, categories, missing (no value at all) or unknown."""
+    """Numbers, categories, missing (no value, or no finite number) or unknown."""
     if not column.notna().any():
         return "missing"
     if pd.api.types.is_bool_dtype(column.dtype):
         return "categories"
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype):
-        return "numbers"
+        return "numbers" if np.isfinite(_numbers(column)).any() else "missing"
     if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_string_dtype(column.dtype):
         return "categories"
     return "categories" if column.dtype == object else "unknown"
