@@ -60,8 +60,8 @@ good to about 2.5 points. Detectors and processes that are not listed have not b
 | Page-Hinkley | independent, normal | 100 | 9.3 % |
 | Page-Hinkley | independent, normal | 500 | 5.0 % |
 
-Delay of the CUSUM, alpha 5 % within 500 updates, reference of 750 independent rows, two references with 60 streams
-each; the change comes after 100 updates, the delay is counted from it.
+Delay of the CUSUM, alpha 5 % within 500 updates, reference of 750 independent rows, two references with
+60 streams each; the change comes after 100 updates, the delay is counted from it.
 
 | change | median delay | found within 400 updates |
 |---|---|---|

@@ -201,7 +201,7 @@ def _prepared(feature: Feature, block_length: int | None) -> _Judged:
 
 def _block_length(judged: dict[str, _Judged], rows: tuple[int, int]) -> int:
     """Two integrated autocorrelation times of the most persistent feature that can be judged."""
-    longest = max((time.time(rows[1]) for one in judged.values() for time in one.times), default=1.0)
+    longest = max((each.time(rows[1]) for one in judged.values() for each in one.times), default=1.0)
     return 1 if longest < 1.02 else math.ceil(_BLOCKS_PER_TIME * longest)
 
 
@@ -220,7 +220,7 @@ def _decided(judged: dict[str, _Judged], rows: tuple[int, int], length: int, alp
     numeric = [one for one in judged.values() if not one.encoded.quadratic]
     if len(numeric) > 1:
         sums, difference = correlation_sums([one.encoded for one in numeric], blocks)
-        second = max((one.times[1] for one in numeric), key=lambda time: time.time())
+        second = max((one.times[1] for one in numeric), key=lambda each: each.time())
         factor = np.full(
             sums.shape[1], _inflation((INDEPENDENT, second), np.array([[0.0, 1.0]]), blocks, rows)[0]
         )
