@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench import costs, overfitting, pages, simulation, tca, validation
+    from workbench import costs, drift, overfitting, pages, simulation, tca, validation
     from workbench.bootstrap import open_workbench, start_job
     from workbench.bootstrap.dashboards import screen
     from workbench.bootstrap.replay import replay
@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "costs",
+    "drift",
     "load_settings",
     "notebook",
     "open_workbench",
@@ -39,6 +40,7 @@ __all__ = [
 
 _HOME_OF = {
     "costs": "workbench.costs",
+    "drift": "workbench.drift",
     "load_settings": "workbench.config",
     "notebook": "workbench.plots",
     "open_workbench": "workbench.bootstrap",

@@ -1,0 +1,276 @@
+"""Exact distances and compact references by histograms on the bits of numbers; memory flat in rows.
+
+The bits of a 32-bit float, read as an integer, keep the order of the numbers. Their leading bits are bins
+whose width follows the size of the number, so heavy tails and spikes need no care. Counts bound the
+Kolmogorov-Smirnov distance inside every bin; only the values of bins that could hold the maximum, or a
+quantile of the reference, are looked at again and sorted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.core.drift.binning import EmptyBins, psi_of_counts
+from workbench.core.kernel import kernel
+from workbench.core.types import Booleans, Floats, Integers
+from workbench.errors import DataError
+
+Chunks: TypeAlias = Callable[[], Iterable[Floats]]  #: makes the pieces of a column, each time from the start
+EXACT_SHIFT, SKETCH_SHIFT = 13, 11  # 2 ** 19 and 2 ** 21 bins
+
+
+class Measured(NamedTuple):
+    """Distances of one column.
+
+    Attributes
+    ----------
+    psi, ks : float
+    ks_error : float
+        The true distance is no further above than this; 0 where it is exact.
+    n_reference, n_current : int
+        Finite values.
+    """
+
+    psi: float
+    ks: float
+    ks_error: float
+    n_reference: int
+    n_current: int
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSketch:
+    """One reference column without its rows: counts of the bins that are not empty, and exact quantiles.
+
+    Attributes
+    ----------
+    bins : int64 (occupied,)
+        Numbers of the occupied bins, upwards.
+    counts : int64 (occupied,)
+    edges : float64 (at most quantile bins - 1,)
+        Distinct quantiles, exact.
+    edge_counts : int64 (edges + 1,)
+        Reference values in each quantile bin, exact.
+    """
+
+    bins: Integers
+    counts: Integers
+    edges: Floats
+    edge_counts: Integers
+
+    @property
+    def rows(self) -> int:
+        """Finite values that were counted."""
+        return int(self.counts.sum())
+
+
+def measure_exactly(reference: Chunks, current: Chunks, *, bins: int, empty: EmptyBins) -> Measured:
+    """Exact index and Kolmogorov-Smirnov distance of two columns that come in pieces, twice.
+
+    Raises
+    ------
+    DataError
+        A side without a finite value.
+    """
+    counts = _counted(reference, EXACT_SHIFT), _counted(current, EXACT_SHIFT)
+    occupied = np.flatnonzero((counts[0] | counts[1]) != 0)
+    first, second = (_Histogram.of(occupied, side[occupied]) for side in counts)
+    _check_rows(first.rows, second.rows)
+    boundary = float(np.abs(first.through / first.rows - second.through / second.rows).max())
+    marked = (first.counts > 0) & (second.counts > 0) & (_bounds(first, second) > boundary)
+    marked |= first.holding_quantiles(bins)
+    wanted = np.zeros(len(counts[0]), dtype=np.bool_)
+    wanted[occupied[marked]] = True
+    some = _gathered(reference, wanted, EXACT_SHIFT), _gathered(current, wanted, EXACT_SHIFT)
+    looked = (first.counts[marked], second.counts[marked], first.through[marked], second.through[marked])
+    ks = max(boundary, float(_walk_bins(*some, *looked, first.rows, second.rows)))
+    edges = first.quantiles(some[0], marked, bins)
+    per_edge = [one.edge_counts(values, edges, marked, EXACT_SHIFT)
+                for one, values in zip((first, second), some, strict=True)]  # fmt: skip
+    index = psi_of_counts(per_edge[0], per_edge[1], empty=empty)
+    return Measured(float(index), ks, 0.0, first.rows, second.rows)
+
+
+def sketch_column(reference: Chunks, *, bins: int) -> ColumnSketch:
+    """The compact form of a column, to measure later windows against in one pass each."""
+    counts = _counted(reference, SKETCH_SHIFT)
+    occupied = np.flatnonzero(counts != 0)
+    whole = _Histogram.of(occupied, counts[occupied])
+    _check_rows(whole.rows, 1)
+    marked = whole.holding_quantiles(bins)
+    wanted = np.zeros(len(counts), dtype=np.bool_)
+    wanted[occupied[marked]] = True
+    some = _gathered(reference, wanted, SKETCH_SHIFT)
+    edges = whole.quantiles(some, marked, bins)
+    return ColumnSketch(occupied, whole.counts, edges, whole.edge_counts(some, edges, marked, SKETCH_SHIFT))
+
+
+def measure_sketched(sketch: ColumnSketch, current: Chunks, *, empty: EmptyBins) -> Measured:
+    """Exact index, and the distance up to a stated error, of a column that comes in pieces, once."""
+    counts = np.zeros(1 << (32 - SKETCH_SHIFT), dtype=np.int32)
+    wanted = np.zeros(len(counts), dtype=np.bool_)
+    wanted[_bins_of_values(sketch.edges, SKETCH_SHIFT)] = True
+    kept: list[Floats] = []
+    for chunk in current():
+        bits = _bits(chunk)
+        _count_bits(chunk, bits, SKETCH_SHIFT, counts)
+        kept.append(_gather_bits(chunk, bits, SKETCH_SHIFT, wanted))
+    some = np.sort(np.concatenate(kept)) if kept else np.zeros(0)
+    both = np.sort(np.concatenate([np.flatnonzero(counts != 0), sketch.bins]))
+    occupied = both[np.diff(both, prepend=-1) > 0]
+    placed = np.zeros(len(occupied), dtype=np.int64)
+    placed[np.searchsorted(occupied, sketch.bins)] = sketch.counts
+    first, second = _Histogram.of(occupied, placed), _Histogram.of(occupied, counts[occupied])
+    _check_rows(first.rows, second.rows)
+    ks = float(np.abs(first.through / first.rows - second.through / second.rows).max())
+    error = max(0.0, float(_bounds(first, second).max()) - ks)
+    index = psi_of_counts(
+        sketch.edge_counts,
+        second.edge_counts(some, sketch.edges, wanted[occupied], SKETCH_SHIFT),
+        empty=empty,
+    )
+    return Measured(float(index), ks, error, first.rows, second.rows)
+
+
+class _Histogram(NamedTuple):
+    """Counts of occupied bins: their numbers, counts, and counts up to and including each."""
+
+    bins: Integers
+    counts: Integers
+    through: Integers
+    rows: int
+
+    @classmethod
+    def of(cls, bins: Integers, counts: Integers | NDArray[np.int32]) -> _Histogram:
+        wide = counts.astype(np.int64)
+        through = np.cumsum(wide)
+        return cls(bins, wide, through, int(through[-1]) if len(through) else 0)
+
+    def _places(self, bins: int) -> tuple[Integers, Integers, Floats]:
+        """Order statistics around each quantile, and the weight of the upper one."""
+        at = np.arange(1, bins) / bins * (self.rows - 1)
+        low = np.floor(at).astype(np.int64)
+        return low, np.minimum(low + 1, self.rows - 1), at - low
+
+    def holding_quantiles(self, bins: int) -> Booleans:
+        """Bins from that of the order statistic below a quantile to that of the one above."""
+        marked = np.zeros(len(self.bins), dtype=np.bool_)
+        low, high, _ = self._places(bins)
+        starts, ends = (np.searchsorted(self.through, place, side="right") for place in (low, high))
+        for start, end in zip(starts, ends, strict=True):
+            marked[start : end + 1] = True
+        return marked
+
+    def quantiles(self, some: Floats, marked: Booleans, bins: int) -> Floats:
+        """Distinct quantiles from the sorted values of the marked bins."""
+        gathered = np.cumsum(self.counts * marked) - self.counts * marked
+        low, high, weight = self._places(bins)
+        ends = []
+        for place in (low, high):
+            at = np.searchsorted(self.through, place, side="right")
+            ends.append(some[gathered[at] + place - (self.through[at] - self.counts[at])])
+        return np.unique(ends[0] + weight * (ends[1] - ends[0]))
+
+    def edge_counts(self, some: Floats, edges: Floats, marked: Booleans, shift: int) -> Integers:
+        """How many values lie in each quantile bin, which holds its upper edge; edges lie in marked bins."""
+        at = np.searchsorted(self.bins, _bins_of_values(edges, shift))
+        gathered = np.concatenate([[0], np.cumsum(self.counts * marked)])
+        through = np.concatenate([[0], self.through])
+        below = through[at] + np.searchsorted(some, edges, side="right") - gathered[at]
+        return np.asarray(np.diff(below, prepend=0, append=self.rows), dtype=np.int64)
+
+
+def _check_rows(n: int, m: int) -> None:
+    if n == 0 or m == 0:
+        side = "reference" if n == 0 else "current"
+        raise DataError(f"the {side} column holds no finite value", next_step="leave the column out")
+
+
+def _bounds(first: _Histogram, second: _Histogram) -> Floats:
+    """The most that the distance can reach inside each bin."""
+    own, other = first.counts / first.rows, second.counts / second.rows
+    left = first.through / first.rows - own - (second.through / second.rows - other)
+    return np.asarray(np.maximum(left + own, other - left))
+
+
+def _counted(chunks: Chunks, shift: int) -> NDArray[np.int32]:
+    counts = np.zeros(1 << (32 - shift), dtype=np.int32)
+    for chunk in chunks():
+        _count_bits(chunk, _bits(chunk), shift, counts)
+    return counts
+
+
+def _gathered(chunks: Chunks, wanted: Booleans, shift: int) -> Floats:
+    """All values in wanted bins, sorted upwards."""
+    parts = [_gather_bits(chunk, _bits(chunk), shift, wanted) for chunk in chunks()]
+    return np.sort(np.concatenate(parts)) if parts else np.zeros(0)
+
+
+def _bits(values: Floats) -> NDArray[np.uint32]:
+    """The bits of each value as 32-bit float; adding zero makes the two zeros one."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        narrow = values.astype(np.float32)
+    narrow += np.float32(0.0)
+    return narrow.view(np.uint32)
+
+
+def _bins_of_values(values: Floats, shift: int) -> Integers:
+    bits = _bits(np.ascontiguousarray(values)).astype(np.int64)
+    ordered = np.where(bits >> 31 == 1, (1 << 32) - 1 - bits, bits | 1 << 31)
+    return np.asarray(ordered >> shift)
+
+
+@kernel
+def _bin(bits: np.uint32, shift: int) -> np.uint32:
+    # the sign bit, spread over all bits, turns negative numbers around; positive ones get their top bit set
+    turned = np.uint32(0) - (bits >> np.uint32(31))
+    return np.uint32(bits ^ (turned | np.uint32(0x80000000))) >> np.uint32(shift)
+
+
+@kernel
+def _is_number(value: float, bits: np.uint32) -> bool:
+    """Finite; the bits alone say so unless the 32-bit float overflowed."""
+    return (bits & np.uint32(0x7F800000)) != np.uint32(0x7F800000) or math.isfinite(value)
+
+
+@kernel
+def _count_bits(values: Floats, bits: NDArray[np.uint32], shift: int, counts: NDArray[np.int32]) -> None:
+    for row in range(len(values)):
+        if _is_number(values[row], bits[row]):
+            counts[_bin(bits[row], shift)] += 1
+
+
+@kernel
+def _gather_bits(values: Floats, bits: NDArray[np.uint32], shift: int, wanted: Booleans) -> Floats:
+    # every value is written and only the wanted ones stay: no branch to mispredict
+    out, kept = np.empty(len(values) + 1), 0
+    for row in range(len(values)):
+        out[kept] = values[row]
+        kept += wanted[_bin(bits[row], shift)] and _is_number(values[row], bits[row])
+    return out[:kept].copy()
+
+
+@kernel
+def _walk_bins(
+    first: Floats, second: Floats, first_counts: Integers, second_counts: Integers, before: Integers,
+    after: Integers, n: int, m: int,
+) -> float:  # fmt: skip
+    largest = 0.0
+    i = j = 0
+    for k in range(len(first_counts)):
+        end_i, end_j = i + first_counts[k], j + second_counts[k]
+        seen_i, seen_j = before[k] - first_counts[k], after[k] - second_counts[k]
+        while i < end_i or j < end_j:
+            value = second[j] if i >= end_i or (j < end_j and second[j] < first[i]) else first[i]
+            while i < end_i and first[i] == value:
+                i, seen_i = i + 1, seen_i + 1
+            while j < end_j and second[j] == value:
+                j, seen_j = j + 1, seen_j + 1
+            largest = max(largest, abs(seen_i / n - seen_j / m))
+    return largest
