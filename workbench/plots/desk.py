@@ -8,11 +8,11 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+from workbench.plots.drawing import BLUE, GREY, RED, holoviews
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-_BLUE, _GREY, _RED = "#1f5fa8", "#8a8f98", "#b3382c"
 
 
 def notebook() -> None:
@@ -36,14 +36,14 @@ def equity(frame: pd.DataFrame) -> Any:
     frame : DataFrame
         `Views.equity`.
     """
-    hv = _holoviews()
+    hv = holoviews()
     dated = _dated(frame)
     hover = ["equity_usd", "drawdown_bps"]
     curve = hv.Curve(dated, "session", ["equity_usd", "drawdown_bps"], label="equity")
     invested = hv.Curve(dated, "session", "invested_usd", label="invested")
     dots = hv.Scatter(dated, "session", hover, label="equity")
     overlay = (
-        invested.opts(color=_GREY) * curve.opts(color=_BLUE) * dots.opts(color=_BLUE, size=5, tools=["hover"])
+        invested.opts(color=GREY) * curve.opts(color=BLUE) * dots.opts(color=BLUE, size=5, tools=["hover"])
     )
     return overlay.opts(
         width=760,
@@ -64,7 +64,7 @@ def decision_weights(frame: pd.DataFrame) -> Any:
     frame : DataFrame
         `Views.decisions`.
     """
-    hv = _holoviews()
+    hv = holoviews()
     cells = frame.assign(at=frame["scheduled_at"].dt.strftime("%Y-%m-%d %H:%M"))
     values = ["weight", "reason", "forecast_bps", "change_shares"]
     extreme = float(cells["weight"].abs().max()) if len(cells) and cells["weight"].notna().any() else 1.0
@@ -85,13 +85,13 @@ def price_path(prices: pd.DataFrame, fills: pd.DataFrame) -> Any:
     fills : DataFrame
         `Views.fills` of that symbol; those outside the path are left out.
     """
-    hv = _holoviews()
+    hv = holoviews()
     prices = prices.assign(at=prices["at"].dt.tz_localize(None))
     fills = fills.assign(at=fills["filled_at"].dt.tz_localize(None))
     fills = fills[(fills["at"] >= prices["at"].min()) & (fills["at"] <= prices["at"].max())]
-    drawn = hv.Segments(prices, ["at", "low", "at", "high"]).opts(color=_GREY)
-    drawn = drawn * hv.Curve(prices, "at", "close", label="close").opts(color=_BLUE)
-    for side, marker, colour in (("buy", "triangle", "#1a7f37"), ("sell", "inverted_triangle", _RED)):
+    drawn = hv.Segments(prices, ["at", "low", "at", "high"]).opts(color=GREY)
+    drawn = drawn * hv.Curve(prices, "at", "close", label="close").opts(color=BLUE)
+    for side, marker, colour in (("buy", "triangle", "#1a7f37"), ("sell", "inverted_triangle", RED)):
         points = fills[fills["side"] == side]
         drawn = drawn * hv.Scatter(
             points, "at", ["price_usd", "quantity_shares", "session"], label=side
@@ -121,9 +121,9 @@ def equity_figure(frame: pd.DataFrame) -> Figure:
         axes.set_axis_off()
         return figure
     positions = range(len(frame))
-    axes.plot(positions, frame["equity_usd"], color=_BLUE, marker="o", markersize=3, linewidth=1.2)
+    axes.plot(positions, frame["equity_usd"], color=BLUE, marker="o", markersize=3, linewidth=1.2)
     peak = frame["equity_usd"].cummax()
-    axes.fill_between(positions, frame["equity_usd"], peak, color=_RED, alpha=0.15, linewidth=0)
+    axes.fill_between(positions, frame["equity_usd"], peak, color=RED, alpha=0.15, linewidth=0)
     step = max(1, len(frame) // 8)
     axes.set_xticks(list(positions)[::step], list(frame["session"])[::step], rotation=30, ha="right")
     axes.yaxis.set_major_formatter("{x:,.0f}")
@@ -152,12 +152,3 @@ def _dated(frame: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     return frame.assign(session=pd.to_datetime(frame["session"], format="%Y-%m-%d"))
-
-
-def _holoviews() -> Any:
-    """HoloViews with the Bokeh backend loaded, offline."""
-    import holoviews as hv
-
-    if not hv.Store.loaded_backends():
-        hv.extension("bokeh", inline=True, logo=False)
-    return hv

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from workbench.plots.drawing import BLUE, GREY, RED, holoviews
+
 if TYPE_CHECKING:
     import pandas as pd
 
-_BLUE, _GREY, _RED, _GREEN = "#1f5fa8", "#8a8f98", "#b3382c", "#2f7d4f"
+_GREEN = "#2f7d4f"
 _SIZE = {"width": 760, "height": 320}
 
 
@@ -22,9 +24,9 @@ def shortfall_waterfall(frame: pd.DataFrame) -> Any:
     frame : DataFrame
         `workbench.tca.waterfall`.
     """
-    hv = _holoviews()
+    hv = holoviews()
     at = range(len(frame))
-    colours = [_GREY if step == "total" else _RED if bps > 0 else _GREEN
+    colours = [GREY if step == "total" else RED if bps > 0 else _GREEN
                for step, bps in zip(frame["step"], frame["bps"], strict=True)]  # fmt: skip
     boxes = [
         (x - 0.4, min(begin, end), x + 0.4, max(begin, end), step, bps, colour)
@@ -48,11 +50,11 @@ def cost_curve(frame: pd.DataFrame) -> Any:
     frame : DataFrame
         `workbench.costs.cost_curve`; sizes that the model does not know are left out.
     """
-    hv = _holoviews()
+    hv = holoviews()
     known = frame.dropna()
     band = hv.Area(known, "participation", ["lower_bps", "upper_bps"], label="interval")
     line = hv.Curve(known, "participation", ["mean_bps", "shares"], label="mean")
-    return (band.opts(color=_BLUE, alpha=0.2, line_alpha=0) * line.opts(color=_BLUE, tools=["hover"])).opts(
+    return (band.opts(color=BLUE, alpha=0.2, line_alpha=0) * line.opts(color=BLUE, tools=["hover"])).opts(
         **_SIZE, logx=True, title="Expected cost by size", xlabel="share of the daily volume", ylabel="bps",
         legend_position="top_left",
     )  # fmt: skip
@@ -66,13 +68,13 @@ def predicted_and_realised(frame: pd.DataFrame) -> Any:
     frame : DataFrame
         `workbench.costs.predicted_and_realised`.
     """
-    hv = _holoviews()
+    hv = holoviews()
     low, high = float(frame["predicted_bps"].min()), float(frame["predicted_bps"].max())
     right = hv.Curve([(low, low), (high, high)], "predicted_bps", "realised_bps", label="right")
     bars = hv.ErrorBars(frame, "predicted_bps", ["realised_bps", "error_bps"])
     dots = hv.Scatter(frame, "predicted_bps", ["realised_bps", "records"], label="realised")
-    dots = dots.opts(color=_BLUE, size=7, tools=["hover"])
-    return (right.opts(color=_GREY) * bars.opts(color=_BLUE) * dots).opts(
+    dots = dots.opts(color=BLUE, size=7, tools=["hover"])
+    return (right.opts(color=GREY) * bars.opts(color=BLUE) * dots).opts(
         **_SIZE, title="Predicted and realised cost", xlabel="predicted, bps", ylabel="realised, bps",
         legend_position="top_left",
     )  # fmt: skip
@@ -86,7 +88,7 @@ def markout_fan(frame: pd.DataFrame) -> Any:
     frame : DataFrame
         `workbench.tca.markout_fan`.
     """
-    hv = _holoviews()
+    hv = holoviews()
     group = frame.columns[0]
     known = frame.dropna(subset=["markout_bps"])
     curves = {
@@ -94,7 +96,7 @@ def markout_fan(frame: pd.DataFrame) -> Any:
         for name, part in known.groupby(group)
     }
     fan = hv.NdOverlay(curves, kdims=group) if curves else hv.Curve([], "seconds", "markout_bps")
-    return (fan * hv.HLine(0).opts(color=_GREY, line_width=1)).opts(
+    return (fan * hv.HLine(0).opts(color=GREY, line_width=1)).opts(
         **_SIZE, logx=True, title="Markouts", xlabel="seconds after the fill", ylabel="bps of the price"
     )
 
@@ -107,23 +109,14 @@ def intraday_profile(frame: pd.DataFrame) -> Any:
     frame : DataFrame
         `workbench.tca.report(..., by="hour").frame`.
     """
-    hv = _holoviews()
+    hv = holoviews()
     dated = frame.assign(hour=frame["hour"].astype(str))
     bars = hv.Bars(dated, "hour", ["total_bps", "effective_bps", "notional", "orders"])
     return bars.opts(
         **_SIZE,
-        color=_BLUE,
+        color=BLUE,
         tools=["hover"],
         title="Shortfall by hour of arrival",
         xlabel="hour",
         ylabel="bps",
     )
-
-
-def _holoviews() -> Any:
-    """HoloViews with the Bokeh backend loaded, offline."""
-    import holoviews as hv
-
-    if not hv.Store.loaded_backends():
-        hv.extension("bokeh", inline=True, logo=False)
-    return hv

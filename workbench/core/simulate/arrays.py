@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+from workbench.core.costs import CostValues
 from workbench.core.fees import FeeRates
 from workbench.core.fills import FillValues
 from workbench.core.policy import PolicyValues
@@ -133,7 +134,7 @@ class Rules(NamedTuple):
 
     policy: PolicyValues
     limits: LimitValues
-    prior: tuple[float, float, float, float, float]
+    prior: CostValues
     rates: FeeRates
     fills: FillValues
     max_slice_shares: int

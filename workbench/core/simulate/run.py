@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.core.costs import CostModel
+from workbench.core.costs import CostModel, PriorCost
 from workbench.core.fills import FillParams
 from workbench.core.policy import PolicyParams
 from workbench.core.pretrade import Limits
@@ -136,16 +136,20 @@ def _checked(market: MarketHistory, forecast: Floats, parameters: Parameters) ->
 
 
 def _rules(parameters: Parameters) -> Rules:
-    prior = parameters.costs.parameters.values()
+    prior = parameters.costs.parameters
+    if not isinstance(prior, PriorCost):
+        raise ValueError(
+            "costs are fitted symbol by symbol: a simulation prices with a prior, see costs.prior"
+        )
     return Rules(
         policy=parameters.policy.values(),
         limits=parameters.limits.values(),
-        prior=prior,
+        prior=prior.values(),
         rates=parameters.costs.fees.rates(),
         fills=parameters.fills.values(),
         max_slice_shares=int(parameters.policy.max_slice_shares),
         duplicate_window_ns=int(parameters.limits.duplicate_window_s) * NANO,
-        known_micro=float(parameters.costs.parameters.max_notional_usd) * MICRO,
+        known_micro=float(prior.max_notional_usd) * MICRO,
     )
 
 
