@@ -9,10 +9,12 @@ from numba import njit
 
 F = TypeVar("F", bound=Callable[..., object])
 
-#: Options of every kernel. `_nrt` is private to numba, whose version is therefore pinned: without it
+#: Options of every kernel that may allocate.
+ANALYSIS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+#: Options of the kernels of the order path. `_nrt` is private to numba, whose version is therefore pinned: without it
 #: each call counts references of every array it is handed, which took most of a simulation's time.
 #: A kernel that allocates does not compile with it, so the rule below is enforced.
-OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+OPTIONS: dict[str, Any] = {**ANALYSIS, "_nrt": False}
 
 
 def kernel(function: F) -> F:
@@ -29,3 +31,8 @@ def kernel(function: F) -> F:
     until its own file is touched, or the cache folder (`NUMBA_CACHE_DIR`) is another one.
     """
     return cast(F, njit(**OPTIONS)(function))
+
+
+def allocating_kernel(function: F) -> F:
+    """As `kernel`, for an analysis that makes arrays of its own; it may call kernels, none may call it."""
+    return cast(F, njit(**ANALYSIS)(function))

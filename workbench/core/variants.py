@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from workbench.core.kernel import kernel
+from workbench.core.kernel import allocating_kernel
 from workbench.core.types import BPS, Floats
 
 SIGNALS = ("momentum", "reversal", "trend", "low_volatility")
@@ -131,7 +131,7 @@ def _held(target: Floats, moves: Floats, first: int, hold: int, cost_bps: float)
     return net[first + 1 :], turned / max(len(moves) - 1 - first, 1)
 
 
-@kernel
+@allocating_kernel
 def _hold(
     target: Floats, moves: Floats, first: int, hold: int, cost: float, book: Floats, net: Floats
 ) -> float:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from workbench.core.kernel import kernel
+from workbench.core.kernel import allocating_kernel
 from workbench.core.types import Booleans, Floats, Integers
 
 DEALS = 999
@@ -70,7 +70,7 @@ def block_counts(bins: Integers, blocks: Integers, n_bins: int) -> Floats:
     return out
 
 
-@kernel
+@allocating_kernel
 def _count(bins: Integers, blocks: Integers, out: Floats) -> None:
     for block in range(len(blocks)):
         for row in range(blocks[block, 0], blocks[block, 1]):

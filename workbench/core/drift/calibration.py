@@ -10,7 +10,7 @@ from scipy import special
 from workbench.core.drift.dependence import autoregression_of, dependence_of
 from workbench.core.drift.paths import METHODS, Unsigned, statistic_path
 from workbench.core.drift.standardise import EDGES, rescore
-from workbench.core.kernel import kernel
+from workbench.core.kernel import allocating_kernel
 from workbench.core.types import Floats, Integers
 
 PATHS = 999
@@ -68,7 +68,7 @@ def _residuals(scores: Floats, weights: Floats) -> Floats:
     return np.asarray(residuals - residuals.mean())
 
 
-@kernel
+@allocating_kernel
 def _drive(residuals: Floats, weights: Floats, starts: Integers, block_length: int, path: Floats) -> None:
     """The autoregression driven by blocks of residuals, which wrap around."""
     for row in range(len(path)):
@@ -80,7 +80,7 @@ def _drive(residuals: Floats, weights: Floats, starts: Integers, block_length: i
         path[row] = value
 
 
-@kernel
+@allocating_kernel
 def _simulate(
     method: int, residuals: Floats, weights: Floats, starts: Integers, block_length: int, burn_in: int,
     rows: int, horizon: int, ranks: Floats, state: Unsigned, found: Floats,
@@ -96,7 +96,7 @@ def _simulate(
         found[number] = out.max()
 
 
-@kernel
+@allocating_kernel
 def _scores_of(ordered: Floats, ranks: Floats) -> tuple[Floats, Floats]:
     """Edges and scores of a sorted reference, as `NormalScores.of` finds them; ranks in half steps."""
     rows = len(ordered)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special
 
-from workbench.core.kernel import kernel
+from workbench.core.kernel import allocating_kernel
 from workbench.core.types import Booleans, Floats, Integers
 
 BINS = 256
@@ -138,7 +138,7 @@ def _bins_of(values: Floats, edges: Floats) -> Integers:
     return out
 
 
-@kernel
+@allocating_kernel
 def _fill_bins(values: Floats, edges: Floats, out: Integers) -> None:
     """Number of edges below each value; one more than the number of edges for what is not finite."""
     count = len(edges)

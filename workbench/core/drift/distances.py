@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from workbench.core.kernel import kernel
+from workbench.core.kernel import allocating_kernel
 from workbench.core.types import Floats
 
 
@@ -52,7 +52,7 @@ def ks_p_value(ks: float, n_reference: float, n_current: float) -> float:
     return float(min(1.0, special.kolmogorov((joint + 0.12 + 0.11 / joint) * ks)))
 
 
-@kernel
+@allocating_kernel
 def _walk(first: Floats, second: Floats) -> tuple[float, float]:
     n, m = len(first), len(second)
     i = j = 0

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.core.drift.binning import EmptyBins, psi_of_counts
-from workbench.core.kernel import kernel
+from workbench.core.kernel import allocating_kernel
 from workbench.core.types import Booleans, Floats, Integers
 from workbench.errors import DataError
 
@@ -226,27 +226,27 @@ def _bins_of_values(values: Floats, shift: int) -> Integers:
     return np.asarray(ordered >> shift)
 
 
-@kernel
+@allocating_kernel
 def _bin(bits: np.uint32, shift: int) -> np.uint32:
     # the sign bit, spread over all bits, turns negative numbers around; positive ones get their top bit set
     turned = np.uint32(0) - (bits >> np.uint32(31))
     return np.uint32(bits ^ (turned | np.uint32(0x80000000))) >> np.uint32(shift)
 
 
-@kernel
+@allocating_kernel
 def _is_number(value: float, bits: np.uint32) -> bool:
     """Finite; the bits alone say so unless the 32-bit float overflowed."""
     return (bits & np.uint32(0x7F800000)) != np.uint32(0x7F800000) or math.isfinite(value)
 
 
-@kernel
+@allocating_kernel
 def _count_bits(values: Floats, bits: NDArray[np.uint32], shift: int, counts: NDArray[np.int32]) -> None:
     for row in range(len(values)):
         if _is_number(values[row], bits[row]):
             counts[_bin(bits[row], shift)] += 1
 
 
-@kernel
+@allocating_kernel
 def _gather_bits(values: Floats, bits: NDArray[np.uint32], shift: int, wanted: Booleans) -> Floats:
     # every value is written and only the wanted ones stay: no branch to mispredict
     out, kept = np.empty(len(values) + 1), 0
@@ -256,7 +256,7 @@ def _gather_bits(values: Floats, bits: NDArray[np.uint32], shift: int, wanted: B
     return out[:kept].copy()
 
 
-@kernel
+@allocating_kernel
 def _walk_bins(
     first: Floats, second: Floats, first_counts: Integers, second_counts: Integers, before: Integers,
     after: Integers, n: int, m: int,

@@ -18,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.core.kernel import kernel
+from workbench.core.kernel import allocating_kernel
 from workbench.core.types import Floats, Integers
 
 CUSUM_SLACK = 0.2  #: half the shift of the mean, in standard deviations, that the chart is tuned to
@@ -39,7 +39,7 @@ _ABSOLUTE_MEAN = math.sqrt(2.0 / math.pi)
 _ABSOLUTE_SD = math.sqrt(1.0 - 2.0 / math.pi)
 
 
-@kernel
+@allocating_kernel
 def cusum_step(value: float, sums: Floats) -> float:
     """One update of the four one-sided sums (level up, down, spread up, down); their largest.
 
@@ -53,7 +53,7 @@ def cusum_step(value: float, sums: Floats) -> float:
     return float(max(max(sums[0], sums[1]), max(sums[2], sums[3])))
 
 
-@kernel
+@allocating_kernel
 def cusum_path(stream: Floats, out: Floats) -> None:
     """The largest of the four sums after each update."""
     sums = np.zeros(4)
@@ -61,7 +61,7 @@ def cusum_path(stream: Floats, out: Floats) -> None:
         out[row] = cusum_step(stream[row], sums)
 
 
-@kernel
+@allocating_kernel
 def page_hinkley_path(stream: Floats, out: Floats) -> None:
     """How far the sum of deviations from the running mean has come back from its extreme, either side."""
     mean = increase = decrease = 0.0
@@ -76,7 +76,7 @@ def page_hinkley_path(stream: Floats, out: Floats) -> None:
         out[row] = max(increase - lowest, highest - decrease) if enough else 0.0
 
 
-@kernel
+@allocating_kernel
 def _draw(state: Unsigned) -> float:
     """A uniform number in [0, 1) by SplitMix64, whose state moves on (S. Steele, D. Lea, C. Flood, 2014)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
@@ -87,7 +87,7 @@ def _draw(state: Unsigned) -> float:
     return float(mixed >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@kernel
+@allocating_kernel
 def kswin_path(stream: Floats, state: Unsigned, out: Floats) -> None:
     """Kolmogorov-Smirnov distance of the latest 30 values from 30 drawn among the 70 before them."""
     older = KSWIN_WINDOW - KSWIN_RECENT
@@ -108,7 +108,7 @@ def kswin_path(stream: Floats, state: Unsigned, out: Floats) -> None:
         out[row] = _ks_of_sorted(drawn, recent)
 
 
-@kernel
+@allocating_kernel
 def _ks_of_sorted(first: Floats, second: Floats) -> float:
     n = len(first)
     i = j = 0
@@ -123,7 +123,7 @@ def _ks_of_sorted(first: Floats, second: Floats) -> float:
     return largest / n
 
 
-@kernel
+@allocating_kernel
 def adwin_path(stream: Floats, out: Floats) -> None:
     """-ln of the confidence at which ADWIN would cut its window, 0 where it does not look.
 
@@ -148,7 +148,7 @@ def adwin_path(stream: Floats, out: Floats) -> None:
             out[row] = _largest_cut(totals, counts, width, total, variance / width)
 
 
-@kernel
+@allocating_kernel
 def _compress(totals: Floats, variances: Floats, counts: Integers) -> None:
     """The two oldest buckets of a size become one of the next, where there are too many."""
     for size in range(len(counts) - 1):
@@ -166,7 +166,7 @@ def _compress(totals: Floats, variances: Floats, counts: Integers) -> None:
             totals[size, k], variances[size, k] = totals[size, k + 2], variances[size, k + 2]
 
 
-@kernel
+@allocating_kernel
 def _largest_cut(totals: Floats, counts: Integers, width: int, total: float, variance: float) -> float:
     largest = 0.0
     older, older_sum = 0.0, 0.0
@@ -187,7 +187,7 @@ def _largest_cut(totals: Floats, counts: Integers, width: int, total: float, var
     return largest
 
 
-@kernel
+@allocating_kernel
 def statistic_path(method: int, stream: Floats, state: Unsigned, out: Floats) -> None:
     """The statistic of the method at that place of `METHODS`, as if it had never alarmed."""
     if method == 0:

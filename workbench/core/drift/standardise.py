@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from workbench.core.kernel import kernel
+from workbench.core.kernel import allocating_kernel
 from workbench.core.types import MICRO, Floats, Integers
 
 EDGES = 255
@@ -59,7 +59,7 @@ def bin_scores(ordered: Floats, edges: Floats) -> Floats:
     return np.asarray(special.ndtri(middle))
 
 
-@kernel
+@allocating_kernel
 def rescore(values: Floats, edges: Floats, scores: Floats, out: Floats) -> None:
     """Scores of many values by binary search."""
     for row in range(len(values)):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.core.drift.intake import as_table
-from workbench.core.kernel import kernel
+from workbench.core.kernel import allocating_kernel
 from workbench.core.types import Floats
 from workbench.errors import DataError
 
@@ -119,7 +119,7 @@ def _start(values: Floats, mean: float) -> float:
     return float(np.minimum(squares, 20.0 * np.median(squares)).mean()) or float(squares.mean())
 
 
-@kernel
+@allocating_kernel
 def _likelihood(deviations: Floats, decay: float, start: float) -> float:
     """Gaussian log likelihood of the rows, each under the variance known before it."""
     variance, total = start, 0.0
@@ -132,7 +132,7 @@ def _likelihood(deviations: Floats, decay: float, start: float) -> float:
     return total
 
 
-@kernel
+@allocating_kernel
 def _walk_volatility(values: Floats, mean: float, decay: float, start: float, out: Floats) -> float:
     variance = start
     for row in range(len(values)):
