@@ -278,8 +278,8 @@ def recovering(settings: Settings, *, start_ns: int = 0) -> Iterator[tuple[Accou
             oms, reconciler = account.order_path(authority)
             try:
                 yield account, oms, reconciler
-            except Refused:
-                authority.release()  # nothing was sent from here: a refusal is a clean end
+            except (Refused, UsageError):
+                authority.release()  # nothing was sent from here: a no is a clean end
                 raise
             authority.release()
         finally:
