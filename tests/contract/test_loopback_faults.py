@@ -338,8 +338,13 @@ def test_fills_busts_halts_flags_and_time_are_in_the_operators_hands(wire: Wire,
     venue.ask("POST", "/_/clock", skew_seconds=-3600)
     assert wire.json("GET", "/v2/clock")["timestamp"].startswith("2013-02-01T09:00:00")
     venue.ask("POST", "/_/clock", skew_seconds=0)
+    latest = "/v2/stocks/quotes/latest?symbols=AAPL"
+    for frozen, stamp in ((False, "2013-02-01T15:01:00Z"), (True, "2013-02-01T14:30:00Z")):
+        venue.ask("POST", "/_/clock", freeze_quotes=frozen)
+        venue.advance(to="2013-02-01T15:01:00Z")
+        assert wire.json("GET", latest)["quotes"]["AAPL"]["t"] == stamp
     early = venue.ask("POST", "/_/early_close", minutes=5)
-    assert early["close"].startswith("2013-02-01T15:05:00")
+    assert early["close"].startswith("2013-02-01T15:06:00")
     venue.advance(seconds=301)
     assert wire.json("GET", "/v2/clock")["is_open"] is False
     (day,) = wire.json("GET", "/v2/calendar?start=2013-02-01&end=2013-02-01")

@@ -183,11 +183,12 @@ class Admin:
         return self.state({})
 
     def clock(self, body: dict[str, Any]) -> Any:
-        """Set {"rate"} (0 stands still) and {"skew_seconds"} of the clock that clients see."""
+        """Set {"rate"} (0 stands still), {"skew_seconds"} (what clients see), {"freeze_quotes"} (stamps)."""
         if "rate" in body:
             self._venue.clock.run(float(body["rate"]))
         if "skew_seconds" in body:
             self._venue.clock.skew_ns = int(float(body["skew_seconds"]) * NANO)
+        self._server.data.frozen = bool(body.get("freeze_quotes", self._server.data.frozen))
         return self.state({})
 
     def halt(self, body: dict[str, Any]) -> Any:

@@ -21,18 +21,9 @@ class VenueClock:
         self._mark_ns = time.monotonic_ns()
         self.skew_ns = 0  #: added to the time that `GET /v2/clock` shows; the venue itself keeps its time
 
-    @property
-    def rate(self) -> float:
-        """Trading seconds in a wall second."""
-        return self._rate
-
     def now_ns(self) -> int:
         """Present trading time, UTC nanoseconds."""
         return self._base_ns + int((time.monotonic_ns() - self._mark_ns) * self._rate)
-
-    def served_ns(self) -> int:
-        """The time that clients are shown."""
-        return self.now_ns() + self.skew_ns
 
     def step(self, by_ns: int) -> int:
         """Go forward by that much; the new time."""

@@ -45,7 +45,6 @@ class LoopbackVenue:
     ) -> None:
         self.options, self.market = options, market
         self.calendar = ExchangeHours(calendar)
-        self.state_path = state_path
         self.file = CommandFile(state_path)
         self.clock = VenueClock(options.start_ns, rate=options.clock_rate)
         self.state = AccountState()

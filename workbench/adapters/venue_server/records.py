@@ -68,7 +68,9 @@ class OrderRecord:
         return version
 
 
-def new_record(order: BookOrder, command: Mapping[str, Any], account: str, status: str) -> OrderRecord:
+def new_record(
+    order: BookOrder, command: Mapping[str, Any], account: str, *, asset_id: str, status: str
+) -> OrderRecord:
     """The record of an order that the venue has just accepted."""
     order_type, at = OrderType(order.order_type), when(order.accepted_ns)
     auction = AUCTION_WORDS.get(order_type)
@@ -80,7 +82,7 @@ def new_record(order: BookOrder, command: Mapping[str, Any], account: str, statu
         "created_at": at, "updated_at": at, "submitted_at": at, "filled_at": None, "expired_at": None,
         "expires_at": when(int(command["close_ns"])), "canceled_at": None, "failed_at": None,
         "replaced_at": None, "replaced_by": None, "replaces": command.get("replaces_id"),
-        "asset_id": "", "symbol": order.symbol, "asset_class": "us_equity",
+        "asset_id": asset_id, "symbol": order.symbol, "asset_class": "us_equity",
         "notional": None, "qty": shares(order.shares), "filled_qty": "0", "filled_avg_price": None,
         "order_class": "", "order_type": word, "type": word, "side": "buy" if buy else "sell",
         "time_in_force": auction or TimeInForce(order.time_in_force).word,

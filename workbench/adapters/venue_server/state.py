@@ -91,8 +91,9 @@ class AccountState:
     def _accepted(self, command: Mapping[str, Any], at_ns: int) -> list[dict[str, Any]]:
         order = self.venue.touched[command["client_order_id"]]
         trading = self.venue.phase == "open" and order.session <= self.venue.session
-        record = new_record(order, command, self.venue.account, "pending_new" if trading else "accepted")
-        record.versions[0]["asset_id"] = self.asset_id(order.symbol)
+        status = "pending_new" if trading else "accepted"
+        asset_id = self.asset_id(order.symbol)
+        record = new_record(order, command, self.venue.account, asset_id=asset_id, status=status)
         self.orders[order.client_order_id] = record
         self.by_id[record.order_id] = order.client_order_id
         self.open_ids[order.client_order_id] = None
