@@ -203,3 +203,15 @@ def test_zones_that_disagree_and_missing_files_are_refused(tmp_path: Path) -> No
     with pytest.raises(ValueError, match="split"):
         report(**tables, by=[], split="CFA")
     assert OPEN_NS % SECOND == 0
+
+
+def test_a_fill_before_its_order_arrived_has_no_spread_and_is_counted() -> None:
+    tables = market(9)
+    row = tables["fills"].index[tables["fills"]["order_id"] == tables["fills"]["order_id"].iloc[-1]][0]
+    arrival = tables["orders"].set_index("order_id").loc[tables["fills"].loc[row, "order_id"], "arrival_at"]
+    wanted = measured({**tables, "fills": tables["fills"].drop(index=row)}, [], HORIZONS, MAX_AGE)[()]
+    tables["fills"].loc[row, "filled_at"] = arrival - SECOND
+    tables["fills"] = tables["fills"].sort_values("filled_at", kind="stable")
+    found = found_by(tables, [])
+    assert found.excluded["fill_before_arrival"] == 1
+    assert found.micros["effective_half"].iloc[0] == wanted["effective"]
