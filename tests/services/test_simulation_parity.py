@@ -156,3 +156,22 @@ def test_partial_fills_slices_splits_and_refusals_are_among_the_worlds_compared(
         found |= {f"{kind} fills" for kind in filled["order_type"]}
     every = {"limit fills", "market_on_open fills", "market_on_close fills"}
     assert {"FILLED", "EXPIRED", "DENIED", "leg 2", "partial", "split", *every} <= found
+
+
+@pytest.mark.slow
+def test_opens_far_above_the_cash_that_is_held_fill_what_can_be_paid() -> None:
+    cut = 0
+    for seed in (11, 12):
+        rng = np.random.default_rng(seed)
+        bars = random_bars(rng, FIRST + 12, 3, volume=5e7, halts=0.0, gap=0.12)
+        forecast = np.where(rng.random(bars.close.shape) < 0.5, 0.2, -0.2)
+        policy = PolicyParams(
+            max_weight=0.46, max_gross_weight=0.93, gain=100.0, entry_order_type="market_on_open"
+        )
+        world = World(
+            bars, forecast, policy, WIDE, FillParams(participation=1.0),
+            PriorCost(max_notional_usd=10_000_000, valid_days=1_000), 400_000,
+        )  # fmt: skip
+        orders = compare(world).orders
+        cut += int(((orders["filled_quantity"] > 0) & (orders["state"] == "EXPIRED")).sum())
+    assert cut > 0
