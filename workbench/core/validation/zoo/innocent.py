@@ -76,7 +76,7 @@ INNOCENT: tuple[Specimen, ...] = (
     feature("across symbols", "rank with shared ties", False, lambda c: c.rank(axis=1)),
     feature("across symbols", "return less the mean of all", False,
             lambda c: _moves(c).sub(_moves(c).mean(axis=1), axis=0)),
-    feature("calendar", "day of the week", False, lambda c: c.index.to_series().dt.dayofweek),
+    feature("calendar", "day of the week", False, lambda c: c.index.to_series().dt.day_of_week),
     feature("calendar", "days to the end of the month", False,
             lambda c: c.index.to_series().dt.days_in_month - c.index.to_series().dt.day),
     feature("constant", "always one", False, lambda c: c * 0.0 + 1.0),
