@@ -150,7 +150,7 @@ class DecisionMaker:
             bar_age_sessions=self._bar_ages(session, panel),
             bid_micro=quotes.bid_micro,
             ask_micro=quotes.ask_micro,
-            quote_age_ns=np.where(quotes.at_ns < 0, -1, scheduled_ns - quotes.at_ns),
+            quote_age_ns=quotes.age_ns(scheduled_ns),
             tradable=panel.tradable[-1],
             frozen=frozen,
             position_shares=_whole_shares(ledger, symbols),

@@ -192,6 +192,13 @@ class Oms:
         order = self._record(order, OrderState.UNKNOWN, reason=result.reason or "no proof of the outcome")
         return self._resolve(order)
 
+    def is_denied(self, client_order_id: str) -> bool:
+        """Ask the venue about an order of unknown fate once; True when it says that it has no such id."""
+        answer = self._look_up(client_order_id)
+        if answer.found and answer.order is not None:
+            self._adopt(self.orders[client_order_id], answer.order)
+        return answer.answered and not answer.found
+
     def recover(self) -> tuple[Order, ...]:
         """Ask the venue about every order whose fate is not known; returns those still unresolved.
 
@@ -235,13 +242,9 @@ class Oms:
             return self._record(
                 order, OrderState.QUARANTINED, reason="the venue holds another order by this id"
             )
-        if theirs.state is OrderState.QUARANTINED:
-            return self._record(order, OrderState.QUARANTINED, venue_order_id=theirs.venue_order_id)
-        if theirs.state is OrderState.REJECTED:
-            reason = theirs.reason
-            return self._record(
-                order, OrderState.REJECTED, venue_order_id=theirs.venue_order_id, reason=reason
-            )
+        if theirs.state in (OrderState.QUARANTINED, OrderState.REJECTED):
+            found = {"venue_order_id": theirs.venue_order_id, "reason": theirs.reason}
+            return self._record(order, theirs.state, **found)
         # What has been filled enters through the executions, never through a status.
         return self._record(order, OrderState.ACCEPTED, venue_order_id=theirs.venue_order_id)
 
@@ -376,8 +379,7 @@ class Oms:
             unsent = order.state in NEVER_LEFT and now_ns >= close_ns(order.intent.session)
             if order.state is OrderState.UNKNOWN and now_ns >= next_open_ns(order.intent.session):
                 order = self._resolve(order)
-                answer = self._look_up(order.intent.client_order_id)
-                unsent = order.state is OrderState.UNKNOWN and answer.answered and not answer.found
+                unsent = order.state is OrderState.UNKNOWN and self.is_denied(order.intent.client_order_id)
             if unsent:
                 reason = "its session ended before it was sent"
                 ended.append(self._record(order, OrderState.EXPIRED_UNSENT, reason=reason))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from workbench.core.corporate import ENTRY_PREFIX
 from workbench.core.ledger import CASH
 from workbench.core.orders import Fill
-from workbench.core.ports import Broker, Clock, Event, Journal, Lease
+from workbench.core.ports import Broker, Clock, Event, Journal, Lease, VenueOrder
 from workbench.core.reconcile import Break, find_breaks
 from workbench.errors import OutcomeUnknown
 from workbench.services.oms import Oms
@@ -70,10 +70,14 @@ class Reconciler:
         return breaks
 
     def _compare(self, since_ns: int) -> tuple[Break, ...]:
-        self._oms.poll(since_ns=since_ns)
-        venue_orders = self._broker.orders(since_ns=since_ns)
-        listed = {order.client_order_id for order in venue_orders}
-        done = self._broker.activities(since_ns=since_ns)
+        try:
+            self._oms.poll(since_ns=since_ns)
+            venue_orders = self._orders(since_ns)
+            listed = {order.client_order_id for order in venue_orders}
+            done = self._broker.activities(since_ns=since_ns)
+            venue_fills = self._broker.fills(since_ns=since_ns)
+        except OutcomeUnknown as error:
+            return (Break("account_unreadable", "", "an answer", error.message, "account"),)
         ours = self._oms.orders
         try:
             theirs = self._broker.account()
@@ -84,12 +88,20 @@ class Reconciler:
             fills=tuple(f for f in self._booked() if f.filled_at_ns >= since_ns),
             ledger=self._oms.ledger,
             venue_orders=venue_orders,
-            venue_fills=self._broker.fills(since_ns=since_ns),
+            venue_fills=venue_fills,
             venue_account=theirs,
             account=self._account,
             activities=self._activities(since_ns, {activity.activity_id for activity in done}),
             venue_activities=done,
         )
+
+    def _orders(self, since_ns: int) -> tuple[VenueOrder, ...]:
+        """The venue's list, and what it left out although it has it: a list may lag behind."""
+        found = self._broker.orders(since_ns=since_ns)
+        listed = {order.client_order_id for order in found}
+        missing = [o for o in self._oms.working() if o.intent.client_order_id not in listed]
+        asked = [self._broker.lookup(order.intent.client_order_id) for order in missing]
+        return (*found, *(answer.order for answer in asked if answer.order is not None))
 
     def _activities(self, since_ns: int, listed: set[str]) -> dict[str, tuple[int, int]]:
         """Cash and shares of every corporate event that was booked after `since_ns` or that the venue lists.

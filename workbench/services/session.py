@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from workbench.core.digest import session_digest
 from workbench.core.orders import TERMINAL, Order, OrderState
-from workbench.core.ports import BarStore, Broker, Calendar, Clock, Event, Journal
+from workbench.core.ports import BarStore, Broker, Calendar, Clock, Event, Hints, Journal
 from workbench.core.reconcile import Break
 from workbench.core.types import DAY_NS
 from workbench.errors import (
@@ -26,11 +26,13 @@ from workbench.errors import (
 )
 from workbench.services.authority import Authority
 from workbench.services.decision import DecisionMaker, Strategy, decision_events
+from workbench.services.hearing import Hearing
 from workbench.services.legs import Legs
 from workbench.services.oms import Oms
 from workbench.services.preflight import Check, failed, preflight_checks
 from workbench.services.reconciler import Reconciler
 from workbench.services.reporting import session_report
+from workbench.services.resending import Resender
 from workbench.services.stages import StageTimer
 from workbench.services.supervision import REDUCING, Supervision
 
@@ -79,6 +81,10 @@ class TradingSession:
     Parameters
     ----------
     stage_budget_ms : int
+    hints : Hints or None
+        The venue's stream of trade updates, where there is one.
+    silence_s : float
+        How long venue or stream may be silent before the account is halted, seconds.
     """
 
     def __init__(
@@ -94,6 +100,8 @@ class TradingSession:
         supervision: Supervision,
         authority: Authority,
         stage_budget_ms: int,
+        hints: Hints | None = None,
+        silence_s: float = 30.0,
     ) -> None:
         self.times = times
         self.strategy = strategy
@@ -124,6 +132,12 @@ class TradingSession:
             lease=authority.lease,
             halt=self._halt,
         )
+        self._hearing = Hearing(
+            oms=self.oms, clock=clock, hints=hints, since_ns=self._since_ns, halt=self._halt,
+            silence_s=silence_s,
+            reconcile=lambda: self.reconciler.reconcile(session=times.session, since_ns=self._since_ns()),
+        )  # fmt: skip
+        self._resender = Resender(oms=self.oms, clock=clock, session=times.session, until_ns=times.close_ns)
         self._maker = DecisionMaker(
             bars=bars,
             broker=broker,
@@ -215,7 +229,9 @@ class TradingSession:
         with self.timer.stage("send"):
             for order in self.oms.of_decision(scheduled_ns):
                 if order.state in SENDABLE:
-                    self.oms.send(order.intent.client_order_id)
+                    self._hearing.catch_up()
+                    self._send(order.intent.client_order_id)
+            self._resender.proceed(self._hearing.catch_up)
         return self.oms.of_decision(scheduled_ns)
 
     @_orderly
@@ -225,14 +241,15 @@ class TradingSession:
         with self.timer.stage("watch"):
             at_ns = max(self._clock.now_ns(), self.times.open_ns)
             while at_ns < self.times.end_ns:
-                self._clock.sleep_until(at_ns)
-                changes += self.oms.poll(since_ns=self._since_ns())
+                changes += self._hearing.wait_until(at_ns)
+                changes += self._hearing.poll()
                 if self._clock.now_ns() < self.times.close_ns:
+                    changes += self._resender.proceed(self._hearing.catch_up)
                     changes += self.legs.proceed()
                 if progress is not None:
                     progress(at_ns)
                 at_ns += self.times.poll_every_ns
-            self._clock.sleep_until(self.times.end_ns)
+            changes += self._hearing.wait_until(self.times.end_ns)
         return changes
 
     @_orderly
@@ -295,6 +312,12 @@ class TradingSession:
             return 0
         since_ns = self._calendar.session_open_ns(str(rows[-1]["session"])) - DAY_NS
         return min([since_ns, *(order.intent.scheduled_ns for order in self.oms.working())])
+
+    def _send(self, client_order_id: str) -> None:
+        if self.oms.orders[client_order_id].state in SENDABLE:  # catching up may have changed it
+            order = self.oms.send(client_order_id)
+            if order.state is OrderState.ACCEPTED:
+                self._hearing.announce(client_order_id)
 
     def _buying_power_micro(self) -> int:
         account = self._broker.account()
