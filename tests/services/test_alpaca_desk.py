@@ -17,6 +17,7 @@ from workbench.bootstrap.venues import open_venue
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core.orders import OrderState
 from workbench.errors import ConfigError
+from workbench.services.supervision import HALTED
 
 UNIVERSE = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 
@@ -118,13 +119,13 @@ class GapOnce:
     generation = 2
 
     def __init__(self) -> None:
-        self.done, self.expected = 0, []
+        self.done, self.expected, self.silence_s = 0, [], 0.0
 
     def trouble(self) -> str:
         return "" if self.done == 2 else "connection 2 is not reconciled yet"
 
     def silent_s(self) -> float:
-        return 0.0
+        return self.silence_s
 
     def reconciled(self, generation: int) -> None:
         self.done = generation
@@ -147,5 +148,8 @@ def test_a_session_reconciles_after_a_gap_before_its_next_order(new_desk: Callab
         kinds = [event.kind for event in job.account.journal.events(after_seq=seen)]
         assert kinds.index("reconciliation.done") < kinds.index("order.changed")
         assert kinds.count("reconciliation.done") == 1
+        gap.done, gap.silence_s = 0, 3_600.0
+        assert job.trading._send_due() == 0  # the watching goes on
+        assert job.account.supervision.permission().state == HALTED
     finally:
         job.account.close()

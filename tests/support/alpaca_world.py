@@ -4,42 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.support.loopback_venue import VenueHands
 from workbench.adapters.alpaca_broker import AlpacaBroker, AlpacaTransport, RateBudget
-from workbench.adapters.venue_server import VenueOptions, VenueServer
+from workbench.adapters.venue_server import MarketSource, VenueOptions, VenueServer
 from workbench.adapters.venue_server.wire import when
 from workbench.core.costs import FeeSchedule
 from workbench.core.fills import FillParams
 from workbench.core.types import to_micro
 
 
-class Prices:
-    """The venue's market, from a callable of raw daily bars as `SimulatedBroker` takes it."""
-
-    def __init__(self, market: Any) -> None:
-        self._market = market
+class Prices(MarketSource):
+    """A market that hides what its time has not reached: at the open only the open is known."""
 
     def daily(self, symbols: Sequence[str], session: str) -> dict[str, list[int]]:
-        bars = self._market(tuple(symbols), session)
+        bars = self.bars(tuple(symbols), session)
         rows: dict[str, list[int]] = {}
         for j, symbol in enumerate(bars.symbols):
             day = [column[0, j] for column in (bars.open, bars.high, bars.low, bars.close)]
             known = [to_micro(float(price)) if price == price else to_micro(float(day[0])) for price in day]
             rows[symbol] = [*known, int(bars.volume[0, j]) if bars.volume[0, j] == bars.volume[0, j] else 0]
         return rows
-
-    def splits(self, session: str) -> Mapping[str, tuple[int, int]]:
-        return {}
-
-    def dividends(self, session: str) -> Mapping[str, int]:
-        return {}
-
-    def moves(self, after_ns: int, upto_ns: int) -> Sequence[Any]:
-        return ()
 
 
 class ServedVenue:
@@ -99,7 +87,7 @@ class HandledBroker:
         options = VenueOptions(start_ns=clock.now_ns(), clock_rate=0.0, matching="daily", **terms)
         self._clock = clock
         self.venue = ServedVenue(
-            options, calendar=calendar, market=Prices(market), state_path=folder / "venue.jsonl"
+            options, calendar=calendar, market=Prices(bars=market), state_path=folder / "venue.jsonl"
         )
         self.broker = broker_at(self.venue.hands, account=terms["account"])
 

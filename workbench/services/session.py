@@ -244,8 +244,7 @@ class TradingSession:
                 changes += self._hearing.wait_until(at_ns)
                 changes += self._hearing.poll()
                 if self._clock.now_ns() < self.times.close_ns:
-                    changes += self._resender.proceed(self._hearing.catch_up)
-                    changes += self.legs.proceed()
+                    changes += self._send_due()
                 if progress is not None:
                     progress(at_ns)
                 at_ns += self.times.poll_every_ns
@@ -312,6 +311,14 @@ class TradingSession:
             return 0
         since_ns = self._calendar.session_open_ns(str(rows[-1]["session"])) - DAY_NS
         return min([since_ns, *(order.intent.scheduled_ns for order in self.oms.working())])
+
+    def _send_due(self) -> int:
+        """Send again what never arrived, then the legs that fall due; a halt stops this, not the watching."""
+        try:
+            self._hearing.catch_up()
+            return self._resender.proceed(self._hearing.catch_up) + self.legs.proceed()
+        except TradingHalted:
+            return 0
 
     def _send(self, client_order_id: str) -> None:
         if self.oms.orders[client_order_id].state in SENDABLE:  # catching up may have changed it
