@@ -67,7 +67,7 @@ def broker_at(
     hands: VenueHands, *, account: str = "demo", account_id: str = "", **changes: Any
 ) -> AlpacaBroker:
     """The adapter on a venue that is running."""
-    limits: dict[str, Any] = {"connect_s": 2.0, "read_s": changes.pop("read_s", 5.0)}
+    limits: dict[str, Any] = {"connect_s": 2.0, "read_s": changes.pop("read_s", 20.0)}
     lines = [
         AlpacaTransport(key=hands.key, secret=hands.secret, url=url, data=data, **limits)
         for url, data in ((hands.rest, False), (hands.data, True))

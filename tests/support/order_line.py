@@ -69,7 +69,7 @@ class Line:
             config_hash="c" * 64, wall_ns=self.clock.wall_ns,
         )  # fmt: skip
         self.lease = self.journal.acquire_lease(ACCOUNT, "host:boot:1:1", ttl_ns=3_600 * NANO)
-        self.broker = broker_at(self.hands, account=ACCOUNT, **({"read_s": 1.0} | broker))
+        self.broker = broker_at(self.hands, account=ACCOUNT, **({"read_s": 2.0} | broker))
         self.halts: list[str] = []
         self.gate: Callable[[Order], tuple[str, ...]] = lambda order: ()
         self.streams: list[AlpacaStream] = []
