@@ -191,7 +191,8 @@ class Line:
         texts = [json.dumps([dict(event.payload) for event in self.journal.events()]), log, repr(self.halts)]
         frames = self.folder / "frames.jsonl"
         texts += [frames.read_text()] if frames.exists() else []
-        found = self.hands.oracle(intents=intents, fills=fills, texts=texts, secrets=[self.hands.secret])
+        hidden = [self.hands.secret, self.hands.key]
+        found = self.hands.oracle(intents=intents, fills=fills, texts=texts, secrets=hidden)
         ledger = self.hands.ledger()
         by_hand = {o["client_order_id"] for o in ledger["orders"] if o["source"] == "human"}
         found = [words for words in found if not any(f"'{key}'" in words for key in by_hand)]

@@ -264,7 +264,7 @@ class AlpacaStream:
 
 
 def _silent() -> logging.Logger:
-    """A logger that writes nothing: the library's own would log the login, keys and all, at level DEBUG."""
+    """A logger that writes nothing: the library's own would log the login frame at level DEBUG."""
     logger = logging.Logger("trade-updates", logging.CRITICAL + 1)
     logger.addHandler(logging.NullHandler())
     return logger
