@@ -14,6 +14,7 @@ from tests.support.fault_scenarios import SCENARIOS
 from tests.support.order_line import Line, order_line
 from workbench.core.orders import UNRESOLVED, OrderState
 from workbench.services import oms as oms_module
+from workbench.services import sending
 
 
 def new_id_on_retry(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,16 +34,12 @@ def new_id_on_retry(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def no_write_ahead(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write-ahead: SENT is remembered and not journalled."""
-    record = oms_module.Oms._record
+    commit_sent = sending._commit_sent
 
-    def forgetful(self: Any, order: Any, state: OrderState, **more: Any) -> Any:
-        if state is OrderState.SENT:
-            changed = dataclasses.replace(order, state=state, sent_at_ns=1)
-            self.orders[order.intent.client_order_id] = changed
-            return changed
-        return record(self, order, state, **more)
+    def forgetful(orders: Any, identities: Any, gate: Any, commit: Any, now_ns: Any) -> Any:
+        return commit_sent(orders, identities, gate, lambda events: None, now_ns)
 
-    monkeypatch.setattr(oms_module.Oms, "_record", forgetful)
+    monkeypatch.setattr(sending, "_commit_sent", forgetful)
 
 
 def unknown_is_nothing(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

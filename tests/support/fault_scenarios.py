@@ -440,6 +440,29 @@ def _(line: Line) -> str:
     raise AssertionError("the gap was not reconciled")
 
 
+@scenario("A19c", "the socket drops between two requests of a batch", "stream dropped by the first request")
+def _(line: Line) -> str:
+    stream = line.listen()
+    listening = line.listening(stream)
+    assert wait_for(lambda: stream.generation == 1)
+    listening.catch_up()
+    first, second = line.intend(), line.intend(symbol="MSFT")
+    submit = line.broker.submit
+
+    def drops_the_stream(intent: Any) -> Any:
+        line.hands.ask("POST", "/_/stream", action="drop")
+        assert wait_for(lambda: stream.generation == 2)
+        return submit(intent)
+
+    line.broker.submit = drops_the_stream  # type: ignore[method-assign]
+    line.oms.send_many((first, second))
+    line.broker.submit = submit  # type: ignore[method-assign]
+    assert (line.state(first), line.state(second), line.posts()) == (S.ACCEPTED, S.NOT_ACCEPTED, 1)
+    assert line.resender.proceed(listening.catch_up) == 1
+    assert not line.halts, "what never left was missed in the venue's list"
+    return f"{line.state(second)}, after the account was reconciled"
+
+
 def _silent(fault: str) -> Callable[[Line], str]:
     def run(line: Line) -> str:
         line.arm(fault, count=0)
