@@ -100,7 +100,7 @@ def booked(kind: str, amount: int, quantity: int = 0, new: int = 1, old: int = 1
 
 
 def test_every_kind_has_its_entry_and_its_amounts_sum_to_zero() -> None:
-    assert set(ACTIVITY_KINDS) == {"split", "dividend", "cash_in_lieu"}
+    assert set(ACTIVITY_KINDS) == {"split", "dividend", "cash_in_lieu", "fee", "interest", "transfer"}
     assert booked("dividend", 12) == {CASH: (12, 0), DIVIDENDS + "AAA": (-12, 0)}
     assert booked("dividend", -12) == {CASH: (-12, 0), DIVIDENDS + "AAA": (12, 0)}
     assert booked("cash_in_lieu", 12) == {CASH: (12, 0), PNL + "AAA": (-12, 0)}

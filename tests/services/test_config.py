@@ -567,3 +567,55 @@ def test_the_reference_page_is_what_the_code_says() -> None:
     page = runpy.run_path(str(ROOT / "docs/reference/build_settings.py"))["page"]()
     written = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
     assert written == page, "run: python docs/reference/build_settings.py"
+
+
+NEAR = {
+    "url": "http://127.0.0.1:8001",
+    "data_url": "http://127.0.0.1:8002",
+    "admin_url": "http://localhost:8003",
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("broker", "ibkr", "must be one of embedded, alpaca"),
+        ("feed", "boats", "must be one of iex, sip"),
+        ("stream_url", "https://paper-api.alpaca.markets/stream", "must start with wss://"),
+        ("stream_url", "ws://example.com/stream", "must start with wss://"),
+        ("admin_url", "https://example.com", "must be http:// on the loopback address"),
+        ("url", "https://key:" + "secret@127.0.0.1", "credentials"),
+        ("reserved_requests", 150, "must be below"),
+        ("answer_timeout_s", 0.0, "must be greater than 0"),
+    ],
+)
+def test_the_venues_keys_have_rules(tmp_path: Path, key: str, value: Any, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(None, overrides={**REQUIRED, "venue": {key: value}}, environ={})
+    assert words in str(caught.value)
+
+
+def test_a_replay_at_a_venue_needs_one_on_this_machine_and_both_keys() -> None:
+    keys = {"WORKBENCH_SECRETS__VENUE_KEY": "PK1", "WORKBENCH_SECRETS__VENUE_SECRET": "s"}
+
+    def load(environ: dict[str, str] = keys, **venue: Any) -> Any:
+        overrides = {**REQUIRED, "venue": {"broker": "alpaca", **NEAR, **venue}}
+        return load_settings(None, overrides=overrides, environ=environ)
+
+    assert load().venue.broker == "alpaca"
+    for key in ("url", "admin_url"):
+        with pytest.raises(ConfigError, match=f"venue.{key}"):
+            load(**{key: "https://paper-api.alpaca.markets"})
+    with pytest.raises(ConfigError, match=r"secrets\.venue_secret"):
+        load({"WORKBENCH_SECRETS__VENUE_KEY": "PK1"})
+    paper = {"WORKBENCH_MODE": "paper", "WORKBENCH_VENUE__URL": NEAR["url"], **keys}
+    with pytest.raises(ConfigError, match="needs a venue outside"):
+        load_settings(None, overrides={**REQUIRED, "venue": {"broker": "embedded"}}, environ=paper)
+
+
+def test_where_the_venue_is_on_this_machine_is_no_part_of_the_hash() -> None:
+    def digest(**venue: str) -> str:
+        return load_settings(None, overrides={**REQUIRED, "venue": venue}, environ={}).config_hash
+
+    assert digest(data_url="http://127.0.0.1:1", stream_url="ws://127.0.0.1:2/stream") == digest()
+    assert digest(broker="embedded") != digest()

@@ -15,6 +15,7 @@ from workbench.core.ports import LookupResult, SubmitOutcome, SubmitResult
 from workbench.core.types import NANO, OrderType, Side
 from workbench.errors import IllegalTransition, LeaseLost, OutcomeUnknown, StorageFailed, TradingHalted
 from workbench.services import sending
+from workbench.services.listening import Listening
 from workbench.services.oms import Oms
 
 BATCH = ("AAPL", "MSFT")
@@ -36,6 +37,33 @@ class Line:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.venue, name)
+
+
+class Hints:
+    """A stream that a test puts into trouble; it notes when it was told of an order."""
+
+    def __init__(self, line: Line) -> None:
+        self.line, self.generation, self.down = line, 1, ""
+        self.told: list[tuple[str, int]] = []
+        #: How many requests may be announced before the connection drops.
+        self.lasts = 99
+
+    def trouble(self) -> str:
+        return self.down
+
+    def silent_s(self) -> float:
+        return 0.0
+
+    def reconciled(self, generation: int) -> None:
+        pass
+
+    def expect(self, client_order_id: str) -> None:
+        self.told.append((client_order_id, len(self.line.submitted)))
+        if len(self.told) == self.lasts:
+            self.down = "the stream is down"
+
+    def forget(self, client_order_id: str) -> None:
+        self.told.append((f"not {client_order_id}", len(self.line.submitted)))
 
 
 class World:
@@ -73,9 +101,14 @@ class World:
                 self.commits.append(len(recorded))
                 return recorded
 
+        self.hints = Hints(self.line)
+        self.listening = Listening(
+            clock=desk.clock, hints=self.hints, halt=desk.halts.append, silence_s=5.0,
+            poll=lambda: self.oms.poll(since_ns=0), reconcile=lambda: (),
+        )  # fmt: skip
         self.oms = Oms(
             journal=Counted(), broker=self.line, clock=desk.clock, account=ACCOUNT, lease=lambda: desk.lease,
-            gate=self.look, halt=desk.halts.append,
+            gate=self.look, halt=desk.halts.append, listening=self.listening,
         )  # fmt: skip
 
     def look(self, order: Order) -> tuple[str, ...]:
@@ -186,6 +219,44 @@ def test_a_halt_while_the_batch_is_still_judged_leaves_it_as_it_was(world: World
         world.oms.send_many(world.keys)
     assert world.states() == ["INTENDED", "INTENDED"]
     assert (world.requested(), world.commits) == ([], [])
+
+
+def test_each_id_is_announced_to_the_stream_before_its_request(world: World) -> None:
+    world.oms.send_many(world.keys)
+    assert world.hints.told == [(world.keys[0], 0), (world.keys[1], 1)]
+
+
+@pytest.mark.parametrize("outcome", sorted(set(SubmitOutcome) - {SubmitOutcome.ACCEPTED}))
+def test_what_the_venue_did_not_take_need_not_be_mentioned(world: World, outcome: SubmitOutcome) -> None:
+    world.line.answers = [lambda intent: SubmitResult(outcome, reason="no")]
+    world.oms.send(world.keys[0])
+    assert world.hints.told == [(world.keys[0], 0), (f"not {world.keys[0]}", 1)]
+
+
+def test_a_gap_between_two_requests_takes_the_rest_back_and_raises_nothing(world: World) -> None:
+    world.hints.lasts = 1
+    world.oms.send_many(world.keys)
+    assert world.states() == ["ACCEPTED", "NOT_ACCEPTED"]
+    assert world.requested() == ["AAPL"]
+    assert world.oms.orders[world.keys[1]].reason == "never requested: the stream is down"
+
+
+def test_an_order_alone_does_not_leave_in_a_gap_either(world: World) -> None:
+    world.hints.down = "the stream is down"
+    assert world.oms.send(world.keys[0]).state is S.NOT_ACCEPTED
+    assert world.requested() == []
+
+
+def test_while_the_stream_is_down_one_reconciliation_is_good_for_one_request(world: World) -> None:
+    world.hints.down = "the stream is down"
+    world.listening.catch_up()
+    world.oms.send_many(world.keys)
+    assert world.states() == ["ACCEPTED", "NOT_ACCEPTED"]
+    world.listening.catch_up()
+    world.hints.generation = 2  # connected again since: what happened in between was not heard
+    assert world.oms.send(world.keys[1]).state is S.NOT_ACCEPTED
+    world.listening.catch_up()
+    assert world.oms.send(world.keys[1]).state is S.ACCEPTED
 
 
 def test_no_journal_write_no_request_of_the_batch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from workbench.core.labels import LABELS
 from workbench.core.ledger import opening_postings
 from workbench.core.manifest import TRADED_LABEL
 from workbench.core.reconcile import Break
+from workbench.core.types import Mode
 from workbench.core.validation.guard import leak_reports, reference_bars
 from workbench.errors import Refused, UsageError
 from workbench.services.candidates import candidate_table
@@ -37,7 +38,7 @@ from workbench.services.training import CandidateReport, Experiment, train_candi
 
 SAMPLE_SOURCE = "sample/daily"
 #: Sources whose rows are recorded market history.
-REAL_SOURCES = frozenset({SAMPLE_SOURCE})
+REAL_SOURCES = frozenset({SAMPLE_SOURCE, "alpaca/sip/raw"})
 
 
 def init(config_path: Path) -> Settings:
@@ -273,6 +274,8 @@ def recovering(settings: Settings, *, start_ns: int = 0) -> Iterator[tuple[Accou
     with process_lock(desk.paths.lock):
         account = open_account(settings, start_ns=start_ns)
         try:
+            if settings.mode is Mode.REPLAY:  # a venue outside is taken to the start, as the embedded one is
+                account.clock.sleep_until(start_ns)
             authority = account.authority(code_hash="")
             account.take(authority)
             oms, reconciler = account.order_path(authority)
@@ -339,7 +342,7 @@ def skip_sessions(settings: Settings, *, session: str, person: str, reason: str)
     with recovering(settings) as (account, _, _):
         account.supervision.require_person(person, reason)
         expected = next_session(
-            account.journal, account.calendar, account=settings.account, venue_ns=account.broker.last_ns
+            account.journal, account.calendar, account=settings.account, venue_ns=account.link.last_ns
         )
         skip_to(
             account.journal,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.adapters.alpaca_data import download
 from workbench.adapters.bars import ALPACA, KINDS, BarSchema, IngestReport, ParquetBarStore, read_schema
 from workbench.adapters.calendar import ExchangeCalendar
 from workbench.bootstrap.desk import Desk
+from workbench.bootstrap.venues import DATA_URL, data_transport, data_url
 from workbench.config import Settings
-from workbench.errors import ConfigError, UsageError
+from workbench.errors import ConfigError, DataError, UsageError
 
 HOME = "XNYS"  #: the exchange whose daily bars a desk trades on
 
@@ -62,6 +66,49 @@ def ingest(
         path, source=source or path.name, schema=declared, now_ns=time.time_ns(), splits=splits,
         dividends=dividends, renames=renames,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a download brought: the report of the ingest, and the symbols that the venue did not have."""
+
+    report: IngestReport
+    missing: tuple[str, ...]
+
+
+def ingest_alpaca(
+    settings: Settings, symbols: Sequence[str], *, kind: str, first: str, last: str, feed: str
+) -> Fetched:
+    """Download history from the venue's market data and take it in, with feed and adjustment as its source.
+
+    Parameters
+    ----------
+    first, last : str
+        ISO dates or RFC 3339 times.
+
+    Raises
+    ------
+    UsageError, ConfigError, DataError
+        As from `alpaca_data.download`; nothing was ingested.
+    """
+    line = data_transport(settings)
+    try:
+        found = download(
+            lambda path, fields: line.ask("GET", path, fields), sorted(set(symbols)), kind=kind, first=first,
+            last=last, feed=feed,
+        )  # fmt: skip
+    finally:
+        line.close()
+    if not any(found.rows.values()):
+        raise DataError(
+            f"Alpaca has no {kind} rows of {', '.join(found.missing)} from {first} to {last}",
+            next_step="look at the symbols and the dates; nothing was ingested",
+        )
+    place = "alpaca" if data_url(settings) == DATA_URL else "loopback"
+    source = "/".join(part for part in (place, found.feed, found.adjustment) if part)
+    store = store_of(settings, kind)
+    report = store.ingest(found.answer, source=source, schema=ALPACA[kind], now_ns=time.time_ns())
+    return Fetched(report, found.missing)
 
 
 def status(settings: Settings, *, kind: str = "daily", calendar: str = HOME) -> dict[str, Any]:

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
-from workbench.adapters.clock import SimulatedClock
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.kernel_guard import process_holder
 from workbench.adapters.run_parameters import read_parameters
-from workbench.adapters.simulated_broker import SimulatedBroker
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.resources import present_code_hash
 from workbench.bootstrap.trading import HOUR_NS, Account, load_strategy, session_times
+from workbench.bootstrap.venues import embedded_venue, uses_alpaca
 from workbench.config import Settings, load_settings
 from workbench.core.ports import Event, RecordedEvent
-from workbench.core.types import MICRO, Mode
 from workbench.errors import DataError, ManifestMismatch, Refused, UsageError
 from workbench.services.replay import ReplayReport, SessionRecord, compare
 from workbench.services.session import SessionTimes, TradingSession
@@ -66,7 +64,7 @@ def replay(run: str | Path, *, config: str | Path = "workbench.toml") -> ReplayR
     DataError
         The record is not whole: the session was not closed, or its events are archived.
     Refused
-        The run was not in the mode replay.
+        The run was not in the mode replay, or traded at a venue outside its process.
 
     Examples
     --------
@@ -76,10 +74,11 @@ def replay(run: str | Path, *, config: str | Path = "workbench.toml") -> ReplayR
     """
     found = _find(run, Path(config))
     settings = found.settings
-    if settings.mode is not Mode.REPLAY:
+    if uses_alpaca(settings):
         raise Refused(
-            f"run {found.run_id} was in mode {settings.mode.value}: its venue is not recorded in full",
-            next_step="replay a run of mode replay",
+            f"run {found.run_id} was in mode {settings.mode.value} at a venue outside this process, "
+            "which is not recorded in full",
+            next_step="replay a run of mode replay at the embedded venue",
         )
     journal = open_journal(settings, read_only=True)
     recorded = SessionRecord.of(journal, settings.account, found.session)
@@ -162,22 +161,17 @@ def _trade_again(found: RecordedRun, before: list[Event], folder: Path) -> Sessi
     settings, desk = found.settings, Desk(found.settings)
     times = session_times(settings, desk.calendar, found.session)
     start_ns = min(times.open_ns - HOUR_NS, times.decision_ns[0])
-    clock = SimulatedClock(start_ns)
+    _copy_venue(desk.paths.venue, folder / "venue.sqlite", before_ns=start_ns)
+    link = embedded_venue(settings, desk, folder / "venue.sqlite", start_ns=start_ns)
     journal = JournalDatabase(
         f"sqlite:///{folder / 'journal.sqlite'}", anchor_path=folder / "anchor", anchor_key=REPLAY_KEY,
-        config_hash=settings.config_hash, wall_ns=clock.wall_ns,
+        config_hash=settings.config_hash, wall_ns=link.clock.wall_ns,
     )  # fmt: skip
     journal.commit(before)
-    _copy_venue(desk.paths.venue, folder / "venue.sqlite", before_ns=start_ns)
-    venue = SimulatedBroker(
-        folder / "venue.sqlite", account=settings.account, clock=clock, calendar=desk.calendar,
-        cash_micro=settings.venue.starting_cash_usd * MICRO, market=desk.bars.raw_session,
-        symbols=settings.universe, fills=settings.fills, fees=settings.fees,
-    )  # fmt: skip
     armed = ArmedFileOnDisk(folder / "ARMED")
     supervision = Supervision(journal, armed, settings.account)
     armed.write(settings.account, supervision.permission().epoch)
-    account = Account(desk, journal, desk.calendar, clock, venue, supervision)
+    account = Account(desk, journal, desk.calendar, link, supervision)
     try:
         _session(account, times)
         return SessionRecord.of(journal, settings.account, found.session)

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.calendar import ExchangeCalendar
-from workbench.adapters.clock import SimulatedClock
 from workbench.adapters.journal import JournalDatabase, VerifyReport
 from workbench.adapters.kernel_guard import KernelGuard, dead_holder, guard_kernel, process_holder
 from workbench.adapters.run_parameters import TradingLoopParameters, read_parameters
-from workbench.adapters.simulated_broker import SimulatedBroker
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.resources import present_code_hash
+from workbench.bootstrap.venues import VenueLink, open_venue
 from workbench.config import SessionTime, Settings, load_settings
 from workbench.core.features import features_hash, select_features
+from workbench.core.ports import Broker, Clock
 from workbench.core.types import NANO, Mode
 from workbench.errors import ConfigError, JournalCorrupt, OutcomeUnknown, Refused
 from workbench.plots import equity_picture
@@ -35,7 +35,8 @@ from workbench.services.supervision import HALTED, Supervision
 from workbench.services.training import load_model
 
 HOUR_NS = 3600 * NANO
-POLL_EVERY_NS = HOUR_NS // 2
+#: How often the venue is polled: a replay jumps, a real session waits and has the stream besides.
+POLL_EVERY_NS, POLL_REAL_NS = HOUR_NS // 2, 15 * NANO
 
 
 @dataclass
@@ -45,9 +46,18 @@ class Account:
     desk: Desk
     journal: JournalDatabase
     calendar: ExchangeCalendar
-    clock: SimulatedClock
-    broker: SimulatedBroker
+    link: VenueLink
     supervision: Supervision
+
+    @property
+    def clock(self) -> Clock:
+        """Trading time at the venue."""
+        return self.link.clock
+
+    @property
+    def broker(self) -> Broker:
+        """The venue."""
+        return self.link.broker
 
     def authority(
         self, *, code_hash: str, stop_reason: Callable[[], str] = str, ticket_redeemed: bool = False
@@ -104,58 +114,44 @@ class Account:
 
     def close(self) -> None:
         """Close files and databases."""
-        self.broker.close()
+        self.link.close()
         self.journal.close()
 
 
 def open_account(settings: Settings, *, start_ns: int = 0) -> Account:
-    """Everything that may write for the account, with the clock at `start_ns` or the venue's last time.
+    """Everything that may write for the account; an embedded venue's clock is at `start_ns` or later.
 
     Raises
     ------
     ConfigError
-        The desk does not exist, or the mode has no venue in this version.
+        The desk does not exist, or there is no venue for its mode.
     """
     if settings.approvals.required:
         raise ConfigError(
             "approvals.required is on, and this version has no approvals: every order would wait for ever",
             next_step="set approvals.required = false",
         )
-    if settings.mode is not Mode.REPLAY:
+    if settings.mode is Mode.SHADOW:
         raise ConfigError(
-            f"mode {settings.mode.value!r} needs a venue that this version does not have",
-            next_step='set mode = "replay": real history against the embedded venue',
-        )
-    if settings.limits.allow_short:
-        raise ConfigError(
-            "limits.allow_short is on, and the embedded venue keeps a cash account: it takes no short sale",
-            next_step="set limits.allow_short = false and policy.allow_short = false",
+            "mode 'shadow' needs a venue that this version does not have",
+            next_step='set mode = "replay" or "paper"',
         )
     desk = Desk(settings)
     journal = open_journal(settings, read_only=False)
-    clock = SimulatedClock(start_ns)
-    broker = SimulatedBroker(
-        desk.paths.venue,
-        account=settings.account,
-        cash_micro=settings.venue.starting_cash_usd * 1_000_000,
-        clock=clock,
-        calendar=desk.calendar,
-        market=desk.bars.raw_session,
-        symbols=settings.universe,
-        fills=settings.fills,
-        fees=settings.fees,
-        splits=desk.bars.splits_of,
-        dividends=desk.bars.dividends_of,
-    )
-    clock.sleep_until(broker.last_ns)
-    if not clock.now_ns():
-        broker.close()
+    try:
+        link = open_venue(settings, desk, start_ns=start_ns)
+    except BaseException:
+        journal.close()
+        raise
+    if not link.clock.now_ns():
+        link.close()
+        journal.close()
         raise ConfigError(
             f"account {settings.account} was never opened",
             next_step='workbench adopt --as-of SESSION --person NAME --reason "..."',
         )
     supervision = Supervision(journal, ArmedFileOnDisk(desk.paths.armed), settings.account)
-    return Account(desk, journal, desk.calendar, clock, broker, supervision)
+    return Account(desk, journal, desk.calendar, link, supervision)
 
 
 def session_times(settings: Settings, calendar: ExchangeCalendar, session: str) -> SessionTimes:
@@ -171,7 +167,7 @@ def session_times(settings: Settings, calendar: ExchangeCalendar, session: str) 
         close_ns=close_ns,
         decision_ns=tuple(decisions),
         end_ns=SessionTime.parse(settings.session.reconcile_until).at_ns(open_ns, close_ns),
-        poll_every_ns=POLL_EVERY_NS,
+        poll_every_ns=POLL_EVERY_NS if settings.mode is Mode.REPLAY else POLL_REAL_NS,
     )
 
 
@@ -295,15 +291,17 @@ def start_trading(
         Ties the process to its runner; None when the caller is itself the runner.
     """
     times = session_times(settings, Desk(settings).calendar, session)
-    account = open_account(settings, start_ns=min(times.open_ns - HOUR_NS, times.decision_ns[0]))
+    start_ns = min(times.open_ns - HOUR_NS, times.decision_ns[0])
+    account = open_account(settings, start_ns=start_ns)
     try:
         require_next(
             account.journal,
             account.calendar,
             account=settings.account,
             session=session,
-            venue_ns=account.broker.last_ns,
+            venue_ns=account.link.last_ns,
         )
+        account.clock.sleep_until(start_ns)
         account.journal.record_config(json.loads(settings.to_json()))
         redeem_ticket(
             account.journal, environ, run_id=run_id, code_hash=code_hash, wall_ns=account.clock.wall_ns()
@@ -314,6 +312,8 @@ def start_trading(
 
         authority = account.authority(code_hash=code_hash, stop_reason=stop_reason, ticket_redeemed=True)
         account.take(authority)
+        if account.link.stream is not None:
+            account.link.stream.start()
         return Job(run_id, account.desk, _trading(account, authority, times), account, authority, guard)
     except BaseException:
         account.close()
@@ -341,6 +341,8 @@ def _trading(account: Account, authority: Authority, times: SessionTimes) -> Tra
         supervision=account.supervision,
         authority=authority,
         stage_budget_ms=account.desk.settings.session.stage_budget_ms,
+        hints=account.link.stream,
+        silence_s=account.desk.settings.venue.stream_silence_s,
     )
 
 

@@ -11,6 +11,7 @@ import typer
 from workbench.bootstrap import admin, market_data
 from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, emit, rows_table
 from workbench.config import load_settings
+from workbench.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Ingest bars, quotes and trades; show what the stores hold.")
 
@@ -31,19 +32,39 @@ def ingest(
     splits: Annotated[Path | None, typer.Option("--splits", help="Recorded splits.")] = None,
     dividends: Annotated[Path | None, typer.Option("--dividends", help="Recorded dividends.")] = None,
     renames: Annotated[Path | None, typer.Option("--renames", help="Recorded changes of symbol.")] = None,
+    alpaca: Annotated[
+        str, typer.Option("--alpaca", help="Download from Alpaca: symbols by comma, or universe.")
+    ] = "",
+    first: Annotated[str, typer.Option("--first", help="With --alpaca: first date or time.")] = "",
+    last: Annotated[str, typer.Option("--last", help="With --alpaca: last date or time.")] = "",
+    feed: Annotated[str, typer.Option("--feed", help="With --alpaca: sip, or iex for ticks.")] = "sip",
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Take market data in; rows that cannot be believed go to quarantine with a reason."""
     settings = load_settings(str(config))
-    if path is None:
+    missing: tuple[str, ...] = ()
+    if alpaca:
+        if path is not None or not first or not last:
+            raise UsageError(
+                "--alpaca takes no file and needs --first and --last",
+                next_step="workbench data ingest --alpaca universe --first 2026-01-02 --last 2026-01-30",
+            )
+        names = settings.universe if alpaca == "universe" else tuple(alpaca.split(","))
+        fetched = market_data.ingest_alpaca(
+            settings, names, kind=kind or "daily", first=first, last=last, feed=feed
+        )
+        report, missing = fetched.report, fetched.missing
+    elif path is None:
         report = admin.ingest_sample(settings)
     else:
         report = market_data.ingest(
             settings, path, source=source, kind=kind or None, schema=schema, splits=splits,
             dividends=dividends, renames=renames,
         )  # fmt: skip
-    emit(dataclasses.asdict(report), as_json, lambda out: out.print(str(report), markup=False))
+    text = f"{report}\nnot there: {', '.join(missing)}" if missing else str(report)
+    payload = {**dataclasses.asdict(report), "missing": list(missing)}
+    emit(payload, as_json, lambda out: out.print(text, markup=False))
 
 
 @app.command("status")

@@ -111,6 +111,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "refusals": "the first rows of each reason: file, row, column, value, rule, next_step",
         "dividends_added": "new dividends",
         "renames_added": "new changes of symbol",
+        "missing": "with --alpaca: symbols that were asked for and are not there",
     },
     "data compact": {"before": "files before", "after": "files afterwards"},
     "data status": {

@@ -109,6 +109,25 @@ def _url(value: str) -> str:
     return "must start with https:// (http:// only for the loopback address)"
 
 
+def _stream_url(value: str) -> str:
+    """As `_url`, for sockets."""
+    if value.startswith(("http://", "https://")):
+        return "must start with wss:// (ws:// only for the loopback address)"
+    trouble = _url(value.replace("ws", "http", 1)) if value.startswith(("ws://", "wss://")) else ""
+    known = not value or value.startswith(("ws://", "wss://"))
+    return "must start with wss:// (ws:// only for the loopback address)" if trouble or not known else ""
+
+
+def _admin_url(value: str) -> str:
+    """An admin port is only ever on this machine."""
+    near = urlsplit(value).hostname in _LOOPBACK if not _url(value) else False
+    return "" if not value or near else "must be http:// on the loopback address"
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    return lambda value: "" if value in words else f"must be one of {', '.join(filter(None, words))}"
+
+
 def _journal_url(value: str) -> str:
     """A database server; a password in the URL is refused before, as in every value."""
     if not value:
@@ -133,7 +152,17 @@ _SINGLE: Mapping[str, Callable[[Any], str]] = {
     "session.reconcile_until": _reconcile_until,
     "session.stage_budget_ms": _positive,
     "venue.starting_cash_usd": _positive,
+    "venue.broker": _one_of("", "embedded", "alpaca"),
     "venue.url": _url,
+    "venue.data_url": _url,
+    "venue.stream_url": _stream_url,
+    "venue.admin_url": _admin_url,
+    "venue.feed": _one_of("iex", "sip"),
+    "venue.connect_timeout_s": _positive,
+    "venue.answer_timeout_s": _positive,
+    "venue.requests_per_minute": _positive,
+    "venue.reserved_requests": _positive,
+    "venue.stream_silence_s": _positive,
     "model.horizon_sessions": _positive,
     "model.ridge_alpha": _positive,
     "model.train_first_session": _iso_date,
@@ -207,6 +236,7 @@ _RELATIONS: tuple[tuple[str, str, str], ...] = (
     ("policy.allow_short", "<=", "limits.allow_short"),
     ("model.horizon_sessions", "==", "policy.horizon_sessions"),
     ("supervision.runner_heartbeat_s", "<", "lease.ttl_s"),
+    ("venue.reserved_requests", "<", "venue.requests_per_minute"),
 )
 _HOLDS: Mapping[str, Callable[[Any, Any], bool]] = {"<=": operator.le, "<": operator.lt, "==": operator.eq}
 _WORDS = {"<=": "must not be above", "<": "must be below", "==": "must equal"}
@@ -238,10 +268,17 @@ def _times_together(values: Values, sources: Sources) -> Iterator[Problem]:
 def _mode_together(
     mode: Mode, values: Values, sources: Sources, secrets: frozenset[str]
 ) -> Iterator[Problem]:
-    """What a mode that talks to a venue needs. Replay needs nothing: it uses the embedded venue."""
-    if mode is Mode.REPLAY:
+    """What a mode that talks to a venue needs. Replay with the embedded venue needs nothing."""
+    broker, url = values.get("venue.broker"), values.get("venue.url")
+    if mode is Mode.REPLAY and broker != "alpaca":
         return
-    url = values.get("venue.url")
+    if broker == "embedded":
+        advice = 'set venue.broker = "alpaca", or the mode to replay'
+        yield _problem("venue.broker", broker, sources, f"mode {mode} needs a venue outside", advice)
+    yield from _keys(mode, secrets)
+    if mode is Mode.REPLAY:
+        yield from _replay_at_a_venue(values, sources)
+        return
     if url is not None:
         live_url = urlsplit(url).hostname == LIVE_HOST
         if not url:
@@ -252,10 +289,6 @@ def _mode_together(
         elif mode is not Mode.LIVE and live_url:
             reason = f"mode {mode} must not use the live address"
             yield _problem("venue.url", url, sources, reason, "set the paper address, or the mode to live")
-    for name in ("venue_key", "venue_secret"):
-        if name not in secrets:
-            advice = f"set WORKBENCH_SECRETS__{name.upper()}, or a file {name} in WORKBENCH_SECRETS_DIR"
-            yield Problem(f"secrets.{name}", "nowhere", "", f"mode {mode} needs it", advice)
     if mode is Mode.LIVE:
         if values.get("venue.account_id") == "":
             advice = "set venue.account_id to the venue's id of the account"
@@ -263,6 +296,22 @@ def _mode_together(
         if values.get("approvals.required") is False:
             advice = "set approvals.required to true"
             yield _problem("approvals.required", False, sources, "mode live needs approvals on", advice)
+
+
+def _keys(mode: Mode, secrets: frozenset[str]) -> Iterator[Problem]:
+    for name in ("venue_key", "venue_secret"):
+        if name not in secrets:
+            advice = f"set WORKBENCH_SECRETS__{name.upper()}, or a file {name} in WORKBENCH_SECRETS_DIR"
+            yield Problem(f"secrets.{name}", "nowhere", "", f"mode {mode} needs it", advice)
+
+
+def _replay_at_a_venue(values: Values, sources: Sources) -> Iterator[Problem]:
+    """A replay moves the venue's time, which only a venue on this machine allows."""
+    for key in ("venue.url", "venue.admin_url"):
+        value = values.get(key)
+        if value is not None and urlsplit(value).hostname not in _LOOPBACK:
+            advice = "set it to an address that `workbench venue serve` prints, or broker to embedded"
+            yield _problem(key, value, sources, "mode replay needs a venue on the loopback address", advice)
 
 
 def _problem(key: str, value: Any, sources: Sources, reason: str, next_step: str = "") -> Problem:

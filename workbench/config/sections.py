@@ -98,17 +98,51 @@ class VenueSettings:
 
     Attributes
     ----------
+    broker : str
+        "embedded": the venue in this process (replay only); "alpaca": Alpaca, or a venue on the loopback
+        address that speaks its protocol; "" = embedded for replay, alpaca for every other mode.
     starting_cash_usd : int
         Cash of a new account of the embedded venue, USD.
     url : str
-        Address of the venue's trading interface; "" = the embedded venue (replay only).
+        Address of the venue's trading interface, without a version; "" with the embedded venue.
+    data_url : str
+        Address of its market data; "" = Alpaca's own, or the trading address of a venue on the loopback
+        address. Not part of the config hash.
+    stream_url : str
+        Address of its trade updates, wss:// (ws:// on the loopback address); "" = the trading address with
+        /stream. Not part of the config hash.
+    admin_url : str
+        Admin port of a loopback venue, whose clock a replay drives; "" with any other. Not part of the config
+        hash.
     account_id : str
         The venue's own id of the account; live refuses to run without it.
+    feed : str
+        Source of quotes: "iex" or "sip".
+    connect_timeout_s : float
+        Limit for making a connection, seconds.
+    answer_timeout_s : float
+        Limit for each part of an answer, seconds; what has not answered by then is UNKNOWN.
+    requests_per_minute : int
+        Requests that leave at most, below the venue's own limit (Alpaca: 200).
+    reserved_requests : int
+        Part of them that only cancels and look-ups may use.
+    stream_silence_s : float
+        Nothing new is sent when the stream of trade updates has been down for longer, seconds.
     """
 
+    broker: str = ""
     starting_cash_usd: int = 1_000_000
     url: str = ""
+    data_url: str = ""
+    stream_url: str = ""
+    admin_url: str = ""
     account_id: str = ""
+    feed: str = "iex"
+    connect_timeout_s: float = 3.0
+    answer_timeout_s: float = 10.0
+    requests_per_minute: int = 150
+    reserved_requests: int = 30
+    stream_silence_s: float = 30.0
 
 
 @dataclass(frozen=True)

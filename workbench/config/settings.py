@@ -31,7 +31,9 @@ from workbench.core.pretrade import Limits
 from workbench.core.types import Mode
 
 #: Keys that say where things are, not what the desk does: the same desk moved is the same desk.
-LOCATION_KEYS = frozenset({"desk.path", "journal.url"})
+LOCATION_KEYS = frozenset(
+    {"desk.path", "journal.url", "venue.data_url", "venue.stream_url", "venue.admin_url"}
+)
 _NOT_SETTINGS = frozenset({"secrets", "sources", "folder", "file"})
 _REQUIRED: Any = dataclasses.MISSING
 

@@ -1,4 +1,7 @@
-"""Splits and dividends while something is held or ordered: shares, cash, entries and terms of orders."""
+"""What changes the account without an order of ours: splits, dividends, fees, interest, transfers.
+
+Shares, cash, entries and, for splits, the terms of working orders.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,36 @@ from types import MappingProxyType
 
 from workbench.core.fills import tick_micro
 from workbench.core.kernel import kernel
-from workbench.core.ledger import CASH, DIVIDENDS, PNL, SECURITIES, Ledger, Posting
+from workbench.core.ledger import (
+    CAPITAL,
+    CASH,
+    DIVIDENDS,
+    FEES,
+    INTEREST,
+    PNL,
+    SECURITIES,
+    Ledger,
+    Posting,
+)
 from workbench.core.orders import Fill, Order, OrderIntent
 from workbench.core.ports import Activity
 from workbench.core.types import NANO
 
 SPLIT, DIVIDEND, CASH_IN_LIEU = "split", "dividend", "cash_in_lieu"
+FEE, INTEREST_PAID, TRANSFER = "fee", "interest", "transfer"
 #: Kinds of activity that the books know how to take; any other is a break.
 ACTIVITY_KINDS: Mapping[str, str] = MappingProxyType(
     {
         SPLIT: "shares multiplied, a fraction paid in cash",
-        DIVIDEND: "cash for each share held, or owed for each share sold short",
+        DIVIDEND: "cash for each share held or owed for each sold short, or tax withheld from it",
         CASH_IN_LIEU: "cash for a fraction of a share, paid apart from its split",
+        FEE: "a charge of the venue or a regulator, or its return",
+        INTEREST_PAID: "interest on cash or margin",
+        TRANSFER: "money that its owner paid in or took out",
     }
 )
+#: Kinds that move cash against one account of the ledger.
+CASH_ONLY: Mapping[str, str] = MappingProxyType({FEE: FEES, INTEREST_PAID: INTEREST, TRANSFER: CAPITAL})
 #: Entries of activities are found by this beginning of their id, so each is booked once.
 ENTRY_PREFIX = "activity:"
 
@@ -114,6 +133,7 @@ def postings_of_activity(ledger: Ledger, activity: Activity) -> tuple[Posting, .
     A split moves shares at unchanged cost; cash for a fraction realises against its part of that cost.
     A dividend is income of the symbol, a charge where shares were sold short. Cash in lieu that comes
     apart from its split is realised whole: the split has left all the cost with the whole shares.
+    Fees, interest and transfers move cash and nothing else.
 
     Parameters
     ----------
@@ -123,17 +143,18 @@ def postings_of_activity(ledger: Ledger, activity: Activity) -> tuple[Posting, .
     Raises
     ------
     ValueError
-        A kind that the books do not know.
+        A kind that the books do not know, or one that moves only cash and comes with shares.
     """
     if activity.kind not in ACTIVITY_KINDS:
         raise ValueError(f"activity {activity.activity_id} is of the unknown kind {activity.kind!r}")
     symbol, amount = activity.symbol, activity.amount_micro
-    if activity.kind == DIVIDEND:
-        memo = f"dividend of {symbol}"
-        return (Posting(CASH, amount, 0, memo), Posting(DIVIDENDS + symbol, -amount, 0, memo))
-    if activity.kind == CASH_IN_LIEU:
-        memo = f"cash in lieu of a fraction of {symbol}"
-        return (Posting(CASH, amount, 0, memo), Posting(PNL + symbol, -amount, 0, memo))
+    other = {DIVIDEND: DIVIDENDS + symbol, CASH_IN_LIEU: PNL + symbol, **CASH_ONLY}.get(activity.kind)
+    if other is not None:
+        if activity.quantity_nano:
+            raise ValueError(f"activity {activity.activity_id} ({activity.kind}) moves shares")
+        words = "cash in lieu of a fraction" if activity.kind == CASH_IN_LIEU else activity.kind
+        memo = f"{words} of {symbol}" if symbol else words
+        return (Posting(CASH, amount, 0, memo), Posting(other, -amount, 0, memo))
     memo = f"split of {symbol} {activity.new_shares} for {activity.old_shares}"
     if not amount:
         return (Posting(SECURITIES + symbol, 0, activity.quantity_nano, memo),)

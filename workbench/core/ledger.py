@@ -1,9 +1,9 @@
 """Double entry: cash, positions and profit are a fold of postings whose amounts sum to zero.
 
-Accounts are plain words: "cash", "fees", "capital", and per symbol "securities:SYM" (at cost, with the
-quantity), "pnl:SYM" (realised by average cost) and "dividends:SYM" (cash dividends). A debit is positive,
-so an asset that grows and a cost that was paid are positive, income and capital are negative, and the sum
-over all accounts is always 0.
+Accounts are plain words: "cash", "fees", "interest", "capital", and per symbol "securities:SYM" (at cost,
+with the quantity), "pnl:SYM" (realised by average cost) and "dividends:SYM" (cash dividends). A debit is
+positive, so an asset that grows and a cost that was paid are positive, income and capital are negative, and
+the sum over all accounts is always 0.
 Nothing is ever rewritten: a correction is a new entry.
 """
 
@@ -19,6 +19,7 @@ from workbench.core.types import NANO
 
 CASH = "cash"
 FEES = "fees"
+INTEREST = "interest"
 CAPITAL = "capital"
 SECURITIES = "securities:"
 PNL = "pnl:"
@@ -33,7 +34,7 @@ class Posting:
     Attributes
     ----------
     ledger_account : str
-        "cash", "fees", "capital", "securities:SYM", "pnl:SYM" or "dividends:SYM".
+        "cash", "fees", "interest", "capital", "securities:SYM", "pnl:SYM" or "dividends:SYM".
     amount_micro : int
         Account currency micros; debit positive.
     quantity_nano : int
@@ -48,7 +49,7 @@ class Posting:
     memo: str
 
     def __post_init__(self) -> None:
-        known = self.ledger_account in (CASH, FEES, CAPITAL) or (
+        known = self.ledger_account in (CASH, FEES, INTEREST, CAPITAL) or (
             self.ledger_account.startswith((SECURITIES, PNL, DIVIDENDS))
             and not self.ledger_account.endswith(":")
         )

@@ -300,6 +300,51 @@ class Broker(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Hint:
+    """Something that the venue's stream mentioned: a reason to ask, never a fact to book.
+
+    Attributes
+    ----------
+    event : str
+        The venue's word, or "unreadable".
+    client_order_id : str
+        "" when nobody knows.
+    """
+
+    event: str
+    client_order_id: str
+
+
+class Hints(Protocol):
+    """A stream of hints that knows whether it may have missed some."""
+
+    @property
+    def generation(self) -> int:
+        """Number of connections so far; what happened between two of them was not heard."""
+        ...
+
+    def trouble(self) -> str:
+        """Why the stream cannot be relied on; "" while it is connected and reconciled."""
+        ...
+
+    def silent_s(self) -> float: ...
+    def reconciled(self, generation: int) -> None:
+        """A full reconciliation has been done that began in that generation."""
+        ...
+
+    def expect(self, client_order_id: str) -> None:
+        """An order whose request leaves now: the stream must mention it soon."""
+        ...
+
+    def forget(self, client_order_id: str) -> None:
+        """An order that was expected and that the venue has not accepted."""
+        ...
+
+    def take(self) -> tuple[Hint, ...]: ...
+    def wait(self, seconds: float) -> bool: ...
+
+
 # --- registry --------------------------------------------------------------------------------------
 
 

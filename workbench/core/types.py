@@ -23,6 +23,7 @@ MICRO = 1_000_000  #: micros in one unit of account currency; also the grid of f
 NANO = 1_000_000_000  #: nanoseconds in a second
 BPS = 10_000  #: basis points in one
 DAY_NS = 86_400 * NANO
+QUOTE_AHEAD_NS = 5 * NANO  #: how far ahead of us a quote's stamp may be before it is no quote of now
 
 
 class Side(IntEnum):
@@ -165,6 +166,17 @@ class Quotes:
     bid_micro: Integers
     ask_micro: Integers
     at_ns: Integers
+
+    def age_ns(self, now_ns: int) -> Integers:
+        """Age of each quote at `now_ns`, nanoseconds; -1 = missing.
+
+        A quote stamped up to `QUOTE_AHEAD_NS` later is of now: a real session asks a moment after its
+        scheduled time, of a venue whose clock is never quite ours. Further ahead it stays negative.
+        """
+        age = now_ns - self.at_ns
+        near = np.where((age < 0) & (age >= -QUOTE_AHEAD_NS), 0, age)
+        found: Integers = np.where(self.at_ns < 0, -1, near).astype(np.int64)
+        return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -150,7 +150,7 @@ class DecisionMaker:
             bar_age_sessions=self._bar_ages(session, panel),
             bid_micro=quotes.bid_micro,
             ask_micro=quotes.ask_micro,
-            quote_age_ns=np.where(quotes.at_ns < 0, -1, scheduled_ns - quotes.at_ns),
+            quote_age_ns=quotes.age_ns(scheduled_ns),
             tradable=panel.tradable[-1],
             frozen=frozen,
             position_shares=_whole_shares(ledger, symbols),
@@ -397,5 +397,4 @@ def _last_prices(panel: Bars) -> Any:
 
 
 def _whole_shares(ledger: Ledger, symbols: tuple[str, ...]) -> Any:
-    held = ledger.positions_nano
-    return np.array([held.get(symbol, 0) // NANO for symbol in symbols], dtype=np.int64)
+    return np.array([ledger.positions_nano.get(s, 0) // NANO for s in symbols], dtype=np.int64)

@@ -32,6 +32,7 @@ from workbench.core.ports import (
 )
 from workbench.errors import IllegalTransition
 from workbench.services.hearing import Heard, ask, order_of_events, says_more
+from workbench.services.listening import Listening
 from workbench.services.records import (
     date_of,
     fill_payload,
@@ -66,6 +67,8 @@ class Oms:
         denial codes when the pre-trade controls now say no (they can only deny).
     halt : callable (str) -> None
         Halts the account, with the reason.
+    listening : Listening or None
+        Says whether the stream may have missed something, and hears of each request; None = no stream.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Oms:
         lease: Callable[[], Lease],
         gate: Callable[[Order], tuple[str, ...]],
         halt: Callable[[str], None],
+        listening: Listening | None = None,
     ) -> None:
         self._journal = journal
         self._broker = broker
@@ -86,6 +90,7 @@ class Oms:
         self._lease = lease
         self._gate = gate
         self._halt = halt
+        self._listening = listening
         self.orders: dict[str, Order] = {}
         self.ledger = Ledger()
         self._executions: set[str] = set()
@@ -163,10 +168,12 @@ class Oms:
         return send_batch(
             self.orders, client_order_ids, gate=self._gate, now_ns=self._clock.now_ns, request=self._request,
             commit=lambda events: self._journal.commit(events, lease=self._lease()),
+            missed=self._listening.missed if self._listening else str,
         )  # fmt: skip
 
     def _request(self, order: Order, first_request: bool) -> Order:
-        return self._settle(order, submit(self._broker, order.intent), first_request=first_request)
+        result = submit(self._broker, order.intent, self._listening)
+        return self._settle(order, result, first_request=first_request)
 
     def _settle(self, order: Order, result: SubmitResult, *, first_request: bool) -> Order:
         if result.outcome is SubmitOutcome.ACCEPTED and result.order is not None:
@@ -178,6 +185,13 @@ class Oms:
             return self._record(order, OrderState.REJECTED, reason=result.reason)
         order = self._record(order, OrderState.UNKNOWN, reason=result.reason or "no proof of the outcome")
         return self._resolve(order)
+
+    def is_denied(self, client_order_id: str) -> bool:
+        """Ask the venue about an order of unknown fate once; True when it says that it has no such id."""
+        answer = self._look_up(client_order_id)
+        if answer.found and answer.order is not None:
+            self._adopt(self.orders[client_order_id], answer.order)
+        return answer.answered and not answer.found
 
     def recover(self) -> tuple[Order, ...]:
         """Ask the venue about every order whose fate is not known; returns those still unresolved.
@@ -230,13 +244,9 @@ class Oms:
             return self._record(
                 order, OrderState.QUARANTINED, reason="the venue holds another order by this id"
             )
-        if theirs.state is OrderState.QUARANTINED:
-            return self._record(order, OrderState.QUARANTINED, venue_order_id=theirs.venue_order_id)
-        if theirs.state is OrderState.REJECTED:
-            reason = theirs.reason
-            return self._record(
-                order, OrderState.REJECTED, venue_order_id=theirs.venue_order_id, reason=reason
-            )
+        if theirs.state in (OrderState.QUARANTINED, OrderState.REJECTED):
+            found = {"venue_order_id": theirs.venue_order_id, "reason": theirs.reason}
+            return self._record(order, theirs.state, **found)
         # What has been filled enters through the executions, never through a status.
         return self._record(order, OrderState.ACCEPTED, venue_order_id=theirs.venue_order_id)
 
@@ -368,8 +378,7 @@ class Oms:
             unsent = order.state in NEVER_LEFT and now_ns >= close_ns(order.intent.session)
             if order.state is OrderState.UNKNOWN and now_ns >= next_open_ns(order.intent.session):
                 order = self._resolve(order)
-                answer = self._look_up(order.intent.client_order_id)
-                unsent = order.state is OrderState.UNKNOWN and answer.answered and not answer.found
+                unsent = order.state is OrderState.UNKNOWN and self.is_denied(order.intent.client_order_id)
             if unsent:
                 reason = "its session ended before it was sent"
                 ended.append(self._record(order, OrderState.EXPIRED_UNSENT, reason=reason))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from workbench.core.corporate import ENTRY_PREFIX
 from workbench.core.ledger import CASH
@@ -10,7 +11,7 @@ from workbench.core.orders import Fill
 from workbench.core.ports import Broker, Clock, Event, Journal, Lease
 from workbench.core.reconcile import Break, find_breaks
 from workbench.errors import OutcomeUnknown, WorkbenchError
-from workbench.services.hearing import ask
+from workbench.services.hearing import Heard, ask
 from workbench.services.oms import Oms
 from workbench.services.records import date_of, fill_from_row
 
@@ -72,12 +73,15 @@ class Reconciler:
 
     def _compare(self, since_ns: int) -> tuple[Break, ...]:
         try:
-            heard = ask(self._broker, since_ns=since_ns)
+            heard = self._ask(since_ns)
         except Exception as error:  # boundary: a venue that gives no answer is a break with a name
             return (_unreadable(error),)
         self._oms.hear(heard)
         try:  # asked again, after our own record has changed
-            heard = ask(self._broker, since_ns=since_ns)
+            heard = self._ask(since_ns)
+        except Exception as error:  # boundary: as above
+            return (_unreadable(error),)
+        try:
             theirs = self._broker.account()
         except OutcomeUnknown as error:
             return (Break("account_blocked", "", "an answer", error.message, "account"),)
@@ -96,6 +100,15 @@ class Reconciler:
             activities=self._activities(since_ns, {activity.activity_id for activity in heard.activities}),
             venue_activities=heard.activities,
         )
+
+    def _ask(self, since_ns: int) -> Heard:
+        """The venue's lists, and what its list of orders left out although it has it: a list may lag."""
+        heard = ask(self._broker, since_ns=since_ns)
+        listed = {order.client_order_id for order in heard.orders}
+        missing = [o for o in self._oms.working() if o.intent.client_order_id not in listed]
+        answers = [self._broker.lookup(order.intent.client_order_id) for order in missing]
+        found = [answer.order for answer in answers if answer.order is not None]
+        return replace(heard, orders=(*heard.orders, *found))
 
     def _activities(self, since_ns: int, listed: set[str]) -> dict[str, tuple[int, int]]:
         """Cash and shares of every corporate event that was booked after `since_ns` or that the venue lists.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from workbench.core.orders import UNRESOLVED, Order, OrderIntent, OrderState
 from workbench.core.ports import Broker, Event, SubmitOutcome, SubmitResult
 from workbench.errors import WorkbenchError
+from workbench.services.listening import Listening
 from workbench.services.records import order_change
 
 #: Most orders that share a commit: as many may have to be looked up after a crash.
@@ -26,6 +27,7 @@ def send_batch(
     commit: Callable[[Sequence[Event]], object],
     now_ns: Callable[[], int],
     request: Callable[[Order, bool], Order],
+    missed: Callable[[], str],
 ) -> tuple[Order, ...]:
     """What the orders have become, in the order in which they were given.
 
@@ -41,6 +43,9 @@ def send_batch(
         Makes events durable under the lease.
     request : callable (Order, first_request) -> Order
         Sends the request, believes the venue and records the answer.
+    missed : callable () -> str
+        Why the account has to be reconciled before anything leaves, "" = it need not. That cannot be done
+        while SENT is in the journal of what has not left, so the rest of the batch becomes NOT_ACCEPTED.
 
     Raises
     ------
@@ -54,28 +59,38 @@ def send_batch(
         leaving = _commit_sent(orders, part, gate, commit, now_ns)
         for n, identity in enumerate(leaving):
             codes: tuple[str, ...] = ()
+            rest = [(orders[other], first[other]) for other in leaving[n:]]
             try:
                 if len(part) > 1:  # alone, it leaves straight after its own look and commit
                     codes = gate(orders[identity])
             except Exception as error:  # whatever it was, no request left; it is recorded and raised
                 # without the lease the journal refuses that record: they stay SENT and the next holder asks
-                rest = [(orders[other], first[other]) for other in leaving[n:]]
                 _take_back(orders, rest, (), f"never requested: {_in_short(error)}", commit, now_ns)
                 raise
             if codes:
-                alone = [(orders[identity], first[identity])]
-                _take_back(orders, alone, codes, f"never requested: {','.join(codes)}", commit, now_ns)
-            else:
-                request(orders[identity], first[identity])
+                _take_back(orders, rest[:1], codes, f"never requested: {','.join(codes)}", commit, now_ns)
+                continue
+            if trouble := missed():
+                _take_back(orders, rest, (), f"never requested: {trouble}", commit, now_ns)
+                return tuple(orders[identity] for identity in identities)
+            request(orders[identity], first[identity])
     return tuple(orders[identity] for identity in identities)
 
 
-def submit(broker: Broker, intent: OrderIntent) -> SubmitResult:
-    """The venue's answer to a request, or UNKNOWN with the reason; one request, never repeated here."""
+def submit(broker: Broker, intent: OrderIntent, listening: Listening | None) -> SubmitResult:
+    """The venue's answer to a request, or UNKNOWN with the reason; one request, never repeated here.
+
+    The stream is told of the id first: it may mention the order before the answer has been read.
+    """
+    if listening is not None:
+        listening.announce(intent.client_order_id)
     try:
-        return broker.submit(intent)
+        result = broker.submit(intent)
     except Exception as error:  # boundary: whatever the adapter raised proves nothing about the venue
-        return SubmitResult(SubmitOutcome.UNKNOWN, reason=f"{type(error).__name__} while sending")
+        result = SubmitResult(SubmitOutcome.UNKNOWN, reason=f"{type(error).__name__} while sending")
+    if listening is not None and result.outcome is not SubmitOutcome.ACCEPTED:
+        listening.withdraw(intent.client_order_id)
+    return result
 
 
 def _commit_sent(

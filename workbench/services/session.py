@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from workbench.core.digest import session_digest
 from workbench.core.orders import TERMINAL, Order, OrderState
-from workbench.core.ports import BarStore, Broker, Calendar, Clock, Event, Journal
+from workbench.core.ports import BarStore, Broker, Calendar, Clock, Event, Hints, Journal
 from workbench.core.reconcile import Break
 from workbench.core.types import DAY_NS
 from workbench.errors import (
@@ -27,10 +27,12 @@ from workbench.errors import (
 from workbench.services.authority import Authority
 from workbench.services.decision import DecisionMaker, Strategy, decision_events
 from workbench.services.legs import Legs
+from workbench.services.listening import Listening
 from workbench.services.oms import Oms
 from workbench.services.preflight import Check, failed, preflight_checks
 from workbench.services.reconciler import Reconciler
 from workbench.services.reporting import session_report
+from workbench.services.resending import Resender
 from workbench.services.stages import StageTimer
 from workbench.services.supervision import REDUCING, Supervision
 
@@ -79,6 +81,10 @@ class TradingSession:
     Parameters
     ----------
     stage_budget_ms : int
+    hints : Hints or None
+        The venue's stream of trade updates, where there is one.
+    silence_s : float
+        How long venue or stream may be silent before the account is halted, seconds.
     """
 
     def __init__(
@@ -94,6 +100,8 @@ class TradingSession:
         supervision: Supervision,
         authority: Authority,
         stage_budget_ms: int,
+        hints: Hints | None = None,
+        silence_s: float = 30.0,
     ) -> None:
         self.times = times
         self.strategy = strategy
@@ -106,6 +114,11 @@ class TradingSession:
         self._authority = authority
         self.timer = StageTimer(clock.wall_ns, budget_ms=stage_budget_ms)
         account = strategy.account
+        self._listening = Listening(
+            clock=clock, hints=hints, halt=self._halt, silence_s=silence_s,
+            poll=lambda: self.oms.poll(since_ns=self._since_ns()),
+            reconcile=lambda: self.reconciler.reconcile(session=times.session, since_ns=self._since_ns()),
+        )  # fmt: skip
         self.oms = Oms(
             journal=journal,
             broker=broker,
@@ -114,6 +127,7 @@ class TradingSession:
             lease=authority.lease,
             gate=self._gate,
             halt=self._halt,
+            listening=self._listening,
         )
         self.reconciler = Reconciler(
             journal=journal,
@@ -124,6 +138,7 @@ class TradingSession:
             lease=authority.lease,
             halt=self._halt,
         )
+        self._resender = Resender(oms=self.oms, clock=clock, session=times.session, until_ns=times.close_ns)
         self._maker = DecisionMaker(
             bars=bars,
             broker=broker,
@@ -213,8 +228,10 @@ class TradingSession:
                 self._journal.commit(events, lease=self._authority.lease())
                 self.oms.adopt_intents(cycle.intents, cycle.denied)
         with self.timer.stage("send"):
+            self._listening.catch_up()
             due = [order for order in self.oms.of_decision(scheduled_ns) if order.state in SENDABLE]
             self.oms.send_many([order.intent.client_order_id for order in due])
+            self._resender.proceed(self._listening.catch_up)
         return self.oms.of_decision(scheduled_ns)
 
     @_orderly
@@ -224,14 +241,14 @@ class TradingSession:
         with self.timer.stage("watch"):
             at_ns = max(self._clock.now_ns(), self.times.open_ns)
             while at_ns < self.times.end_ns:
-                self._clock.sleep_until(at_ns)
-                changes += self.oms.poll(since_ns=self._since_ns())
+                changes += self._listening.wait_until(at_ns)
+                changes += self._listening.poll()
                 if self._clock.now_ns() < self.times.close_ns:
-                    changes += self.legs.proceed()
+                    changes += self._send_due()
                 if progress is not None:
                     progress(at_ns)
                 at_ns += self.times.poll_every_ns
-            self._clock.sleep_until(self.times.end_ns)
+            changes += self._listening.wait_until(self.times.end_ns)
         return changes
 
     @_orderly
@@ -294,6 +311,14 @@ class TradingSession:
             return 0
         since_ns = self._calendar.session_open_ns(str(rows[-1]["session"])) - DAY_NS
         return min([since_ns, *(order.intent.scheduled_ns for order in self.oms.working())])
+
+    def _send_due(self) -> int:
+        """Send again what never arrived, then the legs that fall due; a halt stops this, not the watching."""
+        try:
+            self._listening.catch_up()
+            return self._resender.proceed(self._listening.catch_up) + self.legs.proceed()
+        except TradingHalted:
+            return 0
 
     def _buying_power_micro(self) -> int:
         account = self._broker.account()

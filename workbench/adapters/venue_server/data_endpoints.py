@@ -209,7 +209,9 @@ class DataEndpoints:
         return bar_row(at_ns // MINUTE_NS * MINUTE_NS, [middle / MICRO] * 4, 0)
 
     def _confirmed(self, symbol: str) -> int:
-        """When the standing quote was last heard of."""
+        """When the standing quote was last heard of; one that follows from a bar is always of now."""
+        if symbol not in self.venue.state.venue.quotes:
+            return self.venue.clock.now_ns()
         set_ns = next((at for at, name, *_ in reversed(self.venue.state.quote_history) if name == symbol), 0)
         if self.frozen or self.venue.state.venue.phase != "open":
             return set_ns

@@ -125,6 +125,7 @@ def fill_activity(record: OrderRecord, fill: Fill) -> dict[str, Any]:
         "order_status": record.status, "price": money(fill.price_micro),
         "qty": shares(fill.quantity_nano // NANO), "side": record.side, "symbol": fill.symbol,
         "transaction_time": when_micros(at_ns), "type": "partial_fill" if leaves else "fill",
+        **({"commission": money(fill.fee_micro)} if fill.fee_micro else {}),
     }  # fmt: skip
 
 

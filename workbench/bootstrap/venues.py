@@ -1,0 +1,162 @@
+"""Which venue a desk trades at: the one in this process, or Alpaca (or what speaks its protocol)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from workbench.adapters.alpaca_broker import AlpacaBroker, AlpacaTransport, connect_alpaca
+from workbench.adapters.alpaca_stream import AlpacaStream, FrameInbox
+from workbench.adapters.clock import SimulatedClock, SystemClock
+from workbench.adapters.loopback_clock import LoopbackClock
+from workbench.adapters.simulated_broker import SimulatedBroker
+from workbench.bootstrap.desk import Desk
+from workbench.config import Settings
+from workbench.core.ports import Clock
+from workbench.core.types import Mode
+from workbench.errors import ConfigError
+
+DATA_URL = "https://data.alpaca.markets"
+#: A venue on this machine sets no limit of its own; a replay asks it thousands of times a session.
+LOOPBACK_PER_MINUTE = 60_000
+
+
+@dataclass(frozen=True)
+class VenueLink:
+    """A broker with the clock that belongs to it.
+
+    Attributes
+    ----------
+    last_ns : int
+        The venue's latest time when it was opened, UTC nanoseconds; 0 = nothing ever happened there.
+    stream : AlpacaStream or None
+        Trade updates, not yet listening; None where polls are all there is.
+    """
+
+    broker: SimulatedBroker | AlpacaBroker
+    clock: Clock
+    last_ns: int
+    stream: AlpacaStream | None = None
+
+    def close(self) -> None:
+        """Close connections and files."""
+        if self.stream is not None:
+            self.stream.close()
+        self.broker.close()
+
+
+def uses_alpaca(settings: Settings) -> bool:
+    """Whether orders leave this process."""
+    return settings.venue.broker == "alpaca" or settings.mode is not Mode.REPLAY
+
+
+def open_venue(settings: Settings, desk: Desk, *, start_ns: int) -> VenueLink:
+    """The desk's venue, seen to be the right one; nothing is sent.
+
+    Parameters
+    ----------
+    start_ns : int
+        Where the trading time of the embedded venue starts, UTC nanoseconds.
+
+    Raises
+    ------
+    ConfigError
+        Mode, address, keys and account do not belong together.
+    OutcomeUnknown
+        The venue does not answer.
+    """
+    if not uses_alpaca(settings):
+        return embedded_venue(settings, desk, desk.paths.venue, start_ns=start_ns)
+    broker = _connect(settings)
+    try:
+        now_ns = broker.now_ns()
+        if settings.mode is not Mode.REPLAY:
+            return VenueLink(broker, SystemClock(), now_ns, _stream(settings, desk))
+        venue = settings.venue
+        clock = LoopbackClock(venue.admin_url, start_ns=now_ns, timeout_s=venue.answer_timeout_s)
+        return VenueLink(broker, clock, now_ns)
+    except BaseException:
+        broker.close()
+        raise
+
+
+def data_url(settings: Settings) -> str:
+    """Address of the market data: a venue on this machine serves its own, any other leaves it to Alpaca."""
+    venue = settings.venue
+    return venue.data_url or (venue.url if _is_near(venue.url) else DATA_URL)
+
+
+def _is_near(url: str) -> bool:
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+
+
+def data_transport(settings: Settings) -> AlpacaTransport:
+    """A connection to the venue's market data, with the keys of the settings."""
+    key, secret = _keys(settings)
+    venue = settings.venue
+    return AlpacaTransport(
+        key=key, secret=secret, url=data_url(settings), connect_s=venue.connect_timeout_s,
+        read_s=venue.answer_timeout_s, data=True,
+    )  # fmt: skip
+
+
+def embedded_venue(settings: Settings, desk: Desk, path: Path, *, start_ns: int) -> VenueLink:
+    """The venue in this process, with its record at `path` and the market of the desk's bars.
+
+    Raises
+    ------
+    ConfigError
+        The settings allow what a cash account cannot do.
+    """
+    if settings.limits.allow_short:
+        raise ConfigError(
+            "limits.allow_short is on, and the embedded venue keeps a cash account: it takes no short sale",
+            next_step="set limits.allow_short = false and policy.allow_short = false",
+        )
+    clock = SimulatedClock(start_ns)
+    broker = SimulatedBroker(
+        path,
+        account=settings.account,
+        cash_micro=settings.venue.starting_cash_usd * 1_000_000,
+        clock=clock,
+        calendar=desk.calendar,
+        market=desk.bars.raw_session,
+        symbols=settings.universe,
+        fills=settings.fills,
+        fees=settings.fees,
+        splits=desk.bars.splits_of,
+        dividends=desk.bars.dividends_of,
+    )
+    clock.sleep_until(broker.last_ns)
+    return VenueLink(broker, clock, broker.last_ns)
+
+
+def _connect(settings: Settings) -> AlpacaBroker:
+    venue, (key, secret) = settings.venue, _keys(settings)
+    near = _is_near(venue.url)
+    return connect_alpaca(
+        mode=settings.mode, url=venue.url, data_url=data_url(settings), key=key, secret=secret,
+        account=settings.account, account_id=venue.account_id, connect_s=venue.connect_timeout_s,
+        read_s=venue.answer_timeout_s, reserve=venue.reserved_requests, feed=venue.feed,
+        per_minute=max(LOOPBACK_PER_MINUTE, venue.requests_per_minute) if near else venue.requests_per_minute,
+    )  # fmt: skip
+
+
+def _stream(settings: Settings, desk: Desk) -> AlpacaStream:
+    venue, (key, secret) = settings.venue, _keys(settings)
+    parts = urlsplit(venue.url)
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    url = venue.stream_url or urlunsplit((scheme, parts.netloc, "/stream", "", ""))
+    inbox = FrameInbox(desk.paths.root / "trade-updates.jsonl")
+    return AlpacaStream(url=url, key=key, secret=secret, inbox=inbox, answer_s=venue.answer_timeout_s)
+
+
+def _keys(settings: Settings) -> tuple[str, str]:
+    key, secret = settings.secrets.venue_key, settings.secrets.venue_secret
+    if key is None or secret is None:
+        raise ConfigError(
+            "the venue's keys are not set",
+            next_step="set WORKBENCH_SECRETS__VENUE_KEY and WORKBENCH_SECRETS__VENUE_SECRET in this process",
+        )
+    return key.reveal(), secret.reveal()
