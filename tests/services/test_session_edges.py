@@ -205,11 +205,7 @@ def test_the_first_session_counts_its_loss_from_the_capital_that_was_paid_in(new
     settings = new_desk("capital")
     job = drive.start(settings, FIRST)
     try:
-        snapshot = job.trading._maker.snapshot(
-            FIRST,
-            job.trading.times.decision_ns[0],
-            job.trading._maker.panel(job.trading.times.decision_ns[0]),
-        )
+        snapshot = job.trading._maker.known.snapshot(FIRST, job.trading.times.decision_ns[0])
     finally:
         job.finish()
     assert snapshot.session_start_equity_micro == settings.venue.starting_cash_usd * 1_000_000

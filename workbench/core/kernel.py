@@ -11,9 +11,9 @@ F = TypeVar("F", bound=Callable[..., object])
 
 #: Options of every kernel that may allocate.
 ANALYSIS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
-#: Options of the kernels of the order path. `_nrt` is private to numba, whose version is therefore pinned: without it
-#: each call counts references of every array it is handed, which took most of a simulation's time.
-#: A kernel that allocates does not compile with it, so the rule below is enforced.
+#: Options of the kernels of the order path. `_nrt` is private to numba, whose version is therefore
+#: pinned: without it each call counts references of every array it is handed, which took most of a
+#: simulation's time. A kernel that allocates does not compile with it, so the rule below is enforced.
 OPTIONS: dict[str, Any] = {**ANALYSIS, "_nrt": False}
 
 

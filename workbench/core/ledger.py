@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -102,9 +103,11 @@ class Ledger:
                 amount + posting.amount_micro,
                 quantity + posting.quantity_nano,
             )
-        for name, (amount, quantity) in balances.items():
-            _bounded(name, amount, quantity)
-        return Ledger(MappingProxyType(dict(sorted(balances.items()))))
+        for name in {posting.ledger_account for posting in postings}:
+            _bounded(name, *balances[name])
+        if len(balances) != len(self.balances):  # a new name; those before it are in order already
+            balances = dict(sorted(balances.items()))
+        return Ledger(MappingProxyType(balances))
 
     @property
     def cash_micro(self) -> int:
@@ -124,6 +127,10 @@ class Ledger:
     @property
     def positions_nano(self) -> dict[str, int]:
         """Signed position of every symbol that is not flat, 1e-9 shares."""
+        return dict(self._positions)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
         return {symbol: quantity for symbol, (_, quantity) in self._of(SECURITIES).items() if quantity}
 
     @property
@@ -206,7 +213,7 @@ def postings_of_fill(ledger: Ledger, fill: Fill) -> tuple[Posting, ...]:
     """
     memo = f"{fill.side.word} {fill.quantity_nano / NANO:g} {fill.symbol}"
     signed = int(fill.side) * fill.quantity_nano
-    held, cost = ledger.positions_nano.get(fill.symbol, 0), ledger.cost_micro.get(fill.symbol, 0)
+    cost, held = ledger.balances.get(SECURITIES + fill.symbol, (0, 0))
     closing = 0 if held * signed >= 0 else max(-abs(held), min(abs(held), signed))
     released = cost if closing == -held else -_divide(cost * closing, held)
     notional = money_micro(signed, fill.price_micro)

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from workbench.core.costs import CostModel
-from workbench.core.features import Feature, compute, market_statistics
+from workbench.core.features import Feature, compute
 from workbench.core.ledger import Ledger
 from workbench.core.legs import next_leg
-from workbench.core.orders import TERMINAL, WORKING, Order, OrderIntent, client_order_id
-from workbench.core.policy import PolicyParams, Reason, decide, intended_shares
-from workbench.core.ports import BarStore, Broker, Calendar, Event
-from workbench.core.pretrade import Limits, RiskState, Verdict, check_orders, content_fingerprint
+from workbench.core.orders import Order, OrderIntent, client_order_id
+from workbench.core.policy import PolicyParams, decide, intended_shares
+from workbench.core.ports import BarStore, Broker, Calendar
+from workbench.core.pretrade import Limits, Verdict, check_orders
 from workbench.core.types import (
     MISSING,
     NANO,
-    Bars,
     Decision,
     Floats,
     OrderType,
-    Side,
     Snapshot,
     from_micro,
     to_micro,
 )
 from workbench.errors import DataError
-from workbench.services.records import intent_payload
-
-MINUTE_NS = 60 * NANO
+from workbench.services.knowledge import Knowledge
+from workbench.services.own_orders import OwnOrders
 
 
 class Forecaster(Protocol):
@@ -86,7 +83,7 @@ class DecisionMaker:
     bars, broker, calendar
         Ports.
     strategy : Strategy
-    orders : callable () -> sequence of Order
+    orders : callable () -> OwnOrders
         Every order of the account (for exposure, rate and duplicates).
     ledger : callable () -> Ledger
     session_start_equity_micro : callable () -> int
@@ -100,103 +97,18 @@ class DecisionMaker:
         broker: Broker,
         calendar: Calendar,
         strategy: Strategy,
-        orders: Callable[[], Sequence[Order]],
+        orders: Callable[[], OwnOrders],
         ledger: Callable[[], Ledger],
         session_start_equity_micro: Callable[[], int],
     ) -> None:
-        self._bars = bars
-        self._broker = broker
         self._calendar = calendar
         self.strategy = strategy
-        self._orders = orders
-        self._ledger = ledger
-        self._session_start_equity = session_start_equity_micro
-        self._last_panel: tuple[int, Bars] | None = None
-
-    # --- what is known ---------------------------------------------------------------------------
-
-    def panel(self, as_of_ns: int) -> Bars:
-        """The bars a decision at `as_of_ns` may see: exactly the declared lookback, known by then.
-
-        The orders of one cycle are judged again at the same trading time: they share one read.
-        """
-        if self._last_panel is None or self._last_panel[0] != as_of_ns:
-            panel = self._bars.read(self.strategy.universe, as_of_ns=as_of_ns, rows=self.strategy.lookback)
-            self._last_panel = (as_of_ns, panel)
-        return self._last_panel[1]
-
-    def snapshot(self, session: str, scheduled_ns: int, panel: Bars) -> Snapshot:
-        """Everything the decision may know, one element a symbol."""
-        symbols = panel.symbols
-        ledger = self._ledger()
-        buys, sells, frozen = self._open_quantities(symbols)
-        quotes = self._broker.quotes(symbols)
-        adv, volatility, half_spread = market_statistics(panel)
-        quoted = (quotes.bid_micro > 0) & (quotes.ask_micro > 0)
-        middle = (quotes.bid_micro + quotes.ask_micro) / 2.0
-        spread = np.where(
-            quoted, (quotes.ask_micro - quotes.bid_micro) / 2.0 / np.where(quoted, middle, 1.0), np.nan
-        )
-        half_spread = np.fmax(half_spread, np.round(spread * 1e6) / 100.0)
-        prices = _last_prices(panel)
-        equity = ledger.equity_micro(dict(zip(symbols, prices.tolist(), strict=True)))
-        return Snapshot(
-            account=self.strategy.account,
-            strategy=self.strategy.name,
-            session=session,
-            scheduled_ns=scheduled_ns,
-            symbols=symbols,
-            price_micro=prices,
-            bar_age_sessions=self._bar_ages(session, panel),
-            bid_micro=quotes.bid_micro,
-            ask_micro=quotes.ask_micro,
-            quote_age_ns=quotes.age_ns(scheduled_ns),
-            tradable=panel.tradable[-1],
-            frozen=frozen,
-            position_shares=_whole_shares(ledger, symbols),
-            open_buy_shares=buys,
-            open_sell_shares=sells,
-            adv_shares=adv,
-            volatility_bps=volatility,
-            half_spread_bps=half_spread,
-            cash_micro=ledger.cash_micro,
-            equity_micro=equity,
-            session_start_equity_micro=self._session_start_equity(),
-        )
-
-    def _open_quantities(self, symbols: tuple[str, ...]) -> tuple[Any, Any, Any]:
-        """Worst-case unfilled quantity of working orders and the frozen flag, by symbol."""
-        position = {symbol: at for at, symbol in enumerate(symbols)}
-        buys = np.zeros(len(symbols), dtype=np.int64)
-        sells = np.zeros(len(symbols), dtype=np.int64)
-        frozen = np.zeros(len(symbols), dtype=np.bool_)
-        for order in self._orders():
-            at = position.get(order.intent.symbol)
-            if at is None or order.state in TERMINAL:
-                continue
-            frozen[at] = True  # one order that is not finished per symbol, a resting one included
-            if order.state not in WORKING:
-                continue
-            side = buys if order.intent.side is Side.BUY else sells
-            side[at] += order.leaves_nano // NANO
-        return buys, sells, frozen
-
-    def _bar_ages(self, session: str, panel: Bars) -> Any:
-        """Completed sessions since each symbol's last bar; 0 = it has the latest completed one."""
-        ages = np.full(len(panel.symbols), -1, dtype=np.int64)
-        expected, age = self._calendar.previous_session(session), 0
-        times = panel.ts_ns.tolist()
-        while age < len(times):
-            close_ns = self._calendar.session_close_ns(expected)
-            if close_ns in times:
-                present = panel.tradable[times.index(close_ns)]
-                ages = np.where((ages < 0) & present, age, ages)
-            if bool(np.all(ages >= 0)):
-                break
-            expected, age = self._calendar.previous_session(expected), age + 1
-        return ages
-
-    # --- what follows ----------------------------------------------------------------------------
+        self.known = Knowledge(
+            bars=bars, broker=broker, calendar=calendar, account=strategy.account, strategy=strategy.name,
+            universe=strategy.universe, lookback=strategy.lookback,
+            duplicate_window_s=strategy.limits.duplicate_window_s, orders=orders, ledger=ledger,
+            session_start_equity_micro=session_start_equity_micro,
+        )  # fmt: skip
 
     def think(self, session: str, scheduled_ns: int, *, buying_power_micro: int) -> Cycle:
         """The whole cycle: snapshot, forecast, decision, intents, verdicts.
@@ -206,13 +118,13 @@ class DecisionMaker:
         DataError
             No bar is known, or every symbol lacks the latest completed session.
         """
-        panel = self.panel(scheduled_ns)
+        panel = self.known.panel(scheduled_ns)
         if not len(panel.ts_ns):
             raise DataError(
                 f"no bars of {', '.join(self.strategy.universe)} were known at the decision time",
                 next_step="workbench data status, then workbench data ingest",
             )
-        snapshot = self.snapshot(session, scheduled_ns, panel)
+        snapshot = self.known.snapshot(session, scheduled_ns)
         if not bool(np.any(snapshot.bar_age_sessions == 0)):
             raise DataError(
                 f"data are stale: no bar of session {self._calendar.previous_session(session)}",
@@ -223,55 +135,15 @@ class DecisionMaker:
         forecast = np.round(self.strategy.model.forecast(matrix) * 1e6) / 1e6
         decision = decide(snapshot, forecast, self.strategy.policy, self._cost_floors(snapshot, forecast))
         intents = self._intents(snapshot, decision)
-        state = self.risk_state(snapshot, now_ns=scheduled_ns, buying_power_micro=buying_power_micro)
+        state = self.known.risk_state(snapshot, now_ns=scheduled_ns, buying_power_micro=buying_power_micro)
         verdicts = tuple(check_orders(intents, self.strategy.limits, state))
         return Cycle(snapshot, decision, intents, verdicts)
 
     def judge_again(self, order: Order, *, buying_power_micro: int, now_ns: int) -> tuple[str, ...]:
         """Denial codes of one order at the moment of sending; it can only deny, never allow more."""
-        intent = order.intent
-        panel = self.panel(now_ns)
-        snapshot = self.snapshot(intent.session, now_ns, panel)
-        state = self.risk_state(
-            snapshot, now_ns=now_ns, buying_power_micro=buying_power_micro, without=intent
-        )
-        verdict = check_orders([intent], self.strategy.limits, state)[0]
+        state = self.known.before_sending(order.intent, now_ns=now_ns, buying_power_micro=buying_power_micro)
+        verdict = check_orders([order.intent], self.strategy.limits, state)[0]
         return () if verdict.allowed else verdict.codes
-
-    def risk_state(
-        self, snapshot: Snapshot, *, now_ns: int, buying_power_micro: int, without: OrderIntent | None = None
-    ) -> RiskState:
-        """What the pre-trade controls look at, computed from the journal's orders, never from counters."""
-        skipped = without.client_order_id if without else ""
-        sent = [
-            order for order in self._orders() if order.sent_at_ns and order.intent.client_order_id != skipped
-        ]
-        window_ns = self.strategy.limits.duplicate_window_s * NANO
-        recent = {content_fingerprint(o.intent) for o in sent if now_ns - o.sent_at_ns < window_ns}
-        known = {o.intent.client_order_id for o in self._orders() if o.intent.client_order_id != skipped}
-        if without is not None:  # an order that waits to be sent does not stand in its own way
-            at = snapshot.symbols.index(without.symbol)
-            others = any(
-                o.state in WORKING
-                and o.intent.symbol == without.symbol
-                and o.intent.client_order_id != skipped
-                for o in self._orders()
-            )
-            frozen = snapshot.frozen.copy()
-            frozen[at] = others
-            buys, sells = snapshot.open_buy_shares.copy(), snapshot.open_sell_shares.copy()
-            if not others:
-                buys[at], sells[at] = 0, 0
-            snapshot = replace(snapshot, frozen=frozen, open_buy_shares=buys, open_sell_shares=sells)
-        return RiskState.from_snapshot(
-            snapshot,
-            now_ns=now_ns,
-            session_open_ns=self._calendar.session_open_ns(snapshot.session),
-            session_close_ns=self._calendar.session_close_ns(snapshot.session),
-            buying_power_micro=buying_power_micro,
-            orders_last_minute=sum(1 for order in sent if now_ns - order.sent_at_ns < MINUTE_NS),
-            recent_fingerprints=frozenset(recent | known),
-        )
 
     def _cost_floors(self, snapshot: Snapshot, forecast: Floats) -> Floats:
         """Round-trip cost floor of each symbol in bps at the size that the policy would like to trade."""
@@ -332,69 +204,3 @@ class DecisionMaker:
             reference_micro=int(snapshot.price_micro[at]),
             expected_cost_micro=to_micro(expected / 1e4) if expected == expected else int(MISSING),
         )
-
-
-def decision_events(cycle: Cycle, strategy: Strategy, *, bars_fingerprint: str) -> list[Event]:
-    """The events of one decision, for one transaction: the decision, its intents and its denials."""
-    snapshot, decision = cycle.snapshot, cycle.decision
-    decision_id = f"{snapshot.account}/{snapshot.strategy}/{snapshot.scheduled_ns}"
-    events = [
-        Event(
-            "decision.made",
-            {
-                "decision_id": decision_id,
-                "account": snapshot.account,
-                "strategy": snapshot.strategy,
-                "session": snapshot.session,
-                "scheduled_ns": snapshot.scheduled_ns,
-                "snapshot_hash": snapshot.digest(),
-                "model_id": strategy.model_id,
-                "cost_model_id": strategy.cost_model_id,
-                "bars_fingerprint": bars_fingerprint,
-                "rows": decision_rows(decision),
-            },
-        )
-    ]
-    for intent in cycle.intents:
-        payload = intent_payload(intent, decision_id)
-        codes = cycle.denied.get(intent.client_order_id)
-        if codes:
-            events.append(Event("order.denied", {**payload, "codes": list(codes)}))
-        else:
-            events.append(Event("order.intended", {**payload, "verdict": "allowed"}))
-    return events
-
-
-def decision_rows(decision: Decision) -> list[dict[str, Any]]:
-    """One plain mapping a symbol, integers and words only, None where a number is not known."""
-
-    def grid(values: Any, at: int) -> int | None:
-        return None if int(values[at]) == MISSING else int(values[at])
-
-    return [
-        {
-            "symbol": symbol,
-            "forecast_micro": grid(decision.forecast_micro, at),
-            "weight_micro": grid(decision.weight_micro, at),
-            "edge_micro": grid(decision.edge_micro, at),
-            "cost_floor_micro": grid(decision.cost_floor_micro, at),
-            "target_shares": int(decision.target_shares[at]),
-            "delta_shares": int(decision.delta_shares[at]),
-            "reason": Reason(int(decision.reason[at])).word,
-        }
-        for at, symbol in enumerate(decision.symbols)
-    ]
-
-
-def _last_prices(panel: Bars) -> Any:
-    """Each symbol's last known close in micros; 0 where there is none in the panel."""
-    prices = np.zeros(len(panel.symbols), dtype=np.int64)
-    for at in range(len(panel.symbols)):
-        known = panel.close[:, at][panel.tradable[:, at]]
-        if len(known):
-            prices[at] = to_micro(float(known[-1]))
-    return prices
-
-
-def _whole_shares(ledger: Ledger, symbols: tuple[str, ...]) -> Any:
-    return np.array([ledger.positions_nano.get(s, 0) // NANO for s in symbols], dtype=np.int64)

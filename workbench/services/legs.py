@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from workbench.core.legs import in_sequence, next_leg, remainder_name
-from workbench.core.orders import TERMINAL, Order, OrderIntent, OrderState, client_order_id
+from workbench.core.orders import Order, OrderIntent, OrderState, client_order_id
 from workbench.core.ports import Journal
 from workbench.core.types import NANO, OrderType, Side, TimeInForce
 from workbench.errors import Refused, TradingHalted
@@ -115,7 +115,7 @@ class Legs:
                 next_step="cancel it and wait until the venue says that it is cancelled",
             )
         symbol = parent.intent.symbol
-        if any(o.intent.symbol == symbol and o.state not in TERMINAL for o in self._oms.orders.values()):
+        if self._oms.orders.unfinished(symbol):
             raise Refused(
                 f"another order of {symbol} is not finished",
                 next_step="wait for it, or cancel it; one order of a symbol at a time",
@@ -132,8 +132,7 @@ class Legs:
         return self._send(self._allocate(intent, str(rows[0]["decision_id"])))
 
     def _of(self, scheduled_ns: int, symbol: str) -> tuple[Order, ...]:
-        orders = [order for order in self._oms.of_decision(scheduled_ns) if order.intent.symbol == symbol]
-        return in_sequence(orders)
+        return in_sequence(self._oms.orders.of_decision(scheduled_ns, symbol))
 
     def _allocate(self, intent: OrderIntent, decision_id: str) -> Order:
         codes = self._judge(Order(intent, OrderState.INTENDED))

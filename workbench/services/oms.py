@@ -33,6 +33,7 @@ from workbench.core.ports import (
 from workbench.errors import IllegalTransition
 from workbench.services.hearing import Heard, ask, order_of_events, says_more
 from workbench.services.listening import Listening
+from workbench.services.own_orders import OwnOrders
 from workbench.services.records import (
     date_of,
     fill_payload,
@@ -91,7 +92,7 @@ class Oms:
         self._gate = gate
         self._halt = halt
         self._listening = listening
-        self.orders: dict[str, Order] = {}
+        self.orders = OwnOrders()
         self.ledger = Ledger()
         self._executions: set[str] = set()
         self._activities: set[str] = set()
@@ -101,7 +102,7 @@ class Oms:
 
     def _load(self) -> None:
         rows = self._journal.rows("orders", account=self._account)
-        self.orders = {row["client_order_id"]: order_from_row(row) for row in rows}
+        self.orders = OwnOrders({row["client_order_id"]: order_from_row(row) for row in rows})
         lines = self._journal.rows("postings", account=self._account)
         self.ledger = Ledger.from_postings([posting_from_payload(row) for row in lines])
         self._activities = {
@@ -113,7 +114,7 @@ class Oms:
 
     def working(self) -> tuple[Order, ...]:
         """Orders that the venue may hold or may yet receive, by symbol."""
-        found = [order for order in self.orders.values() if order.state in WORKING]
+        found = [order for order in self.orders.unfinished() if order.state in WORKING]
         return tuple(sorted(found, key=lambda order: (order.intent.symbol, order.intent.client_order_id)))
 
     def unresolved(self) -> tuple[Order, ...]:
@@ -122,7 +123,7 @@ class Oms:
 
     def of_decision(self, scheduled_ns: int) -> tuple[Order, ...]:
         """Orders of one decision in sending order: sells first, then by symbol."""
-        found = [order for order in self.orders.values() if order.intent.scheduled_ns == scheduled_ns]
+        found = self.orders.of_decision(scheduled_ns)
         return tuple(
             sorted(found, key=lambda order: (order.intent.side, order.intent.symbol, order.intent.leg))
         )
@@ -374,7 +375,7 @@ class Oms:
         """
         now_ns = self._clock.now_ns()
         ended = []
-        for order in tuple(self.orders.values()):
+        for order in self.orders.unfinished():
             unsent = order.state in NEVER_LEFT and now_ns >= close_ns(order.intent.session)
             if order.state is OrderState.UNKNOWN and now_ns >= next_open_ns(order.intent.session):
                 order = self._resolve(order)

@@ -7,7 +7,7 @@ process that dies in between leaves orders as SENT; the next start asks the venu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 
 from workbench.core.orders import UNRESOLVED, Order, OrderIntent, OrderState
 from workbench.core.ports import Broker, Event, SubmitOutcome, SubmitResult
@@ -20,7 +20,7 @@ MOST_AT_ONCE = 64
 
 
 def send_batch(
-    orders: dict[str, Order],
+    orders: MutableMapping[str, Order],
     identities: Sequence[str],
     *,
     gate: Callable[[Order], tuple[str, ...]],
@@ -33,7 +33,7 @@ def send_batch(
 
     Parameters
     ----------
-    orders : dict
+    orders : mutable mapping
         All orders of the account by id; changed here once the journal has the change.
     identities : sequence of str
         Those to send, each once.
@@ -94,7 +94,7 @@ def submit(broker: Broker, intent: OrderIntent, listening: Listening | None) -> 
 
 
 def _commit_sent(
-    orders: dict[str, Order],
+    orders: MutableMapping[str, Order],
     identities: Sequence[str],
     gate: Callable[[Order], tuple[str, ...]],
     commit: Callable[[Sequence[Event]], object],
@@ -127,7 +127,7 @@ def _in_short(error: Exception) -> str:
 
 
 def _take_back(
-    orders: dict[str, Order],
+    orders: MutableMapping[str, Order],
     asked: Sequence[tuple[Order, bool]],
     codes: tuple[str, ...],
     reason: str,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from workbench.core.digest import session_digest
-from workbench.core.orders import TERMINAL, Order, OrderState
+from workbench.core.orders import Order, OrderState
 from workbench.core.ports import BarStore, Broker, Calendar, Clock, Event, Hints, Journal
 from workbench.core.reconcile import Break
 from workbench.core.types import DAY_NS
@@ -25,7 +25,8 @@ from workbench.errors import (
     TradingHalted,
 )
 from workbench.services.authority import Authority
-from workbench.services.decision import DecisionMaker, Strategy, decision_events
+from workbench.services.decision import DecisionMaker, Strategy
+from workbench.services.decision_record import decision_events
 from workbench.services.legs import Legs
 from workbench.services.listening import Listening
 from workbench.services.oms import Oms
@@ -113,6 +114,7 @@ class TradingSession:
         self._supervision = supervision
         self._authority = authority
         self.timer = StageTimer(clock.wall_ns, budget_ms=stage_budget_ms)
+        self._last_closing: Sequence[dict[str, Any]] | None = None
         account = strategy.account
         self._listening = Listening(
             clock=clock, hints=hints, halt=self._halt, silence_s=silence_s,
@@ -144,7 +146,7 @@ class TradingSession:
             broker=broker,
             calendar=calendar,
             strategy=strategy,
-            orders=lambda: tuple(self.oms.orders.values()),
+            orders=lambda: self.oms.orders,
             ledger=lambda: self.oms.ledger,
             session_start_equity_micro=self._last_equity,
         )
@@ -288,6 +290,7 @@ class TradingSession:
             }
         events = [Event("session.closed", payload), *self.timer.breaches(account, self._clock.now_ns())]
         self._journal.commit(events, lease=self._authority.lease())
+        self._last_closing = None
         return report
 
     def release(self) -> None:
@@ -296,7 +299,7 @@ class TradingSession:
 
     def left_open(self) -> bool:
         """Whether an order is under way, or waits to be sent."""
-        return any(order.state not in TERMINAL for order in self.oms.orders.values())
+        return bool(self.oms.orders.unfinished())
 
     def unresolved(self) -> tuple[str, ...]:
         """Ids of orders whose fate only the venue knows; their symbols stay frozen."""
@@ -306,10 +309,9 @@ class TradingSession:
 
     def _since_ns(self) -> int:
         """Start of the window in which the venue's lists are read: nothing open may lie before it."""
-        rows = self._journal.rows("sessions", account=self.strategy.account)
-        if not rows:
+        if not (closings := self._closings()):
             return 0
-        since_ns = self._calendar.session_open_ns(str(rows[-1]["session"])) - DAY_NS
+        since_ns = self._calendar.session_open_ns(str(closings[-1]["session"])) - DAY_NS
         return min([since_ns, *(order.intent.scheduled_ns for order in self.oms.working())])
 
     def _send_due(self) -> int:
@@ -326,8 +328,17 @@ class TradingSession:
 
     def _last_equity(self) -> int:
         """Equity at the end of the last session, before the first one the capital that was paid in."""
-        rows: Sequence[dict[str, Any]] = self._journal.rows("sessions", account=self.strategy.account)
-        return int(rows[-1]["equity_micro"]) if rows else self.oms.ledger.capital_micro
+        closings = self._closings()
+        return int(closings[-1]["equity_micro"]) if closings else self.oms.ledger.capital_micro
+
+    def _closings(self) -> Sequence[dict[str, Any]]:
+        """The latest closing record of the account, () when there is none; read once.
+
+        Only who holds the lease writes another one, which here is `close`.
+        """
+        if self._last_closing is None:
+            self._last_closing = self._journal.rows("sessions", account=self.strategy.account)[-1:]
+        return self._last_closing
 
     def _gate(self, order: Order) -> tuple[str, ...]:
         """The last look before a request leaves: permission, lease, ticket, runner, controls."""

@@ -1,0 +1,245 @@
+"""What is known at a moment: the panel and what follows from it, quotes, positions, open orders, cash.
+
+What follows from bars alone is computed once a panel. Whatever can change between two orders (quotes,
+positions, open orders, cash, time) is asked anew at every look.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from workbench.core.features import market_statistics
+from workbench.core.ledger import Ledger
+from workbench.core.orders import WORKING, OrderIntent
+from workbench.core.ports import BarStore, Broker, Calendar
+from workbench.core.pretrade import RiskState
+from workbench.core.types import NANO, Bars, Booleans, Floats, Integers, Snapshot, to_micro
+from workbench.services.own_orders import OwnOrders
+
+MINUTE_NS = 60 * NANO
+
+
+@dataclass
+class _Facts:
+    """What follows from a panel alone, and from a ledger at its prices; one element a symbol."""
+
+    as_of_ns: int
+    panel: Bars
+    adv: Floats
+    volatility: Floats
+    half_spread: Floats
+    prices: Integers
+    ages: dict[str, Integers] = field(default_factory=dict)  # by session
+    held: tuple[Ledger, Integers, int] | None = None  # whole shares and equity of that very ledger
+
+
+class Knowledge:
+    """Builds the snapshot of a decision and the risk state of a last look.
+
+    Parameters
+    ----------
+    bars, broker, calendar
+        Ports.
+    account, strategy : str
+    universe : tuple of str
+    lookback : int
+        Bars that a decision needs.
+    duplicate_window_s : float
+        For so long an order of the same content counts as its repetition.
+    orders : callable () -> OwnOrders
+    ledger : callable () -> Ledger
+    session_start_equity_micro : callable () -> int
+    """
+
+    def __init__(
+        self,
+        *,
+        bars: BarStore,
+        broker: Broker,
+        calendar: Calendar,
+        account: str,
+        strategy: str,
+        universe: tuple[str, ...],
+        lookback: int,
+        duplicate_window_s: float,
+        orders: Callable[[], OwnOrders],
+        ledger: Callable[[], Ledger],
+        session_start_equity_micro: Callable[[], int],
+    ) -> None:
+        self._bars = bars
+        self._broker = broker
+        self._calendar = calendar
+        self._account, self._strategy = account, strategy
+        self._universe, self._lookback = universe, lookback
+        self._window_ns = math.ceil(duplicate_window_s * NANO)  # whole: a float cannot hold a moment
+        self._orders = orders
+        self._ledger = ledger
+        self._session_start_equity = session_start_equity_micro
+        self._last: _Facts | None = None
+
+    def panel(self, as_of_ns: int) -> Bars:
+        """The bars a decision at `as_of_ns` may see: exactly the declared lookback, known by then."""
+        return self._facts(as_of_ns).panel
+
+    def snapshot(self, session: str, scheduled_ns: int) -> Snapshot:
+        """Everything the decision may know, one element a symbol."""
+        facts = self._facts(scheduled_ns)
+        symbols = facts.panel.symbols
+        ledger = self._ledger()
+        buys, sells, frozen = self._open_quantities(symbols)
+        quotes = self._broker.quotes(symbols)
+        quoted = (quotes.bid_micro > 0) & (quotes.ask_micro > 0)
+        middle = (quotes.bid_micro + quotes.ask_micro) / 2.0
+        spread = np.where(
+            quoted, (quotes.ask_micro - quotes.bid_micro) / 2.0 / np.where(quoted, middle, 1.0), np.nan
+        )
+        held, equity_micro = self._valued(facts, ledger)
+        return Snapshot(
+            account=self._account,
+            strategy=self._strategy,
+            session=session,
+            scheduled_ns=scheduled_ns,
+            symbols=symbols,
+            price_micro=facts.prices,
+            bar_age_sessions=self._bar_ages(facts, session),
+            bid_micro=quotes.bid_micro,
+            ask_micro=quotes.ask_micro,
+            quote_age_ns=quotes.age_ns(scheduled_ns),
+            tradable=facts.panel.tradable[-1],
+            frozen=frozen,
+            position_shares=held,
+            open_buy_shares=buys,
+            open_sell_shares=sells,
+            adv_shares=facts.adv,
+            volatility_bps=facts.volatility,
+            half_spread_bps=np.fmax(facts.half_spread, np.round(spread * 1e6) / 100.0),
+            cash_micro=ledger.cash_micro,
+            equity_micro=equity_micro,
+            session_start_equity_micro=self._session_start_equity(),
+        )
+
+    def risk_state(self, snapshot: Snapshot, *, now_ns: int, buying_power_micro: int) -> RiskState:
+        """What the controls look at for a whole decision, from the journal's orders, never from counters."""
+        orders = self._orders()
+        return RiskState.from_snapshot(
+            snapshot,
+            now_ns=now_ns,
+            session_open_ns=self._calendar.session_open_ns(snapshot.session),
+            session_close_ns=self._calendar.session_close_ns(snapshot.session),
+            buying_power_micro=buying_power_micro,
+            orders_last_minute=orders.sent_after(now_ns - MINUTE_NS),
+            recent_fingerprints=frozenset(orders.contents_after(now_ns - self._window_ns)) | set(orders),
+        )
+
+    def before_sending(self, intent: OrderIntent, *, now_ns: int, buying_power_micro: int) -> RiskState:
+        """What the controls look at for one order about to leave.
+
+        The controls judge an order by the quote of its own symbol only, so only that one is asked for;
+        the others stay unknown here. An order that waits to be sent does not stand in its own way.
+        """
+        facts, orders, ledger = self._facts(now_ns), self._orders(), self._ledger()
+        symbols, symbol, itself = facts.panel.symbols, intent.symbol, intent.client_order_id
+        at = symbols.index(symbol)
+        buys, sells, frozen = self._open_quantities(symbols)
+        frozen[at] = any(
+            order.state in WORKING and order.intent.client_order_id != itself
+            for order in orders.unfinished(symbol)
+        )
+        if not frozen[at]:
+            buys[at], sells[at] = 0, 0
+        quotes = self._broker.quotes((symbol,))
+        bid, ask = np.zeros(len(symbols), dtype=np.int64), np.zeros(len(symbols), dtype=np.int64)
+        age = np.full(len(symbols), -1, dtype=np.int64)
+        if quotes.symbols == (symbol,):  # any other answer leaves the quote unknown, which denies
+            bid[at], ask[at] = quotes.bid_micro[0], quotes.ask_micro[0]
+            age[at] = quotes.age_ns(now_ns)[0]
+        held, equity_micro = self._valued(facts, ledger)
+        recent = orders.contents_after(now_ns - self._window_ns, symbol=symbol, without=itself)
+        return RiskState(
+            account=self._account,
+            symbols=symbols,
+            price_micro=facts.prices,
+            bar_age_sessions=self._bar_ages(facts, intent.session),
+            bid_micro=bid,
+            ask_micro=ask,
+            quote_age_ns=age,
+            tradable=facts.panel.tradable[-1],
+            frozen=frozen,
+            position_shares=held,
+            open_buy_shares=buys,
+            open_sell_shares=sells,
+            adv_shares=facts.adv,
+            cash_micro=ledger.cash_micro,
+            equity_micro=equity_micro,
+            session_start_equity_micro=self._session_start_equity(),
+            buying_power_micro=buying_power_micro,
+            now_ns=now_ns,
+            session_open_ns=self._calendar.session_open_ns(intent.session),
+            session_close_ns=self._calendar.session_close_ns(intent.session),
+            orders_last_minute=orders.sent_after(now_ns - MINUTE_NS, without=itself),
+            recent_fingerprints=frozenset(recent),
+        )
+
+    # --- parts -----------------------------------------------------------------------------------
+
+    def _facts(self, as_of_ns: int) -> _Facts:
+        """The panel known at a moment and its statistics; the orders of one moment share them."""
+        if self._last is None or self._last.as_of_ns != as_of_ns:
+            panel = self._bars.read(self._universe, as_of_ns=as_of_ns, rows=self._lookback)
+            adv, volatility, half_spread = market_statistics(panel)
+            self._last = _Facts(as_of_ns, panel, adv, volatility, half_spread, _last_prices(panel))
+        return self._last
+
+    def _valued(self, facts: _Facts, ledger: Ledger) -> tuple[Integers, int]:
+        """Whole shares held by symbol, and equity at the panel's last prices in micros."""
+        if facts.held is None or facts.held[0] is not ledger:
+            symbols, positions = facts.panel.symbols, ledger.positions_nano
+            equity_micro = ledger.equity_micro(dict(zip(symbols, facts.prices.tolist(), strict=True)))
+            shares = np.array([positions.get(symbol, 0) // NANO for symbol in symbols], dtype=np.int64)
+            facts.held = (ledger, shares, equity_micro)
+        return facts.held[1], facts.held[2]
+
+    def _open_quantities(self, symbols: Sequence[str]) -> tuple[Integers, Integers, Booleans]:
+        """Worst-case unfilled quantity of working orders and the frozen flag, by symbol.
+
+        One order that is not finished per symbol, a resting one included: the symbol is frozen.
+        """
+        orders = self._orders()
+        shares, unfinished = orders.working_shares(), orders.unfinished_symbols()
+        both = np.array([shares.get(symbol, (0, 0)) for symbol in symbols], dtype=np.int64)
+        frozen = np.array([symbol in unfinished for symbol in symbols], dtype=np.bool_)
+        return both[:, 0].copy(), both[:, 1].copy(), frozen
+
+    def _bar_ages(self, facts: _Facts, session: str) -> Integers:
+        """Completed sessions since each symbol's last bar; 0 = it has the latest completed one."""
+        if session not in facts.ages:
+            facts.ages[session] = self._count_ages(facts.panel, session)
+        return facts.ages[session]
+
+    def _count_ages(self, panel: Bars, session: str) -> Integers:
+        ages = np.full(len(panel.symbols), -1, dtype=np.int64)
+        expected, age = self._calendar.previous_session(session), 0
+        times = panel.ts_ns.tolist()
+        while age < len(times):
+            close_ns = self._calendar.session_close_ns(expected)
+            if close_ns in times:
+                present = panel.tradable[times.index(close_ns)]
+                ages = np.where((ages < 0) & present, age, ages)
+            if bool(np.all(ages >= 0)):
+                break
+            expected, age = self._calendar.previous_session(expected), age + 1
+        return ages
+
+
+def _last_prices(panel: Bars) -> Integers:
+    """Each symbol's last known close in micros; 0 where there is none in the panel."""
+    prices = np.zeros(len(panel.symbols), dtype=np.int64)
+    for at in range(len(panel.symbols)):
+        known = panel.close[:, at][panel.tradable[:, at]]
+        if len(known):
+            prices[at] = to_micro(float(known[-1]))
+    return prices
