@@ -14,7 +14,7 @@ from workbench.bootstrap.desk import Desk, has_journal
 from workbench.bootstrap.resources import apps_folder
 from workbench.config import Settings, load_settings
 from workbench.errors import ConfigError, Refused, UsageError
-from workbench.screens import DeskScreen, ReplayScreen, Screen
+from workbench.screens import DeskScreen, ReplayScreen, Screen, TcaScreen
 from workbench.services.supervision import Supervision
 
 #: Set by `serve`; a page that is opened by `panel serve` alone reads workbench.toml of its folder.
@@ -32,14 +32,16 @@ def screen(name: str) -> Screen:
     Parameters
     ----------
     name : str
-        "desk" | "replay".
+        "desk" | "tca" | "replay".
 
     Raises
     ------
     UsageError
         There is no such page.
     """
-    makers: dict[str, Callable[[Settings], Screen]] = {"desk": _desk_screen, "replay": _replay_screen}
+    makers: dict[str, Callable[[Settings], Screen]] = {
+        "desk": _desk_screen, "tca": _tca_screen, "replay": _replay_screen,
+    }  # fmt: skip
     if name not in makers:
         raise UsageError(f"there is no page {name!r}", next_step=f"use one of: {', '.join(makers)}")
     return makers[name](_settings())
@@ -59,6 +61,13 @@ def _desk_screen(settings: Settings) -> DeskScreen:
 def _replay_screen(settings: Settings) -> ReplayScreen:
     desk = Desk(settings)
     return ReplayScreen(desk, mark=lambda: _journal_end(desk))
+
+
+def _tca_screen(settings: Settings) -> TcaScreen:
+    from workbench.tca import report
+
+    desk = Desk(settings)
+    return TcaScreen(desk, mark=lambda: _journal_end(desk), report=report)
 
 
 def _journal_end(desk: Desk) -> Hashable:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -15,7 +16,7 @@ _BOX = {
     "border": "1px solid var(--line)", "border-radius": "8px", "background": "var(--card)", "padding": "8px",
 }  # fmt: skip
 #: Digits after the point by the unit at the end of a column's name.
-_DIGITS = {"usd": 2, "bps": 2, "shares": 0, "fraction": 4}
+_DIGITS = {"usd": 2, "bps": 2, "shares": 0, "fraction": 4, "%": 1}
 
 
 def card(text: str = "", **options: Any) -> Any:
@@ -90,7 +91,9 @@ def bars(title: str, frame: pd.DataFrame) -> str:
     return f'<section class="card"><h2>{html.escape(title)}</h2><dl class="facts">{cells}</dl></section>'
 
 
-def table(title: str, *, empty: str, page_size: int = 12) -> tuple[Any, Callable[[pd.DataFrame], None]]:
+def table(
+    title: str, *, empty: str, page_size: int = 12, choose: Callable[[int], None] | None = None
+) -> tuple[Any, Callable[[pd.DataFrame], None]]:
     """A sortable table in a card, and the function that gives it new rows.
 
     Parameters
@@ -100,6 +103,8 @@ def table(title: str, *, empty: str, page_size: int = 12) -> tuple[Any, Callable
         What an empty table means, in words.
     page_size : int
         Rows that are sent to the browser at once.
+    choose : callable (row) -> None, optional
+        Told the place of a row in the frame when a reader clicks it.
     """
     import panel as pn
 
@@ -107,17 +112,42 @@ def table(title: str, *, empty: str, page_size: int = 12) -> tuple[Any, Callable
     note = card(f'<span class="muted">{html.escape(empty)}</span>')
     grid = pn.widgets.Tabulator(
         pd.DataFrame(), show_index=False, disabled=True, pagination="remote", page_size=page_size,
-        sizing_mode="stretch_width", layout="fit_data_stretch", theme="simple",
+        sizing_mode="stretch_width", layout="fit_data_stretch", theme="simple", selectable=bool(choose) and 1,
     )  # fmt: skip
+    if choose is not None:
+        grid.param.watch(lambda event: choose(event.new[0]) if event.new else None, "selection")
 
     def show(frame: pd.DataFrame) -> None:
         grid.formatters = {name: _formatter(name) for name in frame.columns if _formatter(name)}
         grid.text_align = {name: "right" for name in frame.columns if frame[name].dtype.kind in "if"}
         grid.titles = {name: name.replace("_", " ") for name in frame.columns}
+        grid.selection = []
         grid.value = _readable(frame)
         grid.visible, note.visible = bool(len(frame)), not len(frame)
 
     return pn.Column(head, note, grid, sizing_mode="stretch_width"), show
+
+
+def notes(lines: Iterable[str]) -> str:
+    """Sentences below the figures that they limit, as HTML."""
+    return "".join(f'<p class="muted">{html.escape(line)}</p>' for line in lines)
+
+
+def save_button(name: str, rows: Callable[[], pd.DataFrame]) -> Any:
+    """A button that saves the rows of that moment as a CSV file."""
+    import panel as pn
+
+    return pn.widgets.FileDownload(
+        callback=lambda: io.StringIO(rows().to_csv(index=False)), filename=f"{name}.csv",
+        label=f"Save {name}.csv", button_type="default",
+    )  # fmt: skip
+
+
+def picture(height: int = 320) -> Any:
+    """An empty pane for a picture that is as wide as its place."""
+    import panel as pn
+
+    return pn.pane.HoloViews(sizing_mode="stretch_width", height=height, linked_axes=False)
 
 
 def _formatter(name: str) -> Any:

@@ -5,5 +5,6 @@ from __future__ import annotations
 from workbench.screens.desk import DeskScreen
 from workbench.screens.replay import ReplayScreen
 from workbench.screens.screen import Screen
+from workbench.screens.tca import Selection, TcaScreen
 
-__all__ = ["DeskScreen", "ReplayScreen", "Screen"]
+__all__ = ["DeskScreen", "ReplayScreen", "Screen", "Selection", "TcaScreen"]
