@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from workbench.pages.frame import NAMES, page
 from workbench.pages.parts import (
+    VERDICTS,
     bars,
     beside,
     card,
@@ -18,10 +19,13 @@ from workbench.pages.parts import (
     save_button,
     state_card,
     table,
+    verdict,
+    work_line,
 )
 
 __all__ = [
     "NAMES",
+    "VERDICTS",
     "bars",
     "beside",
     "card",
@@ -34,4 +38,6 @@ __all__ = [
     "save_button",
     "state_card",
     "table",
+    "verdict",
+    "work_line",
 ]

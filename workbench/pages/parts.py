@@ -15,8 +15,22 @@ from workbench.pages.frame import PARTS
 _BOX = {
     "border": "1px solid var(--line)", "border-radius": "8px", "background": "var(--card)", "padding": "8px",
 }  # fmt: skip
+_GRID = ":host .tabulator { font-size: 13px; }"
+#: Verdicts on a feature; what cannot be judged is never green.
+VERDICTS = {"DRIFT": "bad", "NONE": "good", "INSUFFICIENT": "warn"}
 #: Digits after the point by the unit at the end of a column's name.
-_DIGITS = {"usd": 2, "bps": 2, "shares": 0, "fraction": 4, "%": 1}
+_DIGITS = {
+    "usd": 2,
+    "bps": 2,
+    "shares": 0,
+    "fraction": 4,
+    "%": 1,
+    "value": 4,
+    "n": 0,
+    "sd": 2,
+    "psi": 3,
+    "ks": 3,
+}
 
 
 def card(text: str = "", **options: Any) -> Any:
@@ -92,7 +106,12 @@ def bars(title: str, frame: pd.DataFrame) -> str:
 
 
 def table(
-    title: str, *, empty: str, page_size: int = 12, choose: Callable[[int], None] | None = None
+    title: str,
+    *,
+    empty: str,
+    page_size: int = 12,
+    choose: Callable[[int], None] | None = None,
+    colours: Mapping[str, str] | None = None,
 ) -> tuple[Any, Callable[[pd.DataFrame], None]]:
     """A sortable table in a card, and the function that gives it new rows.
 
@@ -105,6 +124,8 @@ def table(
         Rows that are sent to the browser at once.
     choose : callable (row) -> None, optional
         Told the place of a row in the frame when a reader clicks it.
+    colours : mapping of str to str, optional
+        Whole text of a cell -> "good", "warn" or "bad".
     """
     import panel as pn
 
@@ -112,7 +133,8 @@ def table(
     note = card(f'<span class="muted">{html.escape(empty)}</span>')
     grid = pn.widgets.Tabulator(
         pd.DataFrame(), show_index=False, disabled=True, pagination="remote", page_size=page_size,
-        sizing_mode="stretch_width", layout="fit_data_stretch", theme="simple", selectable=bool(choose) and 1,
+        sizing_mode="stretch_width", layout="fit_data_stretch", theme="simple",
+        selectable=bool(choose) and 1, stylesheets=[_GRID],
     )  # fmt: skip
     if choose is not None:
         grid.param.watch(lambda event: choose(event.new[0]) if event.new else None, "selection")
@@ -122,10 +144,43 @@ def table(
         grid.text_align = {name: "right" for name in frame.columns if frame[name].dtype.kind in "if"}
         grid.titles = {name: name.replace("_", " ") for name in frame.columns}
         grid.selection = []
-        grid.value = _readable(frame)
+        grid.pagination = "remote" if len(frame) > page_size else None
+        shown = _readable(frame)
+        for name, column in shown.items() if colours else ():
+            if column.isin(colours).any():
+                shown[name] = [_coloured(str(cell), (colours or {}).get(str(cell), "")) for cell in column]
+                grid.formatters = {**grid.formatters, name: {"type": "html"}}
+        grid.value = shown
         grid.visible, note.visible = bool(len(frame)), not len(frame)
 
     return pn.Column(head, note, grid, sizing_mode="stretch_width"), show
+
+
+def _coloured(text: str, level: str) -> str:
+    """A text that is escaped already, in the colour of its level."""
+    return f'<b style="color: var(--{level})">{text}</b>' if level else text
+
+
+def verdict(status: str, values: Mapping[str, object]) -> str:
+    """A judgement in one large word with the values it rests on, as HTML; only "none" and "passed" are green."""
+    level = {"none": "good", "passed": "good", "drift": "bad", "refused": "bad"}.get(status, "warn")
+    word = {"none": "NO DRIFT FOUND"}.get(status, status.upper())
+    return (
+        f'<section class="card" aria-live="polite"><div class="state {level}">{html.escape(word)}</div></section>'
+        + facts("What it rests on", values)
+    )
+
+
+def work_line(work: Any, advice: str) -> str:
+    """What the background work does, what went wrong with it, or the advice, as HTML."""
+    if work.progress:
+        return f'<p class="muted" role="status">Working: {html.escape(work.progress)} …</p>'
+    if work.problem:
+        return (
+            f'<div class="card problem" role="alert"><b class="bad">{html.escape(work.problem)}</b><br>'
+            f"{html.escape(work.next_step)}</div>"
+        )
+    return notes([advice]) if advice else ""
 
 
 def notes(lines: Iterable[str]) -> str:

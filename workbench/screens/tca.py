@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import param
 from workbench.core.costs.compare import in_buckets
 from workbench.core.tca.intervals import MIN_DAYS
 from workbench.core.tca.tables import shortfall_steps
+from workbench.core.types import MICRO, NANO
 from workbench.screens.prices import fills_until, known_prices
 from workbench.screens.screen import Screen
 
@@ -295,10 +295,21 @@ def _order_facts(order: pd.Series[Any], decision: pd.Series[Any] | None) -> dict
 
 
 def _payload_words(payload: Any) -> str:
-    """What an event says, without the names that every event of the order repeats."""
-    told = {
-        name: value
-        for name, value in payload.items()
-        if name not in ("client_order_id", "account", "postings") and value not in ("", None)
-    }
-    return json.dumps(told, ensure_ascii=False, separators=(", ", ": "))[1:-1].replace('"', "")
+    """What an event says in units for a reader, without the names that every event of the order repeats."""
+    told = []
+    for name, value in payload.items():
+        if name in ("client_order_id", "account", "postings", "decision_id") or value in ("", None):
+            continue
+        stem, _, unit = name.rpartition("_")
+        if name == "expected_cost_micro":
+            told.append(f"expected cost {value / 100:,.2f} bps" if abs(value) < 2**62 else "cost not known")
+        elif unit == "ns":
+            moment = pd.Timestamp(value, unit="ns", tz="UTC").tz_convert("America/New_York")
+            told.append(f"{stem} {moment:%Y-%m-%d %H:%M:%S %Z}")
+        elif unit == "micro":
+            told.append(f"{stem} {value / MICRO:,.4f} USD")
+        elif unit == "nano":
+            told.append(f"{stem} {value / NANO:,.0f} shares")
+        else:
+            told.append(f"{name.replace('_', ' ')} {value}")
+    return ", ".join(told)
