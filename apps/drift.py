@@ -1,4 +1,4 @@
-"""Drift: have the desk's own features changed, and is its data fresh enough to say so?"""
+"""Drift: whether the desk's own features have changed, and whether its data is fresh enough to say so."""
 
 import panel as pn
 

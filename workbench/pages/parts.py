@@ -129,6 +129,7 @@ def table(
     """
     import panel as pn
 
+    known = colours or {}
     head = card(f"<h2>{html.escape(title)}</h2>")
     note = card(f'<span class="muted">{html.escape(empty)}</span>')
     grid = pn.widgets.Tabulator(
@@ -140,15 +141,15 @@ def table(
         grid.param.watch(lambda event: choose(event.new[0]) if event.new else None, "selection")
 
     def show(frame: pd.DataFrame) -> None:
-        grid.formatters = {name: _formatter(name) for name in frame.columns if _formatter(name)}
+        grid.formatters = {name: made for name in frame.columns if (made := _formatter(frame[name]))}
         grid.text_align = {name: "right" for name in frame.columns if frame[name].dtype.kind in "if"}
         grid.titles = {name: name.replace("_", " ") for name in frame.columns}
         grid.selection = []
         grid.pagination = "remote" if len(frame) > page_size else None
         shown = _readable(frame)
-        for name, column in shown.items() if colours else ():
-            if column.isin(colours).any():
-                shown[name] = [_coloured(str(cell), (colours or {}).get(str(cell), "")) for cell in column]
+        for name, column in shown.items():
+            if column.isin(known).any():
+                shown[name] = [_coloured(str(cell), known.get(str(cell), "")) for cell in column]
                 grid.formatters = {**grid.formatters, name: {"type": "html"}}
         grid.value = shown
         grid.visible, note.visible = bool(len(frame)), not len(frame)
@@ -162,13 +163,11 @@ def _coloured(text: str, level: str) -> str:
 
 
 def verdict(status: str, values: Mapping[str, object]) -> str:
-    """A judgement in one large word with the values it rests on, as HTML; only "none" and "passed" are green."""
-    level = {"none": "good", "passed": "good", "drift": "bad", "refused": "bad"}.get(status, "warn")
+    """A judgement in one large word with the values it rests on, as HTML; green only for "none"."""
+    level = {"none": "good", "drift": "bad", "refused": "bad"}.get(status, "warn")
     word = {"none": "NO DRIFT FOUND"}.get(status, status.upper())
-    return (
-        f'<section class="card" aria-live="polite"><div class="state {level}">{html.escape(word)}</div></section>'
-        + facts("What it rests on", values)
-    )
+    head = f'<div class="state {level}">{html.escape(word)}</div>'
+    return f'<section class="card" aria-live="polite">{head}</section>' + facts("What it rests on", values)
 
 
 def work_line(work: Any, advice: str) -> str:
@@ -205,11 +204,12 @@ def picture(height: int = 320) -> Any:
     return pn.pane.HoloViews(sizing_mode="stretch_width", height=height, linked_axes=False)
 
 
-def _formatter(name: str) -> Any:
-    unit = name.rpartition("_")[2]
-    if unit not in _DIGITS:
+def _formatter(column: pd.Series[Any]) -> Any:
+    """Digits by the unit in the column's name; four for a float without a unit, so that it can be read."""
+    unit = str(column.name).rpartition("_")[2]
+    if unit not in _DIGITS and column.dtype.kind != "f":
         return None
-    return {"type": "money", "precision": _DIGITS[unit], "thousand": ",", "symbol": ""}
+    return {"type": "money", "precision": _DIGITS.get(unit, 4), "thousand": ",", "symbol": ""}
 
 
 def _readable(frame: pd.DataFrame) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def distributions(reference: pd.Series[Any], latest: pd.Series[Any], *, bins: in
     bins : int, default 40
     """
     hv = holoviews()
-    name = str(reference.name or "feature")
+    name = "feature" if reference.name is None else str(reference.name)
     sides = {"reference": reference.dropna().to_numpy(), "latest": latest.dropna().to_numpy()}
     both = np.concatenate(list(sides.values()))
     edges = np.histogram_bin_edges(both, bins=bins) if len(both) else np.array([0.0, 1.0])

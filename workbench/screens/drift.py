@@ -1,4 +1,4 @@
-"""The page of drift: have the desk's own features changed, and is its data fresh enough to say so?"""
+"""The page of drift: have the desk's own features changed, and how fresh is its data."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class DriftScreen(Screen):
         table["daily_return"] = _returns(bars, asked.symbol)[rows]
         if len(table) <= asked.latest_sessions:
             raise DataError(
-                f"the store holds {len(table):,} sessions, the latest window alone takes {asked.latest_sessions:,}",
+                f"the store holds {len(table):,} sessions, no more than the latest window",
                 next_step="choose a shorter window, or ingest more history with workbench data ingest",
             )
         reference, latest = table.iloc[: -asked.latest_sessions], table.iloc[-asked.latest_sessions :]

@@ -34,8 +34,9 @@ PROVENANCE = (
     "the sample has no volume, so nobody can say what could have been traded",
 )
 _CANDIDATES = (
-    "model_id", "stage", "estimator", "label", "folds", "ic", "hit_rate", "gross_bps", "net_bps", "excess_bps",
-    "turnover", "horizon_sessions", "train_first_session", "train_last_session", "train_rows", "provenance",
+    "model_id", "stage", "estimator", "label", "folds", "ic", "hit_rate", "gross_bps", "net_bps",
+    "excess_bps", "turnover", "horizon_sessions", "train_first_session", "train_last_session",
+    "train_rows", "provenance",
 )  # fmt: skip
 
 
@@ -99,7 +100,8 @@ class OverfittingScreen(Screen):
         rows = self.desk.journal.rows("models")
         known = [row["seq"] for row in rows]
         if known != self._models:
-            self.candidates = pd.DataFrame(self._table(), columns=list(_CANDIDATES))
+            table = pd.DataFrame(self._table(), columns=list(_CANDIDATES))
+            self.candidates = table.assign(model_id=table["model_id"].astype(str).str[:12])
             self._models = known
 
     def answer(self, cost_bps: float) -> Study | None:

@@ -1,4 +1,4 @@
-"""The page of execution quality: what decisions cost on their way to the books, and the story of each order."""
+"""The page of execution quality: what decisions cost, and the story of each order."""
 
 from __future__ import annotations
 

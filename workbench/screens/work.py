@@ -1,4 +1,4 @@
-"""Answers that take seconds: computed once in the background, kept by their question, shared by all readers."""
+"""Answers that take seconds: computed once in the background and shared by all readers."""
 
 from __future__ import annotations
 
@@ -77,10 +77,12 @@ class Work:
             while len(self._answers) >= KEPT:
                 self._answers.pop(next(iter(self._answers)))
             self._answers[question] = answer
-        except (WorkbenchError, OSError, ValueError) as error:
-            known = isinstance(error, WorkbenchError)
-            self.problem = f"{type(error).__name__}: {error.message if known else error}"
-            self.next_step = (error.next_step or "") if known else "choose other settings, or mend the data"
+        except WorkbenchError as error:
+            self.problem = f"{type(error).__name__}: {error.message}"
+            self.next_step = error.next_step or ""
+        except (OSError, ValueError) as error:
+            self.problem = f"{type(error).__name__}: {error}"
+            self.next_step = "choose other settings, or mend the data"
         except BaseException as error:  # a defect: said on the page, raised for the server's log
             self.problem = f"{type(error).__name__}: {error}"
             self.next_step = "this is a defect; the server's output has the details"

@@ -29,7 +29,7 @@ def waterfall(found: TcaReport, order_id: object) -> pd.DataFrame:
     """
     if order_id not in found.orders.index:
         raise KeyError(f"the report does not measure order {order_id!r}")
-    return shortfall_steps(found.orders, found.orders.index.get_loc(order_id))
+    return shortfall_steps(found.orders.loc[[order_id]], 0)
 
 
 def shortfall_steps(frame: pd.DataFrame, at: int) -> pd.DataFrame:
