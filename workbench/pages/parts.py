@@ -15,7 +15,7 @@ from workbench.pages.frame import PARTS
 _BOX = {
     "border": "1px solid var(--line)", "border-radius": "8px", "background": "var(--card)", "padding": "8px",
 }  # fmt: skip
-_GRID = ":host .tabulator { font-size: 13px; }"
+_GRID = ":host .tabulator { font-size: 13px; } .tabulator .tabulator-footer { background: transparent; }"
 #: Verdicts on a feature; what cannot be judged is never green.
 VERDICTS = {"DRIFT": "bad", "NONE": "good", "INSUFFICIENT": "warn"}
 #: Digits after the point by the unit at the end of a column's name.

@@ -39,7 +39,7 @@ def shortfall_waterfall(frame: pd.DataFrame, *, title: str = "Shortfall of one o
     return steps.opts(
         **_SIZE, color="colour", line_color=None, tools=["hover"], xlabel="",
         ylabel="bps of the decision value",
-        xticks=list(zip(at, frame["step"], strict=True)), title=title,
+        xticks=list(zip(at, frame["step"], strict=True)), title=title, xrotation=25,
     )  # fmt: skip
 
 
