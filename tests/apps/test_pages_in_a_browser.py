@@ -111,7 +111,13 @@ class Visit:
         }
 
 
-FIRST_WORDS = {"desk": "Kill switch", "replay": "This moment"}
+FIRST_WORDS = {
+    "desk": "Kill switch",
+    "tca": "Execution of the chosen orders",
+    "drift": "Freshness of the data",
+    "overfitting": "with their walk-forward scores",
+    "replay": "This moment",
+}
 
 
 @pytest.mark.parametrize("theme", ["default", "dark"])
@@ -218,6 +224,40 @@ def test_the_replay_page_goes_back_in_time(browser: Any, server: Server) -> None
     for _ in range(60):
         handle.press("ArrowLeft")
     visit.shows("2013-02-01 08:30:00 EST")
+    visit.page.close()
+
+
+def test_an_order_in_the_table_leads_to_its_story(browser: Any, server: Server) -> None:
+    visit = Visit(browser, f"{server.root}/tca")
+    visit.shows("the dearest first")
+    visit.page.locator(".tabulator-row").filter(has_text="2013-02-04").first.locator(
+        ".tabulator-cell"
+    ).first.click()
+    visit.shows("The order, and the decision that wanted it")
+    visit.shows("order.intended")
+    with visit.page.expect_download(timeout=SOON_MS) as saved:
+        visit.page.get_by_text("Save orders.csv").click()
+        visit.page.get_by_text("Download").or_(visit.page.get_by_text("orders.csv")).first.click()
+    table = Path(saved.value.path()).read_text().splitlines()
+    assert table[0].startswith("session,symbol,side")
+    assert len(table) > 1
+    visit.page.locator("select").nth(1).select_option("sell")
+    visit.shows("None of the orders fits")
+    assert visit.complaints == []
+    visit.page.close()
+
+
+def test_a_comparison_that_cannot_judge_is_not_green(browser: Any, server: Server) -> None:
+    visit = Visit(browser, f"{server.root}/drift")
+    visit.shows("press Compare")
+    visit.page.get_by_role("button", name="Compare").click()
+    visit.shows("INSUFFICIENT")
+    colours = visit.page.eval_on_selector_all(
+        "b", "found => found.filter(b => b.textContent == 'INSUFFICIENT').map(b => b.style.color)"
+    )
+    assert "var(--good)" not in colours
+    visit.shows("then and now")
+    assert visit.complaints == []
     visit.page.close()
 
 

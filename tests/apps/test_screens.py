@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import subprocess
 import sys
+import threading
 
 import pandas as pd
 import pytest
@@ -16,9 +17,10 @@ from workbench.bootstrap.dashboards import require_loopback, screen
 from workbench.bootstrap.desk import Desk
 from workbench.config import Settings
 from workbench.errors import DataError, Refused, UsageError
-from workbench.pages import bars, facts
+from workbench.pages import VERDICTS, bars, facts, verdict, work_line
 from workbench.pages.frame import STALE_S, is_doubtful, status_line
 from workbench.screens import Screen
+from workbench.screens.work import Work
 
 
 class Counted(Screen):
@@ -161,3 +163,157 @@ def test_the_replay_screen_follows_the_journal(traded: Settings) -> None:
     prices = shown.prices("2013-02-04", symbol)
     assert prices["at"].max() <= pd.Timestamp(line["at"].iloc[-1])
     assert len(shown.fills("2013-02-04", symbol)) >= 1
+
+
+EVERYTHING = ("", "", "", "")
+
+
+def test_the_execution_page_explains_the_whole_shortfall(traded: Settings) -> None:
+    shown = dashboards._tca_screen(traded)
+    shown.poll()
+    found = shown.execution(EVERYTHING)
+    assert found is not None
+    sent = [row for row in Desk(traded).journal.rows("orders", account=traded.account) if row["sent_at_ns"]]
+    assert found.facts["Orders"] == len(sent) == len(found.orders)
+    exact = Desk(traded).execution.shortfall(split="cfa")
+    assert found.facts["Shortfall, USD"] == pytest.approx(float(exact["total"].sum()), abs=1e-6)
+    assert found.steps["end"].iloc[-1] == pytest.approx(found.steps["end"].iloc[-2])
+    for table in (found.by_symbol, found.by_side, found.orders):
+        assert table["total_usd"].sum() == pytest.approx(found.facts["Shortfall, USD"])
+    assert found.orders["total_usd"].is_monotonic_decreasing
+    assert "fewer than 10 days" in str(found.facts["90 % interval, days resampled, bps"])
+    assert set(shown.labels(found).values()) == set(found.orders["order_id"])
+    assert shown.execution(EVERYTHING) is found  # readers share the answer
+
+
+def test_a_selection_keeps_to_its_orders(traded: Settings) -> None:
+    shown = dashboards._tca_screen(traded)
+    shown.poll()
+    symbol = shown.symbols[0]
+    found = shown.execution((symbol, "buy", shown.sessions[0], shown.sessions[0]))
+    whole = shown.execution(EVERYTHING)
+    assert whole is not None
+    fits = whole.orders[
+        (whole.orders["symbol"] == symbol)
+        & (whole.orders["side"] == "buy")
+        & (whole.orders["session"] == shown.sessions[0])
+    ]
+    assert (0 if found is None else len(found.orders)) == len(fits)
+    assert shown.execution(("<script>", "", "", "")) is None
+    assert "widen" in shown.nothing()
+
+
+def test_the_story_of_an_order_comes_from_its_journal_rows(traded: Settings) -> None:
+    shown = dashboards._tca_screen(traded)
+    shown.poll()
+    found = shown.execution(EVERYTHING)
+    assert found is not None
+    order = found.orders.iloc[0]
+    told = shown.story(order["order_id"])
+    assert told is not None
+    assert told.steps is not None
+    assert told.steps["bps"].iloc[-1] == pytest.approx(order["total_bps"])
+    assert told.events["what"].iloc[0] == "order.intended"
+    assert "verdict allowed" in told.events["text"].iloc[0]
+    assert "Reason of the decision" in told.facts
+    assert told.prices["at"].max() <= pd.Timestamp(f"{order['session']}T23:59", tz="UTC")
+    assert shown.story("no such order") is None
+
+
+def test_the_drift_page_compares_the_features_of_the_last_closed_session(traded: Settings) -> None:
+    shown = dashboards._drift_screen(traded)
+    shown.poll()
+    asked = (shown.symbols[0], 300, 60, 0.05)
+    assert shown.answer(asked) is None
+    assert "press Compare" in shown.advice(None)
+    shown.ask(asked)
+    shown.work.wait(60.0)
+    found = shown.answer(asked)
+    assert found is not None, shown.work.problem
+    assert found.latest.index[-1] == shown.last_session == "2013-02-04"
+    assert (len(found.reference), len(found.latest)) == (300, 60)
+    assert set(found.table["feature"]) == {*traded.model.features, "daily_return"}
+    few = found.table[found.table["effective_n"] < 50]
+    assert len(few)
+    assert set(few["verdict"]) == {"INSUFFICIENT"}
+    assert shown.freshness["judgement"].eq("up to date with the last closed session").all()
+    shown.ask((shown.symbols[0], 300, 60_000, 0.05))
+    shown.work.wait(60.0)
+    assert "no more than the latest window" in shown.work.problem
+    assert "data ingest" in work_line(shown.work, "")
+
+
+def test_the_overfitting_page_lists_the_registered_models(traded: Settings) -> None:
+    shown = dashboards._overfitting_screen(traded)
+    shown.poll()
+    registered = Desk(traded).journal.rows("models")
+    assert [len(registered), registered[0]["model_id"][:12]] == [
+        len(shown.candidates),
+        shown.candidates["model_id"].iloc[0],
+    ]
+    assert "press judge" in shown.advice(None).lower()
+
+
+@pytest.mark.slow
+def test_the_overfitting_page_refuses_the_best_of_many(traded: Settings) -> None:
+    shown = dashboards._overfitting_screen(traded)
+    shown.ask(5.0)
+    shown.work.wait(300.0)
+    found = shown.answer(5.0)
+    assert found is not None, shown.work.problem
+    assert not found.passed
+    assert set(found.reasons["source"]) == {"statistics", "provenance"}
+    assert found.paths.shape[1] == 9
+    assert found.facts["Trials"] == 252
+    assert found.deflation["deflated"].is_monotonic_decreasing
+
+
+def test_only_a_judged_absence_of_drift_is_green() -> None:
+    assert [word for word, level in VERDICTS.items() if level == "good"] == ["NONE"]
+    assert "state good" in verdict("none", {})
+    for status in ("drift", "insufficient", "refused", "statistics passed", "something new"):
+        assert "good" not in verdict(status, {})
+
+
+def test_work_is_done_once_and_one_at_a_time() -> None:
+    work, hold, began = Work(), threading.Event(), threading.Event()
+
+    def slow(tell: object) -> int:
+        began.set()
+        hold.wait(10.0)
+        return 3
+
+    assert work.start("three", slow)
+    assert began.wait(10.0)
+    assert not work.start("four", lambda tell: 4)
+    assert work.answer("three") is None
+    assert "Working" in work_line(work, "advice")
+    hold.set()
+    work.wait(10.0)
+    assert (work.answer("three"), work.answer("four"), work.progress) == (3, None, "")
+    assert "advice" in work_line(work, "advice")
+
+
+@pytest.mark.parametrize("error", [DataError("no <rows>", next_step="find some"), ValueError("no <rows>")])
+def test_work_that_fails_says_why_and_may_be_asked_again(error: Exception) -> None:
+    work = Work()
+
+    def fail(tell: object) -> None:
+        raise error
+
+    before = work.version
+    assert work.start("x", fail)
+    work.wait(10.0)
+    assert work.version > before
+    assert "no &lt;rows&gt;" in work_line(work, "")
+    assert work.start("x", lambda tell: 1)
+    work.wait(10.0)
+    assert (work.answer("x"), work.problem) == (1, "")
+
+
+def test_only_the_latest_answers_are_kept() -> None:
+    work = Work()
+    for number in range(10):
+        work.start(number, lambda tell: "answer")
+        work.wait(10.0)
+    assert [number for number in range(10) if work.answer(number)] == list(range(2, 10))

@@ -6,16 +6,19 @@ import functools
 import ipaddress
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.bootstrap import admin
 from workbench.bootstrap.desk import Desk, has_journal
-from workbench.bootstrap.resources import apps_folder
+from workbench.bootstrap.resources import apps_folder, sample_folder
 from workbench.config import Settings, load_settings
-from workbench.errors import ConfigError, Refused, UsageError
-from workbench.screens import DeskScreen, ReplayScreen, Screen
+from workbench.errors import ConfigError, DataError, Refused, UsageError
+from workbench.screens import DeskScreen, DriftScreen, OverfittingScreen, ReplayScreen, Screen, TcaScreen
 from workbench.services.supervision import Supervision
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Set by `serve`; a page that is opened by `panel serve` alone reads workbench.toml of its folder.
 _served: list[Settings] = []
@@ -32,14 +35,17 @@ def screen(name: str) -> Screen:
     Parameters
     ----------
     name : str
-        "desk" | "replay".
+        "desk" | "tca" | "drift" | "overfitting" | "replay".
 
     Raises
     ------
     UsageError
         There is no such page.
     """
-    makers: dict[str, Callable[[Settings], Screen]] = {"desk": _desk_screen, "replay": _replay_screen}
+    makers: dict[str, Callable[[Settings], Screen]] = {
+        "desk": _desk_screen, "tca": _tca_screen, "drift": _drift_screen,
+        "overfitting": _overfitting_screen, "replay": _replay_screen,
+    }  # fmt: skip
     if name not in makers:
         raise UsageError(f"there is no page {name!r}", next_step=f"use one of: {', '.join(makers)}")
     return makers[name](_settings())
@@ -59,6 +65,37 @@ def _desk_screen(settings: Settings) -> DeskScreen:
 def _replay_screen(settings: Settings) -> ReplayScreen:
     desk = Desk(settings)
     return ReplayScreen(desk, mark=lambda: _journal_end(desk))
+
+
+def _tca_screen(settings: Settings) -> TcaScreen:
+    from workbench.tca import report
+
+    desk = Desk(settings)
+    return TcaScreen(desk, mark=lambda: _journal_end(desk), report=report)
+
+
+def _drift_screen(settings: Settings) -> DriftScreen:
+    from workbench.drift import compare
+
+    desk = Desk(settings)
+    return DriftScreen(desk, mark=lambda: (_journal_end(desk), desk.bars.fingerprint()), compare=compare)
+
+
+def _overfitting_screen(settings: Settings) -> OverfittingScreen:
+    desk = Desk(settings)
+    return OverfittingScreen(
+        desk, mark=lambda: _journal_end(desk), candidates=lambda: admin.candidates(settings), closes=_closes
+    )
+
+
+def _closes() -> pd.DataFrame:
+    """Closes of the sample's large companies, sessions by symbols."""
+    import pandas as pd
+
+    path = sample_folder() / "closes" / "large_caps.parquet"
+    if not path.is_file():
+        raise DataError(f"{path} is missing", next_step="install the package again: it brings the sample")
+    return pd.read_parquet(path).set_index("session")
 
 
 def _journal_end(desk: Desk) -> Hashable:

@@ -6,17 +6,38 @@ Everything is served by this process: no font, script or picture comes from anot
 from __future__ import annotations
 
 from workbench.pages.frame import NAMES, page
-from workbench.pages.parts import bars, beside, card, exchange_time, facts, halt_card, state_card, table
+from workbench.pages.parts import (
+    VERDICTS,
+    bars,
+    beside,
+    card,
+    exchange_time,
+    facts,
+    halt_card,
+    notes,
+    picture,
+    save_button,
+    state_card,
+    table,
+    verdict,
+    work_line,
+)
 
 __all__ = [
     "NAMES",
+    "VERDICTS",
     "bars",
     "beside",
     "card",
     "exchange_time",
     "facts",
     "halt_card",
+    "notes",
     "page",
+    "picture",
+    "save_button",
     "state_card",
     "table",
+    "verdict",
+    "work_line",
 ]

@@ -34,6 +34,7 @@ PARTS = """
 :host { color: var(--ink); font-family: system-ui, sans-serif; }
 a { color: var(--accent); }
 h2 { font-size: 15px; margin: 0 0 6px; font-weight: 600; }
+nav { display: flex; flex-wrap: wrap; }
 nav a { color: #ffffff; margin: 0 10px 0 0; text-decoration: none; padding: 6px 8px; border-radius: 6px; }
 nav a[aria-current=page], nav a:hover, nav a:focus { background: rgba(255, 255, 255, .22); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -14,8 +15,22 @@ from workbench.pages.frame import PARTS
 _BOX = {
     "border": "1px solid var(--line)", "border-radius": "8px", "background": "var(--card)", "padding": "8px",
 }  # fmt: skip
+_GRID = ":host .tabulator { font-size: 13px; } .tabulator .tabulator-footer { background: transparent; }"
+#: Verdicts on a feature; what cannot be judged is never green.
+VERDICTS = {"DRIFT": "bad", "NONE": "good", "INSUFFICIENT": "warn"}
 #: Digits after the point by the unit at the end of a column's name.
-_DIGITS = {"usd": 2, "bps": 2, "shares": 0, "fraction": 4}
+_DIGITS = {
+    "usd": 2,
+    "bps": 2,
+    "shares": 0,
+    "fraction": 4,
+    "%": 1,
+    "value": 4,
+    "n": 0,
+    "sd": 2,
+    "psi": 3,
+    "ks": 3,
+}
 
 
 def card(text: str = "", **options: Any) -> Any:
@@ -90,7 +105,14 @@ def bars(title: str, frame: pd.DataFrame) -> str:
     return f'<section class="card"><h2>{html.escape(title)}</h2><dl class="facts">{cells}</dl></section>'
 
 
-def table(title: str, *, empty: str, page_size: int = 12) -> tuple[Any, Callable[[pd.DataFrame], None]]:
+def table(
+    title: str,
+    *,
+    empty: str,
+    page_size: int = 12,
+    choose: Callable[[int], None] | None = None,
+    colours: Mapping[str, str] | None = None,
+) -> tuple[Any, Callable[[pd.DataFrame], None]]:
     """A sortable table in a card, and the function that gives it new rows.
 
     Parameters
@@ -100,31 +122,94 @@ def table(title: str, *, empty: str, page_size: int = 12) -> tuple[Any, Callable
         What an empty table means, in words.
     page_size : int
         Rows that are sent to the browser at once.
+    choose : callable (row) -> None, optional
+        Told the place of a row in the frame when a reader clicks it.
+    colours : mapping of str to str, optional
+        Whole text of a cell -> "good", "warn" or "bad".
     """
     import panel as pn
 
+    known = colours or {}
     head = card(f"<h2>{html.escape(title)}</h2>")
     note = card(f'<span class="muted">{html.escape(empty)}</span>')
     grid = pn.widgets.Tabulator(
         pd.DataFrame(), show_index=False, disabled=True, pagination="remote", page_size=page_size,
         sizing_mode="stretch_width", layout="fit_data_stretch", theme="simple",
+        selectable=bool(choose) and 1, stylesheets=[_GRID],
     )  # fmt: skip
+    if choose is not None:
+        grid.param.watch(lambda event: choose(event.new[0]) if event.new else None, "selection")
 
     def show(frame: pd.DataFrame) -> None:
-        grid.formatters = {name: _formatter(name) for name in frame.columns if _formatter(name)}
+        grid.formatters = {name: made for name in frame.columns if (made := _formatter(frame[name]))}
         grid.text_align = {name: "right" for name in frame.columns if frame[name].dtype.kind in "if"}
         grid.titles = {name: name.replace("_", " ") for name in frame.columns}
-        grid.value = _readable(frame)
+        grid.selection = []
+        grid.pagination = "remote" if len(frame) > page_size else None
+        shown = _readable(frame)
+        for name, column in shown.items():
+            if column.isin(known).any():
+                shown[name] = [_coloured(str(cell), known.get(str(cell), "")) for cell in column]
+                grid.formatters = {**grid.formatters, name: {"type": "html"}}
+        grid.value = shown
         grid.visible, note.visible = bool(len(frame)), not len(frame)
 
     return pn.Column(head, note, grid, sizing_mode="stretch_width"), show
 
 
-def _formatter(name: str) -> Any:
-    unit = name.rpartition("_")[2]
-    if unit not in _DIGITS:
+def _coloured(text: str, level: str) -> str:
+    """A text that is escaped already, in the colour of its level."""
+    return f'<b style="color: var(--{level})">{text}</b>' if level else text
+
+
+def verdict(status: str, values: Mapping[str, object]) -> str:
+    """A judgement in one large word with the values it rests on, as HTML; green only for "none"."""
+    level = {"none": "good", "drift": "bad", "refused": "bad"}.get(status, "warn")
+    word = {"none": "NO DRIFT FOUND"}.get(status, status.upper())
+    head = f'<div class="state {level}">{html.escape(word)}</div>'
+    return f'<section class="card" aria-live="polite">{head}</section>' + facts("What it rests on", values)
+
+
+def work_line(work: Any, advice: str) -> str:
+    """What the background work does, what went wrong with it, or the advice, as HTML."""
+    if work.progress:
+        return f'<p class="muted" role="status">Working: {html.escape(work.progress)} …</p>'
+    if work.problem:
+        return (
+            f'<div class="card problem" role="alert"><b class="bad">{html.escape(work.problem)}</b><br>'
+            f"{html.escape(work.next_step)}</div>"
+        )
+    return notes([advice]) if advice else ""
+
+
+def notes(lines: Iterable[str]) -> str:
+    """Sentences below the figures that they limit, as HTML."""
+    return "".join(f'<p class="muted">{html.escape(line)}</p>' for line in lines)
+
+
+def save_button(name: str, rows: Callable[[], pd.DataFrame]) -> Any:
+    """A button that saves the rows of that moment as a CSV file."""
+    import panel as pn
+
+    return pn.widgets.FileDownload(
+        callback=lambda: io.StringIO(rows().to_csv(index=False)), filename=f"{name}.csv",
+        label=f"Save {name}.csv", button_type="default",
+    )  # fmt: skip
+
+
+def picture(height: int = 320) -> Any:
+    """An empty pane for a picture that is as wide as its place."""
+    import panel as pn
+
+    return pn.pane.HoloViews(sizing_mode="stretch_width", height=height, linked_axes=False)
+
+
+def _formatter(column: pd.Series[Any]) -> Any:
+    """Digits by the unit in the column's name; four for a float without a unit, so that it can be read."""
+    unit = str(column.name).rpartition("_")[2]
+    if unit not in _DIGITS and column.dtype.kind != "f":
         return None
-    return {"type": "money", "precision": _DIGITS[unit], "thousand": ",", "symbol": ""}
+    return {"type": "money", "precision": _DIGITS.get(unit, 4), "thousand": ",", "symbol": ""}
 
 
 def _readable(frame: pd.DataFrame) -> pd.DataFrame:

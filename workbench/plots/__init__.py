@@ -11,6 +11,7 @@ from workbench.plots.desk import (
     notebook,
     price_path,
 )
+from workbench.plots.drift import distributions
 from workbench.plots.execution import (
     cost_curve,
     intraday_profile,
@@ -25,6 +26,7 @@ __all__ = [
     "decision_weights",
     "deflation",
     "degradation",
+    "distributions",
     "equity",
     "equity_figure",
     "equity_picture",

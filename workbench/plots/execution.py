@@ -16,13 +16,14 @@ _GREEN = "#2f7d4f"
 _SIZE = {"width": 760, "height": 320}
 
 
-def shortfall_waterfall(frame: pd.DataFrame) -> Any:
-    """The parts of one order's shortfall as steps to its total.
+def shortfall_waterfall(frame: pd.DataFrame, *, title: str = "Shortfall of one order") -> Any:
+    """The parts of a shortfall as steps to its total.
 
     Parameters
     ----------
     frame : DataFrame
         `workbench.tca.waterfall`.
+    title : str, default "Shortfall of one order"
     """
     hv = holoviews()
     at = range(len(frame))
@@ -38,7 +39,7 @@ def shortfall_waterfall(frame: pd.DataFrame) -> Any:
     return steps.opts(
         **_SIZE, color="colour", line_color=None, tools=["hover"], xlabel="",
         ylabel="bps of the decision value",
-        xticks=list(zip(at, frame["step"], strict=True)), title="Shortfall of one order",
+        xticks=list(zip(at, frame["step"], strict=True)), title=title, xrotation=25,
     )  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def predicted_and_realised(frame: pd.DataFrame) -> Any:
     dots = dots.opts(color=BLUE, size=7, tools=["hover"])
     return (right.opts(color=GREY) * bars.opts(color=BLUE) * dots).opts(
         **_SIZE, title="Predicted and realised cost", xlabel="predicted, bps", ylabel="realised, bps",
-        legend_position="top_left",
+        legend_position="top_left", padding=0.1,
     )  # fmt: skip
 
 

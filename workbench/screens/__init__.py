@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from workbench.screens.desk import DeskScreen
+from workbench.screens.drift import DriftScreen
+from workbench.screens.overfitting import OverfittingScreen
 from workbench.screens.replay import ReplayScreen
 from workbench.screens.screen import Screen
+from workbench.screens.tca import TcaScreen
 
-__all__ = ["DeskScreen", "ReplayScreen", "Screen"]
+__all__ = ["DeskScreen", "DriftScreen", "OverfittingScreen", "ReplayScreen", "Screen", "TcaScreen"]

@@ -9,12 +9,8 @@ import param
 
 from workbench.core.ledger import Ledger, Posting
 from workbench.core.types import MICRO, NANO
+from workbench.screens.prices import fills_until, known_prices
 from workbench.screens.screen import Screen
-
-#: Bars of the price path, up to and including the session.
-PATH_BARS = 60
-#: Hours after the close by which the session's own bar is known.
-KNOWN_NS = 6 * 3_600 * NANO
 
 
 class ReplayScreen(Screen):
@@ -81,22 +77,12 @@ class ReplayScreen(Screen):
         return pd.DataFrame(rows)
 
     def prices(self, session: str, symbol: str) -> pd.DataFrame:
-        """Daily bars of a symbol as they were known on the evening of the session.
-
-        Returns
-        -------
-        DataFrame
-            at (UTC close of the bar), open, high, low, close in USD.
-        """
-        as_of_ns = self.desk.calendar.session_close_ns(session) + KNOWN_NS
-        panel = self.desk.bars.read([symbol], as_of_ns=as_of_ns, rows=PATH_BARS)
-        values = {name: getattr(panel, name)[:, 0] for name in ("open", "high", "low", "close")}
-        return pd.DataFrame({"at": pd.to_datetime(panel.ts_ns, unit="ns", utc=True), **values})
+        """Daily bars of a symbol as they were known on the evening of the session."""
+        return known_prices(self.desk, session, symbol)
 
     def fills(self, session: str, symbol: str) -> pd.DataFrame:
         """Executions in a symbol within the price path of the session."""
-        frame: pd.DataFrame = self.desk.views.fills()
-        return frame[(frame["symbol"] == symbol) & (frame["session"] <= session)]
+        return fills_until(self.desk, session, symbol)
 
 
 def _event(seq: int, at_ns: int, what: str, symbol: str, text: str) -> dict[str, Any]:

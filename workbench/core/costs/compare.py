@@ -74,7 +74,14 @@ def predicted_and_realised(records: pd.DataFrame, model: CostModel, *, buckets: 
                            half_spread_bps=float(spread), price=float(price)).mean
         for symbol, side, shares, adv, volatility, spread, price in columns
     ]  # fmt: skip
-    table = records.assign(predicted_bps=predicted).dropna(subset=["predicted_bps", "cost_bps"])
+    return in_buckets(records.assign(predicted_bps=predicted), buckets=buckets)
+
+
+def in_buckets(records: pd.DataFrame, *, buckets: int) -> pd.DataFrame:
+    """The table of `predicted_and_realised` for records that carry their prediction, predicted_bps."""
+    import pandas as pd
+
+    table = records.dropna(subset=["predicted_bps", "cost_bps"])
     rank = table["predicted_bps"].rank(method="first")
     bucket = np.minimum((rank - 1) * buckets // max(len(table), 1), buckets - 1).astype(int)
     rows = []

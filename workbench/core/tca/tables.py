@@ -27,14 +27,18 @@ def waterfall(found: TcaReport, order_id: object) -> pd.DataFrame:
     KeyError
         The report does not measure that order.
     """
-    import pandas as pd
-
     if order_id not in found.orders.index:
         raise KeyError(f"the report does not measure order {order_id!r}")
-    at = found.orders.index.get_loc(order_id)
-    sizes = np.array([found.orders[f"{part}_bps"].to_numpy()[at] for part in PARTS], dtype=np.float64)
+    return shortfall_steps(found.orders.loc[[order_id]], 0)
+
+
+def shortfall_steps(frame: pd.DataFrame, at: int) -> pd.DataFrame:
+    """The steps of `waterfall` for row number `at` of a report's orders or groups."""
+    import pandas as pd
+
+    sizes = np.array([frame[f"{part}_bps"].to_numpy()[at] for part in PARTS], dtype=np.float64)
     ends = np.cumsum(sizes)
-    total = float(found.orders["total_bps"].to_numpy()[at])
+    total = float(frame["total_bps"].to_numpy()[at])
     return pd.DataFrame(
         {
             "step": [*PARTS, "total"],

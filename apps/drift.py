@@ -1,0 +1,78 @@
+"""Drift: whether the desk's own features have changed, and whether its data is fresh enough to say so."""
+
+import panel as pn
+
+import workbench as wb
+
+pn.extension("tabulator")
+screen = wb.screen("drift")
+symbol = pn.widgets.Select(label="Symbol", options=[])
+before = pn.widgets.IntInput(label="Reference, sessions", value=1000, start=100, end=5000, step=250)
+latest = pn.widgets.IntInput(label="Latest window, sessions", value=250, start=20, end=2500, step=50)
+alpha = pn.widgets.Select(label="False alarms allowed", options={"1 %": 0.01, "5 %": 0.05}, value=0.05)
+press = pn.widgets.Button(label="Compare", button_type="primary", width=160)
+feature = pn.widgets.Select(label="Feature: then and now", options=[], width=240)
+progress, verdict, remarks = wb.pages.card(), wb.pages.card(), wb.pages.card()
+pictured = wb.pages.picture()
+judged, show_judged = wb.pages.table(
+    "Feature by feature", empty="Nothing compared yet.", colours=wb.pages.VERDICTS
+)
+fresh, show_fresh = wb.pages.table(
+    "Freshness of the data", empty="The universe is empty: name symbols in workbench.toml."
+)
+shown: dict = {"found": None, "freshness": None}
+
+
+def asked() -> tuple:
+    """The question that the widgets put."""
+    return (symbol.value, before.value, latest.value, alpha.value)
+
+
+def ask(*_: object) -> None:
+    """Begin the comparison."""
+    screen.ask(asked())
+    draw()
+
+
+def draw(*_: object) -> None:
+    """Show the comparison when there is one, else what to do."""
+    found = screen.answer(asked()) if symbol.value else None
+    progress.object = wb.pages.work_line(screen.work, screen.advice(found))
+    verdict.visible = judged.visible = pictured.visible = feature.visible = found is not None
+    if found is None or found is shown["found"]:
+        return
+    shown["found"] = found
+    verdict.object = wb.pages.verdict(found.status, found.facts)
+    remarks.object = wb.pages.notes(found.notes)
+    show_judged(found.table)
+    feature.options = list(found.reference.columns)
+    draw_feature()
+
+
+def draw_feature(*_: object) -> None:
+    """Show the chosen feature then and now."""
+    if shown["found"] is not None and feature.value:
+        pictured.object = screen.desk.plots.distributions(
+            shown["found"].reference[feature.value], shown["found"].latest[feature.value]
+        )
+
+
+def redraw() -> None:
+    """Offer the symbols; show what has been computed since."""
+    press.disabled = bool(screen.work.progress) or not screen.symbols
+    if symbol.options != screen.symbols:
+        symbol.options = screen.symbols
+        symbol.value = symbol.value or (screen.symbols[0] if screen.symbols else None)
+    if screen.freshness is not shown["freshness"]:
+        shown["freshness"] = screen.freshness
+        show_fresh(screen.freshness)
+    draw()
+
+
+press.on_click(ask)
+feature.param.watch(draw_feature, "value")
+for widget in (symbol, before, latest, alpha):
+    widget.param.watch(draw, "value")
+settings = wb.pages.beside(symbol, before, latest, alpha, width_px=150)
+sections = [settings, press, progress, verdict, judged, feature, pictured, remarks, fresh]
+wb.pages.page("drift", screen, sections, redraw).servable()

@@ -1,0 +1,202 @@
+"""The page of drift: have the desk's own features changed, and how fresh is its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import param
+
+from workbench.core.features import compute_history, select_features
+from workbench.core.types import Bars
+from workbench.errors import DataError
+from workbench.screens.prices import KNOWN_NS
+from workbench.screens.screen import Screen
+from workbench.screens.work import Tell, Work
+
+#: Words for a verdict: what it means for a reader.
+MEANING = {
+    "DRIFT": "changed",
+    "NONE": "no change was found",
+    "INSUFFICIENT": "cannot be judged",
+}
+_SHOWN = (
+    "verdict", "p_value", "corrected_p_value", "effective_n", "moved", "shift_sd", "psi", "ks", "reason"
+)  # fmt: skip
+#: Later than every bar: the whole store, for a desk that has not closed a session yet.
+_LAST_NS = pd.Timestamp("2100-01-01").value
+
+
+class Windows(NamedTuple):
+    """What to compare: a symbol, the sessions of the reference and of the latest window, the error rate."""
+
+    symbol: str
+    reference_sessions: int
+    latest_sessions: int
+    alpha: float
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """One comparison.
+
+    Attributes
+    ----------
+    facts : dict
+        Labelled values of the comparison as a whole.
+    status : {"drift", "none", "insufficient"}
+    table : DataFrame
+        One row a feature.
+    reference, latest : DataFrame
+        The rows that were compared; index session.
+    notes : tuple of str
+    """
+
+    facts: dict[str, object]
+    status: str
+    table: pd.DataFrame
+    reference: pd.DataFrame
+    latest: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+class DriftScreen(Screen):
+    """The desk's features in a reference window against the latest one, and how old its data is.
+
+    Parameters
+    ----------
+    compare : callable
+        `workbench.drift.compare`.
+    """
+
+    symbols = param.List([], doc="Symbols of the universe that the store holds.")
+    freshness = param.Parameter(None, doc="DataFrame: symbol, last bar, sessions behind, in words.")
+    last_session = param.String("", doc="Last closed session; features are those known on its evening.")
+
+    def __init__(
+        self, desk: Any, *, compare: Callable[..., Any], mark: Callable[[], Hashable], **params: Any
+    ) -> None:
+        self.work = Work()
+        super().__init__(desk, mark=lambda: (mark(), self.work.version), **params)
+        self._compare = compare
+        self._fresh_of: object = None
+
+    def read(self) -> None:
+        """Which data there is; the comparison itself is asked for."""
+        sessions = self.desk.journal.rows("sessions", account=self.desk.settings.account)
+        self.last_session = max((row["session"] for row in sessions), default="")
+        known = (self.last_session, self.desk.bars.fingerprint())
+        if known != self._fresh_of:
+            stored = set(self.desk.bars.symbols())
+            self.symbols = [one for one in self.desk.settings.universe if one in stored]
+            self.freshness = self._freshness()
+            self._fresh_of = known
+
+    def answer(self, asked: tuple[str, int, int, float]) -> Finding | None:
+        """The comparison, None while nobody has asked for it with the present data.
+
+        `asked` is the symbol, the sessions of the reference and of the latest window, and the error rate.
+        """
+        found: Finding | None = self.work.answer((Windows(*asked), self._fresh_of))
+        return found
+
+    def ask(self, asked: tuple[str, int, int, float]) -> None:
+        """Begin the comparison, unless its answer is known or another is running."""
+        windows = Windows(*asked)
+        if self.answer(asked) is None:
+            self.work.start((windows, self._fresh_of), lambda tell: self._find(windows, tell))
+
+    def advice(self, found: Finding | None) -> str:
+        """What to do next, for a reader who does not see a comparison."""
+        if not self.symbols:
+            return "The bars store holds no symbol of the universe: workbench data ingest"
+        if found is None:
+            return "Choose the windows and press Compare; it takes some seconds."
+        return ""
+
+    def _find(self, asked: Windows, tell: Tell) -> Finding:
+        tell("reading bars")
+        features = select_features(self.desk.settings.model.features)
+        wanted = asked.reference_sessions + asked.latest_sessions
+        longest = max(feature.lookback for feature in features)
+        as_of_ns = self._as_of_ns()
+        bars = self.desk.bars.read(self.symbols, as_of_ns=as_of_ns, rows=wanted + longest)
+        tell(f"computing {len(features)} features of {len(bars.ts_ns):,} sessions")
+        rows = np.arange(max(len(bars.ts_ns) - wanted, 0), len(bars.ts_ns))
+        values = compute_history(features, bars, rows)[:, bars.symbols.index(asked.symbol), :]
+        table = pd.DataFrame(values, index=_sessions(bars, rows), columns=[one.name for one in features])
+        table["daily_return"] = _returns(bars, asked.symbol)[rows]
+        if len(table) <= asked.latest_sessions:
+            raise DataError(
+                f"the store holds {len(table):,} sessions, no more than the latest window",
+                next_step="choose a shorter window, or ingest more history with workbench data ingest",
+            )
+        reference, latest = table.iloc[: -asked.latest_sessions], table.iloc[-asked.latest_sessions :]
+        tell("comparing the windows")
+        report = self._compare(reference, latest, alpha=asked.alpha)
+        return Finding(
+            facts={
+                "Symbol": asked.symbol,
+                "Together": MEANING[report.status.upper()],
+                "Family p-value": _p_words(report.family_p_value),
+                "Features move together as before, p-value": _p_words(report.correlations_p_value),
+                "False alarms allowed": f"{100.0 * report.alpha:g} % of comparisons",
+                "Reference": _span(reference),
+                "Latest window": _span(latest),
+            },
+            status=report.status,
+            table=report.frame[list(_SHOWN)].rename_axis("feature").reset_index(),
+            reference=reference,
+            latest=latest,
+            notes=tuple(report.notes),
+        )
+
+    def _as_of_ns(self) -> int:
+        if not self.last_session:
+            return int(_LAST_NS)
+        return int(self.desk.calendar.session_close_ns(self.last_session)) + KNOWN_NS
+
+    def _freshness(self) -> pd.DataFrame:
+        """How far each symbol's bars reach, measured at the last closed session."""
+        behind: dict[str, int] = {}
+        last: dict[str, str] = {}
+        for symbol in self.symbols:
+            panel = self.desk.bars.read([symbol], as_of_ns=self._as_of_ns(), rows=1)
+            last[symbol] = _sessions(panel, np.arange(1))[0] if len(panel.ts_ns) else ""
+        if self.last_session and self.symbols:
+            behind = self.desk.bars.freshness(as_of_ns=self._as_of_ns(), symbols=self.symbols)
+        rows = [
+            (symbol, last.get(symbol, ""), _fresh_words(behind.get(symbol), symbol in last))
+            for symbol in self.desk.settings.universe
+        ]
+        return pd.DataFrame(rows, columns=["symbol", "last_bar", "judgement"])
+
+
+def _fresh_words(behind: int | None, stored: bool) -> str:
+    if not stored or behind == -1:
+        return "no bars: workbench data ingest"
+    if behind is None:
+        return "not measured: no session has been closed yet"
+    return "up to date with the last closed session" if behind == 0 else f"{behind} session(s) behind"
+
+
+def _returns(bars: Bars, symbol: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Close to close, NaN where one of the two is missing."""
+    close = bars.close[:, bars.symbols.index(symbol)]
+    return np.concatenate([[np.nan], close[1:] / close[:-1] - 1.0])
+
+
+def _sessions(bars: Bars, rows: Any) -> list[str]:
+    stamps = pd.to_datetime(bars.ts_ns[rows], unit="ns", utc=True).tz_convert("America/New_York")
+    return [f"{stamp:%Y-%m-%d}" for stamp in stamps]
+
+
+def _span(table: pd.DataFrame) -> str:
+    return f"{table.index[0]} to {table.index[-1]}, {len(table):,} sessions"
+
+
+def _p_words(value: float) -> str:
+    return "not known" if value != value else "below 0.0001" if value < 1e-4 else f"{value:.4f}"
