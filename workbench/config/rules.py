@@ -138,6 +138,7 @@ _SINGLE: Mapping[str, Callable[[Any], str]] = {
     "model.ridge_alpha": _positive,
     "model.train_first_session": _iso_date,
     "model.features": _features,
+    "model.holdout_sessions": _not_negative,
     "lease.ttl_s": _positive,
     "supervision.runner_heartbeat_s": _positive,
     "limits.restricted": _symbols,

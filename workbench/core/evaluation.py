@@ -100,15 +100,6 @@ def cost_per_side_bps(bars: Bars, cost_model: CostModel, *, notional_usd: float)
     return out
 
 
-def net_of_cost(
-    forecast: Floats, bars: Bars, cost_bps: Floats, *, rows: Integers, horizon: int, allow_short: bool
-) -> NetResult:
-    """Mean result of the book over consecutive rows, arguments as in `book_by_session`."""
-    return book_by_session(
-        forecast, bars, cost_bps, rows=rows, horizon=horizon, allow_short=allow_short
-    ).means()
-
-
 def book_by_session(
     forecast: Floats, bars: Bars, cost_bps: Floats, *, rows: Integers, horizon: int, allow_short: bool
 ) -> BookSeries:

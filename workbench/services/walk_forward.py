@@ -67,12 +67,10 @@ class Book:
     horizon_sessions: int
     allow_short: bool
 
-    def result(self, rows: TrainingRows, test: Booleans, forecast: Floats, block: Integers) -> BookSeries:
-        """What the block's forecasts earned, each where its row stands in the panel."""
-        placed = np.full(self.bars.close.shape, np.nan)
-        placed[rows.bar[test], rows.column[test]] = forecast
+    def result(self, forecast: Floats, block: Integers) -> BookSeries:
+        """What forecasts (times, symbols) earned over a block of consecutive rows."""
         return book_by_session(
-            placed,
+            forecast,
             self.bars,
             self.cost_bps,
             rows=np.arange(block[0], block[-1] + 1, dtype=np.int64),
@@ -177,7 +175,9 @@ def evaluate_block(
         raise _too_few(len(rows.target))
     forecast = fit(rows.matrix[train], rows.target[train]).forecast(rows.matrix[test])
     ic, hit_rate = _score(forecast, rows.target[test])
-    series = book.result(rows, test, forecast, block)
+    placed = np.full(book.bars.close.shape, np.nan)
+    placed[rows.bar[test], rows.column[test]] = forecast
+    series = book.result(placed, block)
     return Fold(
         first_session=sessions[block[0]],
         last_session=sessions[block[-1]],
