@@ -17,7 +17,8 @@ from workbench.core.overfitting import FamilyVerdict, GateRule, judge_family
 from workbench.core.ports import Event, Journal, Registry
 from workbench.core.types import DAY_NS
 from workbench.errors import ManifestMismatch
-from workbench.services.research import SERIES, Evidence, ReturnSeries, TrialLedger, lay_beside
+from workbench.services.research import Evidence, TrialLedger, lay_beside
+from workbench.services.return_series import SERIES, ReturnSeries
 
 #: Resamples are drawn from it: nobody may look for a kinder one.
 SEED = 20_180_611

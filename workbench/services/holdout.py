@@ -22,7 +22,8 @@ from workbench.core.types import BPS, Bars
 from workbench.errors import Refused
 from workbench.services.model_files import read_forecast_model
 from workbench.services.promotion import read_model
-from workbench.services.research import NANO, SERIES, ReturnSeries, mean_bps
+from workbench.services.research import mean_bps
+from workbench.services.return_series import SERIES, ReturnSeries
 from workbench.services.walk_forward import Book
 
 
@@ -123,9 +124,7 @@ def read_holdout(
     return _result(journal, row)
 
 
-def holdout_of(
-    manifest: ModelManifest, sessions: Sequence[str], *, holdout_sessions: int
-) -> tuple[str, ...]:
+def holdout_of(manifest: ModelManifest, sessions: Sequence[str], *, holdout_sessions: int) -> tuple[str, ...]:
     """Sessions of a candidate's holdout: the last of the panel as known at its as-of time.
 
     Raises
@@ -162,7 +161,6 @@ def _result(journal: Journal, row: Mapping[str, Any]) -> HoldoutResult:
     reads = sum(
         one["first_session"] <= last and first <= one["last_session"] for one in journal.rows("holdout_reads")
     )
-    return HoldoutResult(
-        row["model_id"], first, last, row["sessions"],
-        mean_bps(row["net_sum_nano"], row["sessions"]), mean_bps(row["hold_sum_nano"], row["sessions"]), reads,
-    )  # fmt: skip
+    count = row["sessions"]
+    net_bps, hold_bps = (mean_bps(row[name], count) for name in ("net_sum_nano", "hold_sum_nano"))
+    return HoldoutResult(row["model_id"], first, last, count, net_bps, hold_bps, reads)

@@ -116,7 +116,7 @@ def stage_model(
             journal.commit(judged)  # an attempt counts whatever came of it
         raise Refused(
             f"model {model_id[:12]} cannot be accepted for {stage}: {'; '.join(reasons)}",
-            next_step="train a candidate for this desk: `workbench train`",
+            next_step="mend what the reasons name, or train another candidate: `workbench train`",
             model_id=model_id,
             reasons=reasons,
         )

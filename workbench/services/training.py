@@ -25,7 +25,8 @@ from workbench.errors import DataError, ManifestMismatch, Refused
 from workbench.services.estimators import Estimator, fit_pipeline
 from workbench.services.model_files import model_bytes, read_forecast_model, read_pipeline
 from workbench.services.promotion import accepted_model, read_model, register_model
-from workbench.services.research import TRAINING, ReturnSeries, record_trial
+from workbench.services.research import TRAINING, record_trial
+from workbench.services.return_series import ReturnSeries
 from workbench.services.walk_forward import (
     FOLDS,
     Book,

@@ -172,7 +172,9 @@ def judge_family(
     own = int(clusters.labels[at])
     shown = clusters.representatives.copy()
     shown[own] = at
-    deflated = deflate(matrix[:, at], np.delete(matrix[:, shown], own, axis=1), clusters.n_clusters + unplaced)
+    deflated = deflate(
+        matrix[:, at], np.delete(matrix[:, shown], own, axis=1), clusters.n_clusters + unplaced
+    )
     superiority = superior_predictive_ability(
         np.zeros(len(matrix)), -matrix,
         mean_block=mean_block, seed=seed, bootstrap_index=bootstrap_index, n_bootstrap=n_bootstrap,
