@@ -317,7 +317,8 @@ def _holdout_read(rows: RowWriter, event: RecordedEvent, payload: Payload) -> No
 def _judged(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
     if payload["passed"] == bool(payload["reasons"]):
         raise _conflict("a judgement passes exactly when it has no reasons", "correct the caller")
-    rows.insert("judgements", {**payload, "at_ns": event.at_ns})
+    reasons = canonical_json(payload["reasons"])
+    rows.insert("judgements", {**payload, "reasons": reasons, "at_ns": event.at_ns})
 
 
 def _kept_as_event(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
