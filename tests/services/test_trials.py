@@ -248,9 +248,7 @@ def test_trick_pad_with_near_copies_of_a_dull_trial(journal, registry):
     for copy in range(60):
         near = dull.net + np.random.default_rng(500 + copy).normal(0.0, 1e-5, len(DAYS))
         series = ReturnSeries.of(DAYS, near, dull.hold)
-        record_trial(
-            journal, registry, series, family="pad", parameters={"copy": copy}, source="notebook"
-        )
+        record_trial(journal, registry, series, family="pad", parameters={"copy": copy}, source="notebook")
     after = reasons(journal, registry, model_id)
     assert "deflated Sharpe ratio" in before
     assert "deflated Sharpe ratio" in after
@@ -262,9 +260,7 @@ def test_trick_pad_with_near_copies_of_a_dull_trial(journal, registry):
 def test_trick_exact_copies_and_flat_trials_neither_block_nor_hide(journal, registry):
     model_id = candidate(journal, registry)
     for copy in range(3):
-        record_trial(
-            journal, registry, drawn(3), family="f", parameters={"copy": copy}, source="notebook"
-        )
+        record_trial(journal, registry, drawn(3), family="f", parameters={"copy": copy}, source="notebook")
     flat = ReturnSeries.of(DAYS, drawn(3).hold, drawn(3).hold)
     record_trial(journal, registry, flat, family="f", parameters={"flat": 1}, source="notebook")
     ledger = TrialLedger(journal, registry)
@@ -339,7 +335,9 @@ def test_trick_delete_a_trial_from_the_journal(journal, registry, tmp_path):
 
 def test_trick_read_the_holdout_twice_and_a_holdout_that_was_lost(journal, registry):
     model_id = candidate(journal, registry, held=-0.001)
-    assert "on its holdout it earned less than holding did: -10.00 bps" in reasons(journal, registry, model_id)
+    assert "on its holdout it earned less than holding did: -10.00 bps" in reasons(
+        journal, registry, model_id
+    )
     (row,) = journal.rows("holdout_reads")
     again = {name: row[name] for name in row if name not in ("at_ns", "seq", "added_seq")}
     with pytest.raises(JournalConflict, match="read for model"):
