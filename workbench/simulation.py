@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from workbench.core.canonical import sha256_of
+from workbench.core.canonical import canonical_json, sha256_of
 from workbench.core.simulate import (
     DividendEvent,
     MarketHistory,
@@ -22,8 +23,8 @@ from workbench.core.simulate import (
     prepare,
     simulate,
 )
-from workbench.core.types import MICRO, Bars, Floats
-from workbench.errors import DataError
+from workbench.core.types import MICRO, Bars, Floats, Integers
+from workbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +42,14 @@ __all__ = [
 ]
 
 
+class Research(Protocol):
+    """Where a sweep records its runs: `desk.research`."""
+
+    def recording(self) -> AbstractContextManager[Any]:
+        """A recorder for many trials."""
+        ...
+
+
 def sweep(
     bars: Bars | MarketHistory,
     forecast: Floats,
@@ -49,6 +58,8 @@ def sweep(
     workers: int = 1,
     resume: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    research: Research | None = None,
+    family: str = "",
 ) -> pd.DataFrame:
     """One row for each parameter set: money, counts and the digest of its simulation, in the order given.
 
@@ -66,6 +77,11 @@ def sweep(
         runs of another market, forecast or parameter set in it are left alone.
     progress : callable (runs done, runs in all) or None
         Called in this thread after each run; an exception that it raises stops the sweep.
+    research : `desk.research` or None, default None
+        Trial ledger that every run is recorded in when it is done, with its returns session by session.
+        Then there is no resume file: a run that it held would not be recorded.
+    family : str, default ""
+        What the runs are recorded as; needed with `research`.
 
     Returns
     -------
@@ -77,10 +93,17 @@ def sweep(
     ------
     DataError
         The resume file holds a line that is not one of a sweep.
+    UsageError
+        `research` with `resume` or without `family`.
     """
     import pandas as pd
     from joblib import Parallel, delayed
 
+    if research is not None and (resume is not None or not family):
+        raise UsageError(
+            "a recorded sweep takes a family and no resume file",
+            next_step="give family=..., and leave out resume: the ledger holds what was done",
+        )
     market = bars if isinstance(bars, MarketHistory) else prepare(bars)
     values: Floats = np.ascontiguousarray(forecast, dtype=np.float64)
     base = _fingerprint(market, values)
@@ -94,24 +117,40 @@ def sweep(
     runs = Parallel(n_jobs=workers, prefer="threads", return_as="generator")(
         delayed(_run)(market, values, parameters[at], keys[at]) for at in missing
     )
-    for row in runs:
-        known[row["key"]] = row
-        if path is not None:
-            _append(path, row)
-        done += 1
-        if progress is not None:
-            progress(done, len(keys))
+    with nullcontext() if research is None else research.recording() as recorder:
+        for at, (row, equity) in zip(missing, runs, strict=True):
+            known[row["key"]] = row
+            if path is not None:
+                _append(path, row)
+            if recorder is not None:
+                _record(recorder, family, market.bars, parameters[at], equity)
+            done += 1
+            if progress is not None:
+                progress(done, len(keys))
     return pd.DataFrame([known[key] for key in keys])
 
 
-def _run(market: MarketHistory, forecast: Floats, one: Parameters, key: str) -> dict[str, Any]:
+def _record(recorder: Any, family: str, bars: Bars, one: Parameters, equity: Integers) -> None:
+    """Enter a run in the trial ledger: returns of its equity, against cash."""
+    import pandas as pd
+
+    sessions = bars.ts_ns[1:].astype("datetime64[ns]").astype("datetime64[D]").astype(str)
+    returns = pd.Series(equity[1:] / equity[:-1] - 1.0, index=sessions)
+    recorder.record(
+        family=family, parameters=json.loads(canonical_json(one)), returns=returns, source="sweep"
+    )
+
+
+def _run(
+    market: MarketHistory, forecast: Floats, one: Parameters, key: str
+) -> tuple[dict[str, Any], Integers]:
     result = simulate(
         market, forecast, policy=one.policy, limits=one.limits, costs=one.costs, fills=one.fills,
         seed=one.seed, cash_usd=one.cash_usd,
     )  # fmt: skip
     equity = result.equity_micro
     peak = np.maximum.accumulate(equity)
-    return {
+    row = {
         "final_equity": int(equity[-1]) / MICRO,
         "total_return": round(int(equity[-1]) / int(equity[0]) - 1.0, 6),
         "max_drawdown": round(float(np.max((peak - equity) / peak)), 6),
@@ -122,6 +161,7 @@ def _run(market: MarketHistory, forecast: Floats, one: Parameters, key: str) -> 
         "digest": result.digest,
         "key": key,
     }
+    return row, equity
 
 
 def _fingerprint(market: MarketHistory, forecast: Floats) -> str:

@@ -10,11 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.core.costs import FeeSchedule, PriorCost, prior
-from workbench.core.evaluation import cost_per_side_bps, net_of_cost
+from workbench.core.evaluation import NetResult, book_by_session, cost_per_side_bps
 from workbench.core.features import market_statistics
 from workbench.core.types import Bars
 
 MODEL = prior(PriorCost(), FeeSchedule(), as_of_ns=1)
+
+
+def net_of_cost(*given, **asked) -> NetResult:
+    """Means a session of the book."""
+    series = book_by_session(*given, **asked)
+    means = series.means()
+    if len(series.rows):
+        assert means.net_bps == pytest.approx(np.mean(series.net_bps), abs=1e-9)
+    return means
 
 
 def market(seed: int, rows: int = 40, symbols: int = 3, gaps: float = 0.05) -> Bars:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import sma
 
 from workbench.core.simulate import prepare
 from workbench.core.simulate.run import Parameters
+from workbench.errors import UsageError
 from workbench.simulation import simulate, sweep
 
 SEEDS, SIZES = (1, 2, 3), (1, 5)
@@ -113,6 +115,40 @@ def test_a_sweep_is_the_same_rows_for_any_workers_order_and_after_a_stop(tmp_pat
     assert seen == [2, 3, 4, 5, 6]
     assert resumed.equals(serial)
     assert len(file.read_text().splitlines()) == len(sets)
+
+
+class Kept:
+    """Keeps what a sweep records."""
+
+    def __init__(self):
+        self.trials = []
+
+    @contextmanager
+    def recording(self):
+        yield self
+
+    def record(self, **trial):
+        self.trials.append(trial)
+
+
+def test_a_recorded_sweep_enters_every_run_with_its_returns():
+    market, sets = prepare(sma.series(ROWS, 4, seed=6)), parameter_sets(1)
+    forecast = np.random.default_rng(6).normal(0, 0.05, market.bars.close.shape)
+    kept = Kept()
+    table = sweep(market, forecast, parameters=sets, workers=2, research=kept, family="f")
+    assert [trial["source"] for trial in kept.trials] == ["sweep"] * len(sets)
+    for row, trial in zip(table.itertuples(), kept.trials, strict=True):
+        grown = float(np.prod(1.0 + trial["returns"]) - 1.0)
+        assert grown == pytest.approx(row.total_return, abs=1e-6)
+        assert len(trial["returns"]) == len(market.bars.ts_ns) - 1
+    assert len({str(trial["parameters"]) for trial in kept.trials}) == len(sets)
+
+
+@pytest.mark.parametrize("wrong", [{"family": ""}, {"family": "f", "resume": "file.jsonl"}])
+def test_a_recorded_sweep_takes_a_family_and_no_resume_file(wrong):
+    market = prepare(sma.series(60, 1, seed=6))
+    with pytest.raises(UsageError, match="takes a family and no resume file"):
+        sweep(market, np.zeros((60, 1)), parameters=parameter_sets(1), research=Kept(), **wrong)
 
 
 def test_a_sweep_file_of_something_else_is_named(tmp_path):

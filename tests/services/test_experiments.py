@@ -150,7 +150,7 @@ def test_only_a_forecast_of_the_traded_return_is_accepted(name, tried) -> None:
 def test_a_candidate_of_synthetic_bars_is_listed_and_never_accepted_f30(name, bars, tmp_path) -> None:
     journal = Memory()
     report = train(tmp_path, bars, journal, TRIALS[name], provenance="synthetic")
-    (row,) = candidate_table(rows_of(journal), sort="")
+    (row,) = candidate_table(rows_of(journal), trials=(), sort="")
     assert (row["provenance"], row["stage"]) == ("synthetic", "candidate")
     with pytest.raises(Refused, match="synthetic"):
         accept(tmp_path, journal, report, TRIALS[name])
@@ -182,7 +182,7 @@ def test_a_feature_that_uses_the_future_is_refused_end_to_end_f37(bars, tmp_path
 
 
 def test_the_table_says_of_each_model_what_it_is_and_how_it_did(tried) -> None:
-    table = candidate_table(rows_of(tried.journal), sort="")
+    table = candidate_table(rows_of(tried.journal), trials=(), sort="")
     assert [row["model_id"] for row in table] == [report.model_id for report in tried.reports.values()]
     for row, (name, report) in zip(table, tried.reports.items(), strict=True):
         assert tuple(row) == COLUMNS
@@ -197,7 +197,7 @@ def test_the_table_says_of_each_model_what_it_is_and_how_it_did(tried) -> None:
 @pytest.mark.parametrize("column", COLUMNS)
 def test_the_table_sorts_by_any_column_with_the_best_first(column, tried) -> None:
     rows = rows_of(tried.journal)
-    values = [row[column] for row in candidate_table(rows, sort=column)]
+    values = [row[column] for row in candidate_table(rows, trials=(), sort=column)]
     best_first = column in {
         "ic",
         "hit_rate",
@@ -216,14 +216,14 @@ def test_a_manifest_from_before_these_scores_stays_readable_and_comes_last(tried
     del manifest["parameters"]
     manifest["metrics"] = {"alpha": 3.0, "fold_1_ic": 0.1, "mean_ic": 0.1, "mean_hit_rate": 0.6}
     old = {"model_id": "f" * 64, "stage": "replay", "manifest": canonical_json(manifest)}
-    last = candidate_table([old, *rows], sort="net_bps")[-1]
+    last = candidate_table([old, *rows], trials=(), sort="net_bps")[-1]
     assert (last["model_id"], last["alpha"], last["ic"], last["net_bps"]) == ("f" * 64, 3.0, 0.1, None)
     assert (last["folds"], last["stage"]) == (1, "replay")
 
 
 def test_an_unknown_column_is_refused_with_the_nearest(tried) -> None:
     with pytest.raises(UsageError, match="'netbps'") as refusal:
-        candidate_table(rows_of(tried.journal), sort="netbps")
+        candidate_table(rows_of(tried.journal), trials=(), sort="netbps")
     assert "did you mean net_bps?" in refusal.value.next_step
 
 

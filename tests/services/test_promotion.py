@@ -138,7 +138,7 @@ def test_nobody_and_no_reason_accept_nothing(journal, registry, changes, words):
     assert journal.events(kinds=("model.staged", "cost_model.approved", "cost_model.registered")) == ()
 
 
-@pytest.mark.parametrize("stage", ["shadow", "paper", "live", "candidate", "", "REPLAY"])
+@pytest.mark.parametrize("stage", ["candidate", "", "REPLAY", "retired"])
 def test_other_stages_are_not_on_offer(journal, registry, stage):
     with pytest.raises(Refused, match="cannot be accepted for") as refusal:
         stage_model(journal, registry, candidate(journal, registry), **{**ACCEPT, "stage": stage})

@@ -26,11 +26,13 @@ from workbench.core.manifest import TRADED_LABEL
 from workbench.core.reconcile import Break
 from workbench.core.types import Mode
 from workbench.core.validation.guard import leak_reports, reference_bars
-from workbench.errors import Refused, UsageError
+from workbench.errors import JournalCorrupt, Refused, UsageError
 from workbench.services.candidates import candidate_table
 from workbench.services.estimators import find_estimator
+from workbench.services.evidence import BEFORE
+from workbench.services.holdout import HoldoutResult, read_holdout
 from workbench.services.oms import Oms
-from workbench.services.promotion import approve_cost_model, stage_model
+from workbench.services.promotion import approve_cost_model, read_model, stage_model
 from workbench.services.reconciler import Reconciler
 from workbench.services.succession import next_session, skip_to
 from workbench.services.supervision import Permission, Supervision
@@ -146,7 +148,7 @@ def train(
     features: Sequence[str] = (),
     progress: Callable[[str, int, int], None] | None = None,
 ) -> CandidateReport:
-    """Train a candidate on everything that was known at the end of `last_session`.
+    """Train a candidate on what was known at the end of `last_session`, less the declared holdout.
 
     Parameters
     ----------
@@ -169,9 +171,10 @@ def train(
     try:
         bars = desk.bars.read(settings.universe, as_of_ns=as_of_ns)
         first_row = int(np.searchsorted(bars.ts_ns, first_ns))
+        end_row = max(first_row, len(bars.ts_ns) - settings.model.holdout_sessions)
         return train_candidate(
             experiment,
-            bars=bars.rows(first_row, len(bars.ts_ns)),
+            bars=bars.rows(first_row, end_row),
             calendar=desk.calendar,
             as_of_ns=as_of_ns,
             bars_fingerprint=desk.bars.fingerprint(),
@@ -211,7 +214,7 @@ def _experiment(
         alpha=chosen.alpha(alpha, settings.model.ridge_alpha),
         seed=settings.seed,
         cost_model=costs.prior(settings.prior_cost, settings.fees, as_of_ns=as_of_ns),
-        notional_usd=float(min(settings.limits.max_order_notional_usd, settings.prior_cost.max_notional_usd)),
+        notional_usd=_notional(settings),
         allow_short=settings.policy.allow_short,
     )
 
@@ -224,7 +227,58 @@ def candidates(settings: Settings, *, sort: str = "") -> list[dict[str, Any]]:
     sort : str
         A column; "" = in the order of registration.
     """
-    return candidate_table(Desk(settings).journal.rows("models"), sort=sort)
+    journal = Desk(settings).journal
+    return candidate_table(journal.rows("models"), trials=journal.rows("trials"), sort=sort)
+
+
+def trial_counts(settings: Settings) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Families of the trial ledger with raw count and effective number, and every read of a holdout."""
+    research = Desk(settings).research
+    families = [
+        {"family": one.family, "trials": one.trials, "effective": one.effective, "basis": one.basis}
+        for one in research.families()
+    ]
+    return families, list(research.reads())
+
+
+def look_at_holdout(settings: Settings, model_id: str) -> HoldoutResult:
+    """The candidate's one result on its holdout.
+
+    Raises
+    ------
+    Refused
+        No holdout is declared, the candidate has seen it, or it was read with other inputs.
+    ManifestMismatch
+        No such model, or a byte of it was changed.
+    """
+    desk = Desk(settings)
+    journal = open_journal(settings, read_only=False)
+    try:
+        _, manifest = read_model(desk.registry, model_id)
+        if manifest.config_hash != settings.config_hash:
+            raise Refused(
+                f"model {model_id[:12]} was trained under other settings",
+                next_step="train a candidate for this desk: `workbench train`",
+            )
+        bars = desk.bars.read(settings.universe, as_of_ns=manifest.as_of_ns)
+        prior = costs.prior(settings.prior_cost, settings.fees, as_of_ns=manifest.as_of_ns)
+        return read_holdout(
+            journal,
+            desk.registry,
+            model_id,
+            bars=bars,
+            sessions=[str(np.datetime64(int(at), "ns").astype("datetime64[D]")) for at in bars.ts_ns],
+            holdout_sessions=settings.model.holdout_sessions,
+            cost_model=prior,
+            notional_usd=_notional(settings),
+            allow_short=settings.policy.allow_short,
+        )
+    finally:
+        journal.close()
+
+
+def _notional(settings: Settings) -> float:
+    return float(min(settings.limits.max_order_notional_usd, settings.prior_cost.max_notional_usd))
 
 
 def _provenance(desk: Desk) -> str:
@@ -233,10 +287,20 @@ def _provenance(desk: Desk) -> str:
 
 
 def accept_model(settings: Settings, model_id: str, *, stage: str, person: str, reason: str) -> str:
-    """Accept a candidate for a stage on a person's word and on recomputed evidence."""
+    """Accept a candidate for a stage on a person's word and on recomputed evidence.
+
+    Raises
+    ------
+    JournalCorrupt
+        Beyond replay, when the journal that holds the evidence is not whole.
+    """
     desk = Desk(settings)
     journal = open_journal(settings, read_only=False)
     try:
+        if stage in BEFORE and not (report := journal.verify()).ok:
+            raise JournalCorrupt(
+                f"the evidence cannot be trusted: {report.reason}", next_step="run `workbench journal verify`"
+            )
         stage_model(
             journal,
             desk.registry,
@@ -248,6 +312,7 @@ def accept_model(settings: Settings, model_id: str, *, stage: str, person: str, 
             config_hash=settings.config_hash,
             universe=settings.universe,
             horizon_sessions=settings.policy.horizon_sessions,
+            holdout_sessions=settings.model.holdout_sessions,
         )
     finally:
         journal.close()

@@ -17,6 +17,7 @@ from workbench.adapters.bars import ParquetBarStore
 from workbench.adapters.calendar import ExchangeCalendar
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.registry import FileRegistry
+from workbench.bootstrap.research import Research
 from workbench.config import Settings
 from workbench.core.ports import RecordedEvent
 from workbench.errors import ConfigError, StorageFailed
@@ -141,6 +142,11 @@ class Desk:
             journal, self.settings.account, source=mode if mode in ("paper", "live") else "simulated",
             bars=self.bars, calendar=self.calendar,
         )  # fmt: skip
+
+    @cached_property
+    def research(self) -> Research:
+        """The trial ledger: what was tried here, and the place to record what is tried."""
+        return Research(self)
 
     @cached_property
     def plots(self) -> ModuleType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,14 +31,14 @@ _FOLD_COLUMNS = {
 _WIDE = 240  #: characters that every column of the candidate table fits in
 _SCORES = ("ic", "hit_rate", "gross_bps", "net_bps", "excess_bps", "turnover")
 _CANDIDATE_COLUMNS = (
-    "model_id", "stage", "estimator", "label", "features", "alpha", "folds", *_SCORES, "train_last_session",
-    "bars",
+    "model_id", "stage", "estimator", "label", "features", "alpha", "folds", *_SCORES, "trials",
+    "train_last_session", "bars",
 )  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command tree."""
-    for command in (features, train, candidates, promote, calibrate):
+    for command in (features, train, candidates, trials, holdout, promote, calibrate):
         app.command(command.__name__)(command)
 
 
@@ -132,6 +133,33 @@ def _candidate_table(listed: list[dict[str, Any]]) -> Table:
         shown |= {name: f"{row[name]:.4f}" for name in _SCORES if row[name] is not None}
         rows.append([shown[name] for name in _CANDIDATE_COLUMNS])
     return rows_table("models", _CANDIDATE_COLUMNS, rows)
+
+
+def trials(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Everything that was tried, counted by family, and every read of a holdout."""
+    families, reads = admin.trial_counts(load_settings(str(config)))
+    columns = ["family", "trials", "effective", "basis"]
+    read_columns = ["model_id", "first_session", "last_session", "sessions", "net_bps", "hold_bps"]
+
+    def show(out: Console) -> None:
+        out.print(rows_table("trials", columns, [list(one.values()) for one in families]))
+        if reads:
+            shown = [[one[name] for name in read_columns] for one in reads]
+            out.print(rows_table("holdout reads", read_columns, shown))
+
+    emit({"families": families, "holdout_reads": reads}, as_json, show)
+
+
+def holdout(
+    model: Annotated[str, typer.Argument(help="Id of the model, as `workbench candidates` shows it.")],
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Look once at how a candidate does on the sessions that its training never saw."""
+    found = admin.look_at_holdout(load_settings(str(config)), model)
+    payload = dataclasses.asdict(found)
+    rows = [[name, value] for name, value in payload.items()]
+    emit(payload, as_json, lambda out: out.print(rows_table("holdout", ["what", "value"], rows)))
 
 
 def promote(

@@ -60,6 +60,19 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "manifest": "data, features, settings, seed and versions it was made from",
     },
     "candidates": {"models": "model_id, stage, what it was made of and its walk-forward scores, of each"},
+    "trials": {
+        "families": "family, trials (the raw count), effective (or null) and basis of each",
+        "holdout_reads": "model_id, sessions and means of each",
+    },
+    "holdout": {
+        "model_id": "the model",
+        "first_session": "first session that was held out",
+        "last_session": "last session that was held out",
+        "sessions": "sessions with a result",
+        "net_bps": "mean of the book net of cost, bps a session",
+        "hold_bps": "mean of holding all symbols in equal parts, bps a session",
+        "reads": "reads of any of these sessions so far, by all candidates",
+    },
     "promote": {
         "model_id": "the model",
         "stage": "stage it is accepted for",

@@ -32,6 +32,10 @@ def _positive(value: float) -> str:
     return "" if math.isfinite(value) and value > 0 else "must be greater than 0; no value means off"
 
 
+def _not_negative(value: float) -> str:
+    return "" if value >= 0 else "must not be below 0; 0 holds nothing out"
+
+
 def _seed(value: int) -> str:
     return "" if 0 <= value < 2**63 else "must be from 0 to 2**63 - 1"
 
@@ -167,6 +171,7 @@ _SINGLE: Mapping[str, Callable[[Any], str]] = {
     "model.ridge_alpha": _positive,
     "model.train_first_session": _iso_date,
     "model.features": _features,
+    "model.holdout_sessions": _not_negative,
     "lease.ttl_s": _positive,
     "supervision.runner_heartbeat_s": _positive,
     "limits.restricted": _symbols,

@@ -172,12 +172,16 @@ class ModelSettings:
         First exchange session of the training window, ISO date.
     features : tuple of str
         Names of the model's columns, in order; `workbench features` lists all there are.
+    holdout_sessions : int
+        Last sessions before `--until` that no training sees, to be looked at once per candidate; with 0
+        nothing is held out, and no candidate goes beyond replay.
     """
 
     horizon_sessions: int = 5
     ridge_alpha: float = 100.0
     train_first_session: str = "2005-01-03"
     features: tuple[str, ...] = DEFAULT_FEATURES
+    holdout_sessions: int = 0
 
 
 @dataclass(frozen=True)

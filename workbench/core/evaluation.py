@@ -38,6 +38,36 @@ class NetResult(NamedTuple):
     hold_bps: float
 
 
+class BookSeries(NamedTuple):
+    """What the book did session by session; only the sessions in which it could hold something.
+
+    Attributes
+    ----------
+    rows : int64 (sessions,)
+        Position of each session's bar, at whose close the book was decided.
+    gross_bps, cost_bps, turnover, hold_bps : float64 (sessions,)
+        As in `NetResult`; the last cost and turnover hold the final liquidation.
+    """
+
+    rows: Integers
+    gross_bps: Floats
+    cost_bps: Floats
+    turnover: Floats
+    hold_bps: Floats
+
+    @property
+    def net_bps(self) -> Floats:
+        """Gross less cost of each session."""
+        return self.gross_bps - self.cost_bps
+
+    def means(self) -> NetResult:
+        """Means a session; zeros where there was none."""
+        if not len(self.rows):
+            return NetResult(0.0, 0.0, 0.0, 0.0, 0.0)
+        gross, cost, turnover, hold = (float(np.mean(series)) for series in self[1:])
+        return NetResult(gross, cost, gross - cost, turnover, hold)
+
+
 def cost_per_side_bps(bars: Bars, cost_model: CostModel, *, notional_usd: float) -> Floats:
     """Expected one-way cost of an order of that value at each row, float64 (2, times, symbols).
 
@@ -70,10 +100,10 @@ def cost_per_side_bps(bars: Bars, cost_model: CostModel, *, notional_usd: float)
     return out
 
 
-def net_of_cost(
+def book_by_session(
     forecast: Floats, bars: Bars, cost_bps: Floats, *, rows: Integers, horizon: int, allow_short: bool
-) -> NetResult:
-    """Result of the book over consecutive rows whose forecasts were made out of sample.
+) -> BookSeries:
+    """Result of the book session by session over consecutive rows whose forecasts were made out of sample.
 
     Parameters
     ----------
@@ -114,12 +144,13 @@ def net_of_cost(
         gross.append(float(np.sum(book * moved)) * BPS)
         hold.append(float(np.mean(moved)) * BPS)
         book = book * (1.0 + moved)
-    if not inside:
-        return NetResult(0.0, 0.0, 0.0, 0.0, 0.0)
-    cost[-1] += float(np.sum(np.abs(book) * np.where(book > 0.0, last_side[1], last_side[0])))
-    turnover[-1] += float(np.sum(np.abs(book)))
-    means = [float(np.mean(series)) for series in (gross, cost, turnover, hold)]
-    return NetResult(means[0], means[1], means[0] - means[1], means[2], means[3])
+    if inside:
+        cost[-1] += float(np.sum(np.abs(book) * np.where(book > 0.0, last_side[1], last_side[0])))
+        turnover[-1] += float(np.sum(np.abs(book)))
+    return BookSeries(
+        np.asarray(rows, dtype=np.int64)[inside],
+        *(np.array(series, dtype=np.float64) for series in (gross, cost, turnover, hold)),
+    )
 
 
 def _tranches(forecast: Floats, *, allow_short: bool) -> Floats:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from workbench.errors import UsageError
@@ -14,7 +15,7 @@ from workbench.services.promotion import CANDIDATE
 COLUMNS = (
     "model_id", "stage", "estimator", "label", "features", "alpha", "folds", "ic", "hit_rate", "gross_bps",
     "net_bps", "excess_bps", "turnover", "horizon_sessions", "train_first_session", "train_last_session",
-    "train_rows", "seed", "provenance", "bars_fingerprint",
+    "train_rows", "seed", "provenance", "bars_fingerprint", "trials",
 )  # fmt: skip
 _DOWNWARDS = frozenset(
     {"ic", "hit_rate", "gross_bps", "net_bps", "excess_bps", "train_rows", "train_last_session"}
@@ -23,13 +24,18 @@ _DOWNWARDS = frozenset(
 _SCORES = ("ic", "hit_rate", "gross_bps", "net_bps", "turnover")
 
 
-def candidate_table(rows: Iterable[Mapping[str, Any]], *, sort: str) -> list[dict[str, Any]]:
+def candidate_table(
+    rows: Iterable[Mapping[str, Any]], *, trials: Sequence[Mapping[str, Any]], sort: str
+) -> list[dict[str, Any]]:
     """One row a registered model, read from the manifests that the journal keeps.
 
     Parameters
     ----------
     rows : iterable of mapping
         Rows of the journal's projection `models`, in order of registration.
+    trials : sequence of mapping
+        Rows of the projection `trials`: a model is shown with the raw count of its family, and without
+        one when it is in no family.
     sort : str
         A column, or "" for the order of registration. Scores come best first; a model that lacks the
         value, because its manifest is older than the score, comes last.
@@ -43,7 +49,9 @@ def candidate_table(rows: Iterable[Mapping[str, Any]], *, sort: str) -> list[dic
         nearest = difflib.get_close_matches(sort, COLUMNS, n=1, cutoff=0.5)
         hint = f"did you mean {nearest[0]}? " if nearest else ""
         raise UsageError(f"there is no column {sort!r}", next_step=f"{hint}use one of: {', '.join(COLUMNS)}")
-    table = [_row(row) for row in rows]
+    counts = Counter(trial["family"] for trial in trials)
+    count_of = {trial["model_id"]: counts[trial["family"]] for trial in trials if trial["model_id"]}
+    table = [{**_row(row), "trials": count_of.get(row["model_id"])} for row in rows]
     if not sort:
         return table
     known = [row for row in table if row[sort] is not None]

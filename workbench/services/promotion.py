@@ -14,13 +14,14 @@ from workbench.core.manifest import ModelManifest, acceptable
 from workbench.core.ports import Event, Journal, Registry
 from workbench.core.validation.guard import leak_reasons, reference_bars
 from workbench.errors import ApprovalRequired, ManifestMismatch, Refused
+from workbench.services.evidence import BEFORE, judge_candidate
 
 MODEL = "model"
 COST_MODEL = "cost_model"
 #: What a model is when it is registered: anybody's proposal, used by nothing.
 CANDIDATE = "candidate"
-#: Stages that a person can accept a model for in this version.
-STAGES = ("replay",)
+#: Stages that a person can accept a model for; all but the first need the evidence of the trial ledger.
+STAGES = ("replay", "shadow", "paper", "live")
 #: Modes and the stages whose models they take; a stage includes the modes before it.
 ACCEPTED_STAGES = {
     "replay": frozenset({"replay", "shadow", "paper", "live"}),
@@ -43,6 +44,7 @@ def stage_model(
     config_hash: str,
     universe: Sequence[str],
     horizon_sessions: int,
+    holdout_sessions: int = 0,
 ) -> ModelManifest:
     """Accept a registered model for a stage, when a person says so *and* the evidence holds.
 
@@ -51,11 +53,14 @@ def stage_model(
 
     Parameters
     ----------
-    stage : {"replay"}
+    stage : {"replay", "shadow", "paper", "live"}
+        Beyond replay the trial ledger, the statistical gate and the holdout are judged too.
     person, reason : str
         A registered operator or approver, and why.
     features_hash, config_hash, universe, horizon_sessions
         What the desk uses now; the model must have been made for it.
+    holdout_sessions : int, default 0
+        As the settings declare it; with 0 nothing goes beyond replay.
 
     Returns
     -------
@@ -99,15 +104,24 @@ def stage_model(
     if _plain(rows[0]["manifest"]) != manifest.to_dict():
         reasons = (*reasons, "the journal holds another manifest for this model")
     reasons = (*reasons, *_leaks(manifest.features))
+    judged: list[Event] = []
+    if stage in BEFORE:
+        judgement = judge_candidate(
+            journal, registry, model_id, manifest, stage=stage, holdout_sessions=holdout_sessions
+        )
+        reasons = (*reasons, *judgement.reasons)
+        judged = [judgement.event] if judgement.event else []
     if reasons:
+        if judged:
+            journal.commit(judged)  # an attempt counts whatever came of it
         raise Refused(
             f"model {model_id[:12]} cannot be accepted for {stage}: {'; '.join(reasons)}",
-            next_step="train a candidate for this desk: `workbench train`",
+            next_step="mend what the reasons name, or train another candidate: `workbench train`",
             model_id=model_id,
             reasons=reasons,
         )
     payload = {"model_id": model_id, "stage": stage, "person": person, "reason": reason}
-    journal.commit([Event("model.staged", payload)])
+    journal.commit([*judged, Event("model.staged", payload)])
     return manifest
 
 

@@ -19,12 +19,14 @@ from workbench.core.forecast import ForecastModel
 from workbench.core.labels import Label
 from workbench.core.manifest import ModelManifest, compatible
 from workbench.core.ports import Calendar, Journal, Registry
-from workbench.core.types import Bars, Floats
+from workbench.core.types import BPS, Bars, Floats
 from workbench.core.validation.guard import leak_reasons
 from workbench.errors import DataError, ManifestMismatch, Refused
 from workbench.services.estimators import Estimator, fit_pipeline
 from workbench.services.model_files import model_bytes, read_forecast_model, read_pipeline
 from workbench.services.promotion import accepted_model, read_model, register_model
+from workbench.services.research import TRAINING, record_trial
+from workbench.services.return_series import ReturnSeries
 from workbench.services.walk_forward import (
     FOLDS,
     Book,
@@ -147,6 +149,10 @@ def train_candidate(
         A feature knows the future, or depends on where history begins; `reasons` holds all of it.
     StorageFailed
         The registry or the journal could not keep the candidate.
+
+    Notes
+    -----
+    The walk-forward returns go into the trial ledger: a candidate that was trained was tried.
     """
     steps = FOLDS + 3
     progress("features and labels", 0, steps)
@@ -183,8 +189,40 @@ def train_candidate(
     )
     progress("registration", FOLDS + 2, steps)
     model_id = register_model(journal, registry, content, manifest)
+    _record(journal, registry, experiment, manifest, folds, model_id)
     progress("done", steps, steps)
     return CandidateReport(model_id, manifest, folds)
+
+
+def _record(
+    journal: Journal,
+    registry: Registry,
+    experiment: Experiment,
+    manifest: ModelManifest,
+    folds: Sequence[Fold],
+    model_id: str,
+) -> None:
+    """Enter the candidate's returns out of sample in the trial ledger."""
+    series = ReturnSeries.of(
+        [session for fold in folds for session in fold.sessions],
+        [bps / BPS for fold in folds for bps in fold.net_of_session_bps],
+        [bps / BPS for fold in folds for bps in fold.hold_of_session_bps],
+    )
+    record_trial(
+        journal,
+        registry,
+        series,
+        family=f"{experiment.label.name} {experiment.horizon_sessions}",
+        parameters={
+            **experiment.parameters(),
+            "estimator": manifest.kind,
+            "features": list(experiment.names),
+            "seed": experiment.seed,
+            "train_last_session": manifest.train_last_session,
+        },
+        source=TRAINING,
+        model_id=model_id,
+    )
 
 
 def _walk_forward(

@@ -6,11 +6,11 @@ A training row is purged when its label is not known strictly before the first r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from workbench.core.evaluation import NetResult, net_of_cost
+from workbench.core.evaluation import BookSeries, book_by_session
 from workbench.core.features import Feature, compute_history
 from workbench.core.forecast import ForecastModel
 from workbench.core.labels import Label
@@ -67,12 +67,10 @@ class Book:
     horizon_sessions: int
     allow_short: bool
 
-    def result(self, rows: TrainingRows, test: Booleans, forecast: Floats, block: Integers) -> NetResult:
-        """Net result of the block's forecasts, each where its row stands in the panel."""
-        placed = np.full(self.bars.close.shape, np.nan)
-        placed[rows.bar[test], rows.column[test]] = forecast
-        return net_of_cost(
-            placed,
+    def result(self, forecast: Floats, block: Integers) -> BookSeries:
+        """What forecasts (times, symbols) earned over a block of consecutive rows."""
+        return book_by_session(
+            forecast,
             self.bars,
             self.cost_bps,
             rows=np.arange(block[0], block[-1] + 1, dtype=np.int64),
@@ -93,6 +91,10 @@ class Fold:
         Share of rows in which forecast and label have the same sign, among those where neither is 0.
     gross_bps, cost_bps, net_bps, turnover, hold_bps : float
         Means a session of the book that trades the forecasts at the next open.
+    sessions : tuple of str
+        Sessions in which the book could hold something.
+    net_of_session_bps, hold_of_session_bps : tuple of float
+        Net result of the book, and of holding all symbols, in each of them: what the trial ledger keeps.
     """
 
     first_session: str
@@ -107,6 +109,9 @@ class Fold:
     net_bps: float
     turnover: float
     hold_bps: float
+    sessions: tuple[str, ...] = field(repr=False)
+    net_of_session_bps: tuple[float, ...] = field(repr=False)
+    hold_of_session_bps: tuple[float, ...] = field(repr=False)
 
 
 def training_rows(
@@ -170,7 +175,9 @@ def evaluate_block(
         raise _too_few(len(rows.target))
     forecast = fit(rows.matrix[train], rows.target[train]).forecast(rows.matrix[test])
     ic, hit_rate = _score(forecast, rows.target[test])
-    net = book.result(rows, test, forecast, block)
+    placed = np.full(book.bars.close.shape, np.nan)
+    placed[rows.bar[test], rows.column[test]] = forecast
+    series = book.result(placed, block)
     return Fold(
         first_session=sessions[block[0]],
         last_session=sessions[block[-1]],
@@ -179,7 +186,10 @@ def evaluate_block(
         test_rows=int(test.sum()),
         ic=ic,
         hit_rate=hit_rate,
-        **{name: round(value, 6) for name, value in net._asdict().items()},
+        **{name: round(value, 6) for name, value in series.means()._asdict().items()},
+        sessions=tuple(sessions[row] for row in series.rows),
+        net_of_session_bps=tuple(series.net_bps.tolist()),
+        hold_of_session_bps=tuple(series.hold_bps.tolist()),
     )
 
 

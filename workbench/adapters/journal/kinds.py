@@ -52,6 +52,12 @@ _DECLARED: dict[str, str] = {
     "model.staged": "model_id:text stage:text person:text reason:text",
     "cost_model.registered": "cost_model_id:text manifest:text",
     "cost_model.approved": "cost_model_id:text person:text reason:text",
+    "trial.recorded": "trial_id:text family:text parameters:text source:text series_id:text "
+    "first_session:text last_session:text rows:int model_id:text?",
+    "holdout.read": "model_id:text inputs_hash:text series_id:text first_session:text last_session:text "
+    "sessions:int net_sum_nano:int hold_sum_nano:int",
+    "promotion.judged": "model_id:text stage:text passed:bool evidence_hash:text trials:int clusters:int "
+    "attempt:int reasons:list",
     "journal.archived": "last_seq:int last_hash:text first_seq:int before_session:text base_hash:text "
     "file_hash:text person:text reason:text",
     "alert.raised": "account:text code:text text:text at_ns:int",

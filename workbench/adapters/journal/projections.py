@@ -292,6 +292,35 @@ def _cost_model_approved(rows: RowWriter, event: RecordedEvent, payload: Payload
     )  # fmt: skip
 
 
+def _trial(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+    model_id = payload.get("model_id") or ""
+    if model_id and rows.get("models", model_id) is None:
+        raise _conflict(
+            f"trial {payload['trial_id'][:12]} belongs to model {model_id[:12]}, which is not registered",
+            "register the model first",
+        )
+    rows.insert("trials", {**payload, "model_id": model_id, "at_ns": event.at_ns})
+
+
+def _holdout_read(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+    model_id = payload["model_id"]
+    if rows.get("models", model_id) is None:
+        raise _conflict(f"model {model_id[:12]} of a holdout is not registered", "register it first")
+    if rows.get("holdout_reads", model_id) is not None:
+        raise _conflict(
+            f"the holdout was read for model {model_id[:12]} already", "use the stored result",
+            model_id=model_id,
+        )  # fmt: skip
+    rows.insert("holdout_reads", {**payload, "at_ns": event.at_ns})
+
+
+def _judged(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+    if payload["passed"] == bool(payload["reasons"]):
+        raise _conflict("a judgement passes exactly when it has no reasons", "correct the caller")
+    reasons = canonical_json(payload["reasons"])
+    rows.insert("judgements", {**payload, "reasons": reasons, "at_ns": event.at_ns})
+
+
 def _kept_as_event(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
     """A kind that is rare and read from the chain itself."""
 
@@ -333,6 +362,9 @@ _FOLDS: dict[str, Fold] = {
     "model.staged": _model_staged,
     "cost_model.registered": _cost_model_registered,
     "cost_model.approved": _cost_model_approved,
+    "trial.recorded": _trial,
+    "holdout.read": _holdout_read,
+    "promotion.judged": _judged,
     "journal.archived": _added("archives"),
     "alert.raised": _added("alerts"),
 }

@@ -17,7 +17,7 @@ from workbench.core.canonical import canonical_json
 from workbench.core.orders import TERMINAL
 
 #: Rises when the meaning of the stored rows changes; older code refuses a journal with a larger one.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 #: Name of the row of `meta` that says which event was archived last.
 CHECKPOINT = "archived"
@@ -226,6 +226,26 @@ _projection(
     "cost_models",
     "cost_model_id:text manifest:text approved_by:text approved_seq:int? reason:text",
     key="cost_model_id",
+)
+_projection(
+    "trials",
+    "trial_id:text family:text parameters:text source:text series_id:text first_session:text "
+    "last_session:text rows:int model_id:text at_ns:int",
+    key="trial_id",
+    index=("family", "model_id"),
+)
+_projection(
+    "holdout_reads",
+    "model_id:text inputs_hash:text series_id:text first_session:text last_session:text sessions:int "
+    "net_sum_nano:int hold_sum_nano:int at_ns:int",
+    key="model_id",
+)
+_projection(
+    "judgements",
+    "model_id:text stage:text passed:bool evidence_hash:text trials:int clusters:int attempt:int "
+    "reasons:json at_ns:int",
+    key="added_seq",
+    index=("model_id",),
 )
 _projection("alerts", "account:text code:text text:text at_ns:int", key="added_seq", index=("account",))
 _projection(

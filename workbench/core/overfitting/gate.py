@@ -119,6 +119,7 @@ def judge_family(
     n_blocks: int = 16,
     n_bootstrap: int = 1_000,
     rule: GateRule | None = None,
+    unplaced: int = 0,
 ) -> FamilyVerdict:
     """Whether the candidate passes the statistical gate, given everything that was tried beside it.
 
@@ -146,6 +147,8 @@ def judge_family(
     n_blocks : int, default 16
     rule : GateRule or None, default None
         None = the limits above.
+    unplaced : int, default 0
+        Trials whose returns cannot be laid beside the others; each counts as one more thing that was tried.
 
     Returns
     -------
@@ -157,6 +160,8 @@ def judge_family(
         Something that cannot be judged: a missing value, a constant trial, too few rows for the blocks, or a
         candidate that is not among the trials.
     """
+    if unplaced < 0:
+        raise ValueError(f"unplaced = {unplaced} cannot be negative")
     limits = rule or GateRule()
     names = trial_names(returns)
     matrix = returns_matrix(returns, least_trials=1) - _column(benchmark, len(returns))
@@ -167,7 +172,9 @@ def judge_family(
     own = int(clusters.labels[at])
     shown = clusters.representatives.copy()
     shown[own] = at
-    deflated = deflate(matrix[:, at], np.delete(matrix[:, shown], own, axis=1), clusters.n_clusters)
+    deflated = deflate(
+        matrix[:, at], np.delete(matrix[:, shown], own, axis=1), clusters.n_clusters + unplaced
+    )
     superiority = superior_predictive_ability(
         np.zeros(len(matrix)), -matrix,
         mean_block=mean_block, seed=seed, bootstrap_index=bootstrap_index, n_bootstrap=n_bootstrap,
@@ -186,7 +193,7 @@ def judge_family(
         passed=not reasons,
         reasons=reasons,
         candidate=str(candidate),
-        n_trials=len(names),
+        n_trials=len(names) + unplaced,
         n_obs=len(matrix),
         clusters=clusters,
         deflated=deflated,
