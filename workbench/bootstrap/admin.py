@@ -19,13 +19,12 @@ from workbench.bootstrap.resources import present_code_hash, sample_folder
 from workbench.bootstrap.trading import Account, open_account
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core import costs
-from workbench.core.features import features_hash, registered_features, select_features
+from workbench.core.features import features_hash, select_features
 from workbench.core.labels import LABELS
 from workbench.core.ledger import opening_postings
 from workbench.core.manifest import TRADED_LABEL
 from workbench.core.reconcile import Break
 from workbench.core.types import Mode
-from workbench.core.validation.guard import leak_reports, reference_bars
 from workbench.errors import JournalCorrupt, Refused, UsageError
 from workbench.services.candidates import candidate_table
 from workbench.services.estimators import find_estimator
@@ -100,42 +99,6 @@ def halt(settings: Settings, *, person: str, reason: str) -> None:
     ArmedFileOnDisk(Desk(settings).paths.armed).remove()
     with supervision_of(settings) as supervision:
         supervision.halt(reason, cause="person", person=person)
-
-
-def list_features(settings: Settings) -> list[dict[str, str | int | bool]]:
-    """Every feature there is: name, lookback in sessions, family, unit, meaning, and whether it is used."""
-    return [
-        {
-            "feature": one.name,
-            "lookback": one.lookback,
-            "family": one.family,
-            "unit": one.unit,
-            "meaning": one.meaning,
-            "used": one.name in settings.model.features,
-        }
-        for one in registered_features()
-    ]
-
-
-def check_features(settings: Settings) -> list[dict[str, Any]]:
-    """What the leak detectors find in every registered feature, on the desk's bars where it has enough.
-
-    Returns
-    -------
-    list of dict
-        Feature, kind, bar, symbol and size of each finding; empty when all are clean.
-    """
-    features = registered_features()
-    bars = reference_bars(features)
-    desk = Desk(settings)
-    if set(settings.universe) <= set(desk.bars.symbols()):
-        stored = desk.bars.read(settings.universe, as_of_ns=time.time_ns(), rows=len(bars.ts_ns))
-        bars = stored if len(stored.ts_ns) == len(bars.ts_ns) else bars
-    return [
-        {"feature": report.subject, **finding._asdict()}
-        for report in leak_reports(features, bars)
-        for finding in report.findings
-    ]
 
 
 def train(

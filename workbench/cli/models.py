@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from workbench.bootstrap import admin
+from workbench.bootstrap import admin, feature_list
 from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, console, emit, rows_table
 from workbench.config import load_settings
 from workbench.errors import Refused, UsageError
@@ -51,7 +51,7 @@ def features(
 ) -> None:
     """Every feature that `model.features` may name, with lookback, family, unit and meaning."""
     settings = load_settings(str(config))
-    findings = admin.check_features(settings) if check else []
+    findings = feature_list.check_features(settings) if check else []
     if findings:
         first = findings[0]
         raise Refused(
@@ -60,7 +60,7 @@ def features(
             next_step="mend the feature: no model that uses it is trained or accepted",
             findings=findings,
         )
-    listed = admin.list_features(settings)
+    listed = feature_list.list_features(settings)
     columns = ["feature", "lookback", "family", "unit", "meaning", "used"]
     rows = [[*list(one.values())[:-1], "yes" if one["used"] else ""] for one in listed]
     emit(

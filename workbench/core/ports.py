@@ -302,18 +302,10 @@ class Broker(Protocol):
 
 @dataclass(frozen=True)
 class Hint:
-    """Something that the venue's stream mentioned: a reason to ask, never a fact to book.
+    """Something that the venue's stream mentioned: a reason to ask, never a fact to book."""
 
-    Attributes
-    ----------
-    event : str
-        The venue's word, or "unreadable".
-    client_order_id : str
-        "" when nobody knows.
-    """
-
-    event: str
-    client_order_id: str
+    event: str  #: the venue's word, or "unreadable"
+    client_order_id: str  #: "" when nobody knows
 
 
 class Hints(Protocol):
