@@ -131,7 +131,8 @@ def test_no_training_label_ends_after_the_first_tested_row_is_known_f37(bars, la
 def accept(root, journal, report, trial, **changes):
     desk = {
         "features_hash": features_hash(trial.features), "config_hash": HASH, "universe": SYMBOLS,
-        "horizon_sessions": HORIZON, "stage": "replay", "holdout_sessions": 0, "person": "ada", "reason": "looks good",
+        "horizon_sessions": HORIZON, "stage": "replay", "holdout_sessions": 0,
+        "person": "ada", "reason": "looks good",
     }  # fmt: skip
     return stage_model(journal, FileRegistry(root), report.model_id, **{**desk, **changes})
 
