@@ -281,7 +281,7 @@ def recovering(settings: Settings, *, start_ns: int = 0) -> Iterator[tuple[Accou
             oms, reconciler = account.order_path(authority)
             try:
                 yield account, oms, reconciler
-            except Refused:
+            except (Refused, UsageError):
                 authority.release()  # nothing was sent from here: a refusal is a clean end
                 raise
             authority.release()
