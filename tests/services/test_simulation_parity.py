@@ -90,16 +90,15 @@ def worlds(draw: Any) -> World:
 
 
 def with_events(world: World, rng: np.random.Generator) -> None:
-    """A forward split, a reverse split and dividends; slices of a change that a split cuts are excluded."""
+    """A forward split, a reverse split and dividends, one of them on a split's own session."""
     rows, symbols = world.bars.close.shape
-    world.policy = PolicyParams(**{**vars(world.policy), "max_slice_shares": 1_000_000})
     for new, old in ((3, 2), (1, 4)):
         row, column = int(rng.integers(FIRST + 1, rows)), int(rng.integers(symbols))
         name = world.bars.symbols[column]
-        if world.bars.tradable[row - 1 : row + 1, column].all() and row not in world.splits:
+        if world.bars.tradable[row - 1, column] and row not in world.splits:
             world.splits[row] = {name: (new, old)}
             world.bars = split_prices(world.bars, row, column, new, old)
-    for row in rng.integers(FIRST + 1, rows, 3).tolist():
+    for row in [*world.splits, *rng.integers(FIRST + 1, rows, 3).tolist()]:
         world.dividends[row] = {world.bars.symbols[int(rng.integers(symbols))]: 250_000}
 
 
