@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import parity
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from parity import CALENDAR, FIRST, SESSIONS, World
 
@@ -119,9 +119,16 @@ def compare(world: World) -> SimulationResult:
 
 
 @pytest.mark.slow
-@settings(derandomize=True, deadline=None, max_examples=14, database=None)
+@settings(derandomize=True, deadline=None, max_examples=10, database=None, phases=[Phase.generate])
 @given(worlds())
 def test_a_random_world_is_simulated_as_the_session_trades_it(world: World) -> None:
+    compare(world)
+
+
+@pytest.mark.prove
+@settings(derandomize=True, deadline=None, max_examples=60, database=None)
+@given(worlds())
+def test_many_random_worlds_are_simulated_as_the_session_trades_them(world: World) -> None:
     compare(world)
 
 
