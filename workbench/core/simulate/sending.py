@@ -125,8 +125,6 @@ def judge_and_send(t: int, first: int, equity_micro: int, history: History, rule
     sent = sent_within(first, MINUTE_NS, book)
     cash = book.money[CASH]
     account = AccountValues(cash, equity_micro, book.series[0, t], cash, 0.0, 0.0, gross, sent, 0, 0, 0)
-    batch = 0
-    start = first
     for k in range(first, book.money[ORDERS]):
         order, market = book.orders[k], market_of(t, k, history, rules, book)
         values = order_values(k, rules, book)
@@ -134,13 +132,13 @@ def judge_and_send(t: int, first: int, equity_micro: int, history: History, rule
         order[STATE] = DENIED if order[BITS] != 0 else INTENDED
         if order[BITS] == 0:
             account = account_with(values, market, account)
-    working = 0.0
+    now = Exposure(equity_micro, gross, 0.0, sent)
+    start = first
+    batch = 0
     for k in range(first, book.money[ORDERS]):
         batch += 1 if book.orders[k, STATE] == INTENDED else 0
         if batch == MOST_AT_ONCE or k + 1 == book.money[ORDERS]:
-            now = Exposure(equity_micro, gross, working, sent)
             now = send_batch(t, start, k + 1, batch, now, history, rules, book)
-            gross, working, sent = now.gross, now.working, now.sent
             start, batch = k + 1, 0
 
 
