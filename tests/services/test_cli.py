@@ -17,7 +17,7 @@ from workbench.bootstrap import demo
 from workbench.cli import desk as desk_commands
 from workbench.cli.app import build, commands
 from workbench.cli.payloads import ERROR_KEYS, KEYS
-from workbench.config import Settings
+from workbench.config import DEFAULT_TOML, Settings
 
 TREE = dict(commands(build()))
 GROUPS = {"", *(path.rpartition(" ")[0] for path in TREE)}
@@ -49,6 +49,8 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
         assert answers[path].code == 0, (path, answers[path])
         return answers[path].payload
 
+    held_out = DEFAULT_TOML.replace("holdout_sessions = 0", "holdout_sessions = 40")
+    (folder / "workbench.toml").write_text(held_out)  # init keeps a file that is there
     do("init")
     for name in ("show", "check", "hash"):
         do(f"config {name}")
@@ -60,6 +62,8 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("people list")
     model = do("train", "--until", BEFORE)["model_id"]
     do("candidates")
+    do("trials")
+    do("holdout", model)
     do("promote", model, *WHO)
     do("calibrate", "--prior", "--as-of", BEFORE, *WHO)
     do("adopt", "--as-of", BEFORE, *WHO)
