@@ -189,7 +189,9 @@ def load_strategy(account: Account, *, session: str, now_ns: int) -> Strategy:
         horizon_sessions=settings.policy.horizon_sessions,
         as_of_session=session,
     )
-    cost_model = current_cost_model(account.journal, registry, now_ns)
+    cost_model = current_cost_model(
+        account.journal, registry, now_ns, mode=settings.mode.value
+    )
     return Strategy(
         account=settings.account,
         name=settings.strategy,

@@ -52,6 +52,9 @@ _DECLARED: dict[str, str] = {
     "model.staged": "model_id:text stage:text person:text reason:text",
     "cost_model.registered": "cost_model_id:text manifest:text",
     "cost_model.approved": "cost_model_id:text person:text reason:text",
+    "calibration.done": "account:text session:text source:text decision:text reason:text first_session:text "
+    "last_session:text sessions:int fills:int days:list old_cost_model_id:text new_cost_model_id:text "
+    "step_low_micro:int? step_high_micro:int? cusum_micro:int",
     "journal.archived": "last_seq:int last_hash:text first_seq:int before_session:text base_hash:text "
     "file_hash:text person:text reason:text",
     "alert.raised": "account:text code:text text:text at_ns:int",

@@ -333,6 +333,7 @@ _FOLDS: dict[str, Fold] = {
     "model.staged": _model_staged,
     "cost_model.registered": _cost_model_registered,
     "cost_model.approved": _cost_model_approved,
+    "calibration.done": _kept_as_event,
     "journal.archived": _added("archives"),
     "alert.raised": _added("alerts"),
 }
