@@ -26,6 +26,8 @@ from workbench.core.manifest import TRADED_LABEL
 from workbench.core.reconcile import Break
 from workbench.core.validation.guard import leak_reports, reference_bars
 from workbench.errors import Refused, UsageError
+from workbench.core.costs import CostModel
+from workbench.services.calibration import Calibration, CalibrationService
 from workbench.services.candidates import candidate_table
 from workbench.services.estimators import find_estimator
 from workbench.services.oms import Oms
@@ -264,6 +266,34 @@ def approve_prior(settings: Settings, *, as_of_session: str, person: str, reason
         return approve_cost_model(journal, desk.registry, model, person=person, reason=reason)
     finally:
         journal.close()
+
+
+@contextmanager
+def _calibration(settings: Settings) -> Iterator[CalibrationService]:
+    desk = Desk(settings)
+    journal = open_journal(settings, read_only=False)
+    try:
+        yield CalibrationService(
+            journal, desk.registry, desk.calendar, account=settings.account, mode=settings.mode.value,
+            rule=costs.CalibrationRule(), fees=settings.fees,
+        )  # fmt: skip
+    finally:
+        journal.close()
+
+
+def calibrate(settings: Settings, *, session: str) -> Calibration:
+    """Learn from the fills up to a closed session; the same session again gives the recorded answer."""
+    desk = Desk(settings)
+    desk.calendar.require_session(session, argument="--session")
+    records = desk.execution.records()
+    with _calibration(settings) as service:
+        return service.run(records, session, source=desk.execution.source)
+
+
+def approve_calibration(settings: Settings, cost_model_id: str, *, person: str, reason: str) -> CostModel:
+    """Put a registered cost model into use on a person's word."""
+    with _calibration(settings) as service:
+        return service.approve(cost_model_id, person=person, reason=reason)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from workbench.adapters.calendar import ExchangeCalendar
 from workbench.adapters.clock import SimulatedClock
 from workbench.adapters.journal import JournalDatabase, VerifyReport
 from workbench.adapters.kernel_guard import KernelGuard, dead_holder, guard_kernel, process_holder
-from workbench.adapters.run_parameters import TradingLoopParameters, read_parameters
+from workbench.adapters.run_parameters import read_parameters
 from workbench.adapters.simulated_broker import SimulatedBroker
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.resources import present_code_hash
@@ -369,7 +369,7 @@ def start_job(params_file: str) -> Job:
             next_step="workbench jobs run trading_loop --session DATE",
         )
     guard = guard_kernel(path.parent)
-    parameters = read_parameters(path, expected_hash=_recorded_hash)
+    parameters = read_parameters(path, expected_hash=recorded_hash)
     settings = load_settings(parameters.config_path, overrides=parameters.overrides)
     paths = Desk(settings).paths
     guard.hold_lock(paths.lock)
@@ -382,9 +382,3 @@ def start_job(params_file: str) -> Job:
         guard=guard,
     )
 
-
-def _recorded_hash(parameters: TradingLoopParameters) -> str:
-    """The hash of the parameters that the journal holds for the run."""
-    settings = load_settings(parameters.config_path, overrides=parameters.overrides)
-    rows = open_journal(settings, read_only=True).rows("runs", run_id=parameters.run_id)
-    return str(rows[0]["parameters_hash"]) if rows else ""

@@ -7,13 +7,11 @@ records contradict while nothing replaces it is marked as drifted, which stops t
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from workbench.core.canonical import canonical_json
 from workbench.core.costs import (
     CalibrationRule,
     CostModel,
@@ -30,7 +28,7 @@ from workbench.core.costs import (
 from workbench.core.costs.model import PRIOR
 from workbench.core.ports import Calendar, Event, Journal, RecordedEvent, Registry
 from workbench.core.types import DAY_NS, to_micro
-from workbench.errors import ApprovalRequired, ManifestMismatch, Refused
+from workbench.errors import ApprovalRequired, Refused
 from workbench.services.promotion import (
     approve_cost_model,
     cost_model_events,
@@ -327,10 +325,11 @@ class CalibrationService:
         """The CUSUM before and after these days, since a person last approved or a model was blocked."""
         scores: list[float] = []
         for event in self._journal.events(kinds=(DONE, "cost_model.approved")):
-            if event.kind == DONE:
-                scores += _scores(event, self._account)
-            elif event.payload["person"] != RULE or "CUSUM" in event.payload["reason"]:
-                scores = []
+            if event.kind == "cost_model.approved":
+                scores = scores if event.payload["person"] == RULE else []
+            elif event.payload["account"] == self._account:
+                blocked = event.payload["decision"] == BLOCKED
+                scores = [] if blocked else [*scores, *_scores(event)]
         return cusum(scores), cusum([*scores, *(day.score for day in days)])
 
     def _done(self) -> list[Calibration]:
@@ -341,9 +340,7 @@ class CalibrationService:
         return any(row["approved_by"] for row in self._journal.rows("cost_models", cost_model_id=cost_model_id))
 
 
-def _scores(event: RecordedEvent, account: str) -> list[float]:
-    if event.payload["account"] != account:
-        return []
+def _scores(event: RecordedEvent) -> list[float]:
     return [_number(row["score_micro"]) for row in event.payload["days"]]
 
 

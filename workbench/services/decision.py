@@ -13,7 +13,7 @@ from workbench.core.features import Feature, compute, market_statistics
 from workbench.core.ledger import Ledger
 from workbench.core.legs import next_leg
 from workbench.core.orders import TERMINAL, WORKING, Order, OrderIntent, client_order_id
-from workbench.core.policy import PolicyParams, Reason, decide, intended_shares
+from workbench.core.policy import PolicyParams, Reason, decide
 from workbench.core.ports import BarStore, Broker, Calendar, Event
 from workbench.core.pretrade import Limits, RiskState, Verdict, check_orders, content_fingerprint
 from workbench.core.types import (
@@ -29,6 +29,7 @@ from workbench.core.types import (
     to_micro,
 )
 from workbench.errors import DataError
+from workbench.services.cost_gate import cost_alerts, cost_floors
 from workbench.services.records import intent_payload
 
 MINUTE_NS = 60 * NANO
@@ -221,7 +222,7 @@ class DecisionMaker:
             )
         matrix = compute(self.strategy.features, panel)
         forecast = np.round(self.strategy.model.forecast(matrix) * 1e6) / 1e6
-        decision = decide(snapshot, forecast, self.strategy.policy, self._cost_floors(snapshot, forecast))
+        decision = decide(snapshot, forecast, self.strategy.policy, cost_floors(self.strategy, snapshot, forecast))
         intents = self._intents(snapshot, decision)
         state = self.risk_state(snapshot, now_ns=scheduled_ns, buying_power_micro=buying_power_micro)
         verdicts = tuple(check_orders(intents, self.strategy.limits, state))
@@ -271,17 +272,6 @@ class DecisionMaker:
             buying_power_micro=buying_power_micro,
             orders_last_minute=sum(1 for order in sent if now_ns - order.sent_at_ns < MINUTE_NS),
             recent_fingerprints=frozenset(recent | known),
-        )
-
-    def _cost_floors(self, snapshot: Snapshot, forecast: Floats) -> Floats:
-        """Round-trip cost floor of each symbol in bps at the size that the policy would like to trade."""
-        return self.strategy.cost_model.floor_row_bps(
-            intended_shares(snapshot, forecast, self.strategy.policy),
-            price_micro=snapshot.price_micro,
-            adv_shares=snapshot.adv_shares,
-            volatility_bps=snapshot.volatility_bps,
-            half_spread_bps=snapshot.half_spread_bps,
-            symbols=snapshot.symbols,
         )
 
     def _intents(self, snapshot: Snapshot, decision: Decision) -> tuple[OrderIntent, ...]:
@@ -362,7 +352,7 @@ def decision_events(cycle: Cycle, strategy: Strategy, *, bars_fingerprint: str) 
             events.append(Event("order.denied", {**payload, "codes": list(codes)}))
         else:
             events.append(Event("order.intended", {**payload, "verdict": "allowed"}))
-    return events
+    return [*events, *cost_alerts(strategy, snapshot)]
 
 
 def decision_rows(decision: Decision) -> list[dict[str, Any]]:
