@@ -428,8 +428,13 @@ def test_the_code_hash_counts_code_and_nothing_else(tmp_path: Path) -> None:
     assert len(hashes) == 5
 
 
-JOB = {"notebook": '"probe.ipynb"', "purpose": '"To try."', "needs_session": "true", "timeout_s": "60",
-       "sends_orders": "false"}
+JOB = {
+    "notebook": '"probe.ipynb"',
+    "purpose": '"To try."',
+    "needs_session": "true",
+    "timeout_s": "60",
+    "sends_orders": "false",
+}
 
 
 def declared(folder: Path, **changes: str | None) -> Path:

@@ -104,7 +104,9 @@ def make_service(
     journal: Any, clock: Any, runner: Any, notebook: Path, desk: Path, code: Any = None
 ) -> JobService:
     jobs = {
-        "trading_loop": Job("trading_loop", notebook, "Trade.", needs_session=True, timeout_s=60.0, sends_orders=True),
+        "trading_loop": Job(
+            "trading_loop", notebook, "Trade.", needs_session=True, timeout_s=60.0, sends_orders=True
+        ),
         "report": Job("report", notebook, "Report.", needs_session=False, timeout_s=60.0, sends_orders=False),
     }
     return JobService(

@@ -23,7 +23,7 @@ ACCOUNT, FIRST = "demo", "2013-01-02"
 CALENDAR = ExchangeCalendar(first="2012-11-01", last="2015-12-31")
 SYMBOLS = tuple(f"S{n}" for n in range(6))
 #: A market at which floors are compared.
-PROBE = {"adv": 1e7, "volatility_bps": 190.0, "half_spread_bps": 4.5, "price": 50.0}
+PROBE = {"adv": 1e6, "volatility_bps": 190.0, "half_spread_bps": 4.5, "price": 50.0}
 COLUMNS = [
     "session", "symbol", "side", "quantity", "price", "adv", "volatility_bps", "half_spread_bps", "cost_bps",
     "fee_bps", "expected_bps", "execution_id", "source",
@@ -91,7 +91,7 @@ class World:
         except Refused as refusal:
             status = refusal.message
         else:
-            floor = model.floor_bps("S0", 10_000, **PROBE)
+            floor = model.floor_bps("S0", 1_000, **PROBE)
             new = self.trade(model)
             fills = len(new)
             if fills:
@@ -101,12 +101,8 @@ class World:
             decision = self.service.run(self.records, self.session, source="simulated").decision
         except ApprovalRequired as waiting:
             decision = "needs_approval"
-            if self.person_approves(len(self.days)) or floor != floor:
-                pass
             if self.person_approves(len(self.days)):
-                self.service.approve(
-                    str(waiting.facts["cost_model_id"]), person="ada", reason="looked at it"
-                )
+                self.service.approve(str(waiting.facts["cost_model_id"]), person="ada", reason="looked at it")
         self.days.append(Day(self.session, floor, fills, decision, status))
         self.session = CALENDAR.next_session(self.session)
         return self.days[-1]

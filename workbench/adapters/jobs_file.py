@@ -66,9 +66,5 @@ def _job(path: Path, name: str, table: Any) -> Job:
     if not notebook.is_file():
         raise ConfigError(f"{where}: there is no notebook {notebook}", next_step="correct its name")
     if table["sends_orders"] and name != _TRADING:
-        raise ConfigError(
-            f"{where}: only {_TRADING} may send orders", next_step="set sends_orders = false"
-        )
-    return Job(
-        name, notebook, table["purpose"], table["needs_session"], timeout_s, table["sends_orders"]
-    )
+        raise ConfigError(f"{where}: only {_TRADING} may send orders", next_step="set sends_orders = false")
+    return Job(name, notebook, table["purpose"], table["needs_session"], timeout_s, table["sends_orders"])

@@ -19,6 +19,7 @@ from workbench.bootstrap.resources import present_code_hash, sample_folder
 from workbench.bootstrap.trading import Account, open_account
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core import costs
+from workbench.core.costs import CostModel
 from workbench.core.features import features_hash, registered_features, select_features
 from workbench.core.labels import LABELS
 from workbench.core.ledger import opening_postings
@@ -26,7 +27,6 @@ from workbench.core.manifest import TRADED_LABEL
 from workbench.core.reconcile import Break
 from workbench.core.validation.guard import leak_reports, reference_bars
 from workbench.errors import Refused, UsageError
-from workbench.core.costs import CostModel
 from workbench.services.calibration import Calibration, CalibrationService
 from workbench.services.candidates import candidate_table
 from workbench.services.estimators import find_estimator

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.adapters.kernel_guard import KernelGuard, guard_kernel
-from workbench.adapters.run_parameters import TradingLoopParameters, read_parameters
+from workbench.adapters.run_parameters import read_parameters
 from workbench.bootstrap import admin
-from workbench.bootstrap.desk import Desk, open_journal
+from workbench.bootstrap.desk import Desk, recorded_hash
 from workbench.config import load_settings
 from workbench.errors import ConfigError, Refused
 from workbench.services.calibration import Calibration
@@ -92,10 +92,3 @@ def open_job(params_file: str) -> DeskJob:
     parameters = read_parameters(path, expected_hash=recorded_hash)
     settings = load_settings(parameters.config_path, overrides=parameters.overrides)
     return DeskJob(parameters.run_id, parameters.session, Desk(settings), guard)
-
-
-def recorded_hash(parameters: TradingLoopParameters) -> str:
-    """The hash of the parameters that the journal holds for the run."""
-    settings = load_settings(parameters.config_path, overrides=parameters.overrides)
-    rows = open_journal(settings, read_only=True).rows("runs", run_id=parameters.run_id)
-    return str(rows[0]["parameters_hash"]) if rows else ""

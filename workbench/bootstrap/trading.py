@@ -16,7 +16,7 @@ from workbench.adapters.journal import JournalDatabase, VerifyReport
 from workbench.adapters.kernel_guard import KernelGuard, dead_holder, guard_kernel, process_holder
 from workbench.adapters.run_parameters import read_parameters
 from workbench.adapters.simulated_broker import SimulatedBroker
-from workbench.bootstrap.desk import Desk, open_journal
+from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
 from workbench.bootstrap.resources import present_code_hash
 from workbench.config import SessionTime, Settings, load_settings
 from workbench.core.features import features_hash, select_features
@@ -189,9 +189,7 @@ def load_strategy(account: Account, *, session: str, now_ns: int) -> Strategy:
         horizon_sessions=settings.policy.horizon_sessions,
         as_of_session=session,
     )
-    cost_model = current_cost_model(
-        account.journal, registry, now_ns, mode=settings.mode.value
-    )
+    cost_model = current_cost_model(account.journal, registry, now_ns, mode=settings.mode.value)
     return Strategy(
         account=settings.account,
         name=settings.strategy,
@@ -381,4 +379,3 @@ def start_job(params_file: str) -> Job:
         environ=os.environ,
         guard=guard,
     )
-

@@ -193,9 +193,10 @@ def calibrate(
     else:
         if not as_of:
             raise UsageError("a prior needs --as-of", next_step="name the session from whose close it holds")
-        identity, source = admin.approve_prior(
-            settings, as_of_session=as_of, person=person, reason=reason
-        ), "prior"
+        identity, source = (
+            admin.approve_prior(settings, as_of_session=as_of, person=person, reason=reason),
+            "prior",
+        )
     payload = {
         "cost_model_id": identity, "source": source, "as_of": as_of or None, "person": person,
         "decision": "approved", "reason": reason, "window": None,

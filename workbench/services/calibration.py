@@ -17,6 +17,7 @@ from workbench.core.costs import (
     CostModel,
     DayEvidence,
     FeeSchedule,
+    FittedCost,
     FloorStep,
     cusum,
     cusum_threshold,
@@ -263,7 +264,7 @@ class CalibrationService:
             decision, reason = NOT_PLAUSIBLE, f"the fit is {status}: {used} stays"
         elif current is None or step is None:
             decision, reason = NEEDS_PERSON, "no cost model is in use: a person approves the first one"
-        elif current.status(now_ns) == "drifted":
+        elif _drifted(current):
             decision, reason = NEEDS_PERSON, "the model in use has drifted: a person approves its successor"
         elif not step.within(rule.max_step):
             reason = f"floors would move by {step.smallest:.2f} to {step.largest:.2f}"
@@ -274,7 +275,7 @@ class CalibrationService:
         else:
             reason = f"floors move by {step.smallest:.2f} to {step.largest:.2f}, within {rule.max_step:g}"
             decision = APPROVED
-        held_back = decision != APPROVED and current is not None and current.status(now_ns) != "drifted"
+        held_back = decision != APPROVED and current is not None and not _drifted(current)
         if held_back and total > limit:
             # a model that follows its records is being mended; one that is held back is not
             return BLOCKED, f"realised costs left the predictions (CUSUM {total:.1f} > {limit:.1f}); {reason}"
@@ -305,9 +306,7 @@ class CalibrationService:
         self._journal.commit([*events, found.event(self._account)])
 
     def _alert(self, code: str, text: str, now_ns: int) -> Event:
-        return Event(
-            "alert.raised", {"account": self._account, "code": code, "text": text, "at_ns": now_ns}
-        )
+        return Event("alert.raised", {"account": self._account, "code": code, "text": text, "at_ns": now_ns})
 
     # --- what is known ---------------------------------------------------------------------------
 
@@ -337,7 +336,14 @@ class CalibrationService:
         return [Calibration.of_event(e.payload) for e in events if e.payload["account"] == self._account]
 
     def _approved(self, cost_model_id: str) -> bool:
-        return any(row["approved_by"] for row in self._journal.rows("cost_models", cost_model_id=cost_model_id))
+        return any(
+            row["approved_by"] for row in self._journal.rows("cost_models", cost_model_id=cost_model_id)
+        )
+
+
+def _drifted(model: CostModel) -> bool:
+    # also when it is stale by now: age does not mend it
+    return isinstance(model.parameters, FittedCost) and bool(model.parameters.drift)
 
 
 def _scores(event: RecordedEvent) -> list[float]:

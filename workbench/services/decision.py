@@ -222,7 +222,9 @@ class DecisionMaker:
             )
         matrix = compute(self.strategy.features, panel)
         forecast = np.round(self.strategy.model.forecast(matrix) * 1e6) / 1e6
-        decision = decide(snapshot, forecast, self.strategy.policy, cost_floors(self.strategy, snapshot, forecast))
+        decision = decide(
+            snapshot, forecast, self.strategy.policy, cost_floors(self.strategy, snapshot, forecast)
+        )
         intents = self._intents(snapshot, decision)
         state = self.risk_state(snapshot, now_ns=scheduled_ns, buying_power_micro=buying_power_micro)
         verdicts = tuple(check_orders(intents, self.strategy.limits, state))

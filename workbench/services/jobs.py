@@ -1,4 +1,4 @@
-"""Starts production notebooks: one attempt at a time, recorded before and after, a trading one with a one-use ticket."""
+"""Starts production notebooks: one attempt at a time, recorded before and after; tickets for trading only."""
 
 from __future__ import annotations
 

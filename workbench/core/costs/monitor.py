@@ -69,10 +69,12 @@ def day_evidence(records: pd.DataFrame, session: str, model: CostModel) -> DayEv
     score = math.nan
     if isinstance(model.parameters, FittedCost) and model.parameters.enough:
         fitted = model.parameters
-        facts = (day[name].to_numpy(np.float64) for name in ("quantity", "adv", "volatility_bps"))
-        errors = fitted.mean_and_error(
-            list(day["symbol"].astype(str)), *facts, day["half_spread_bps"].to_numpy(np.float64)
-        )[1]
+        shares, adv, volatility, spread = (
+            day[name].to_numpy(np.float64)
+            for name in ("quantity", "adv", "volatility_bps", "half_spread_bps")
+        )
+        symbols = [str(symbol) for symbol in day["symbol"]]
+        errors = fitted.mean_and_error(symbols, shares, adv, volatility, spread)[1]
         doubt = float(np.mean(errors))
         variance = fitted.noise_bps**2 / len(day) + fitted.day_noise_bps**2 + doubt**2
         if variance > 0.0:  # NaN fails too: what is not known is no evidence
@@ -123,7 +125,7 @@ def cusum_threshold(*, alpha: float, horizon: int) -> float:
     if not 0.0 < alpha < 0.5 or horizon < 1:
         raise ValueError(f"alpha = {alpha!r} must lie in (0, 0.5) and horizon = {horizon!r} be at least 1")
     low, high = 0.1, 40.0
-    for _ in range(30):
+    for _ in range(20):
         middle = (low + high) / 2.0
         low, high = (middle, high) if 2.0 * _exceeds(middle, horizon) > alpha else (low, middle)
     return round(high, 4)

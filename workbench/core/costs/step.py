@@ -40,7 +40,8 @@ class CalibrationRule:
         Calendar days until a fitted model is stale; it is renewed when half of them are over.
     alert_alpha, block_alpha : float, default 0.05 and 0.005
         Probability of a false alert, and of a false block, within `horizon` days of an unchanged market.
-    horizon : int, default 250
+    horizon : int, default 63
+        Sessions: a quarter.
     """
 
     window_fills: int = 500
@@ -52,7 +53,7 @@ class CalibrationRule:
     valid_days: int = 10
     alert_alpha: float = 0.05
     block_alpha: float = 0.005
-    horizon: int = 250
+    horizon: int = 63
 
     def __post_init__(self) -> None:
         if min(self.window_fills, self.min_sessions, self.max_age_days, self.min_fills, self.horizon) < 1:
@@ -63,7 +64,7 @@ class CalibrationRule:
             )
         if not 0.0 < self.block_alpha <= self.alert_alpha < 0.5:
             raise ValueError(
-                f"0 < block_alpha = {self.block_alpha!r} <= alert_alpha = {self.alert_alpha!r} < 0.5 must hold"
+                f"0 < block_alpha = {self.block_alpha!r} <= alert_alpha = {self.alert_alpha!r} < 0.5"
             )
 
 
@@ -102,11 +103,11 @@ def rolling_window(records: pd.DataFrame, *, until: str, rule: CalibrationRule) 
     oldest = (pd.Timestamp(until) - pd.Timedelta(days=rule.max_age_days)).date().isoformat()
     seen = records[(records["session"] <= until) & (records["session"] > oldest)]
     newest_first = seen["session"].value_counts().sort_index(ascending=False)
-    held, kept = 0, []
+    held, kept = 0, list[str]()
     for session, count in newest_first.items():
         if held >= rule.window_fills and len(kept) >= rule.min_sessions:
             break
-        kept.append(session)
+        kept.append(str(session))
         held += int(count)
     return seen[seen["session"].isin(kept)]
 
