@@ -48,7 +48,7 @@ class DeskJob:
         mine = self.desk.execution.orders()
         ids = mine.loc[mine["session"] == self.session, "order_id"]
         found = self.desk.execution.shortfall(split="cfa")
-        return found[found["order_id"].isin(ids)].sort_values("total", ascending=False, kind="stable")
+        return found[found.index.isin(ids)].sort_values("total", ascending=False, kind="stable")
 
     def require_closed(self) -> None:
         """Refuse while the session's fills may still change."""
