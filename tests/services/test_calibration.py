@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from cost_world import ACCOUNT, World
+
 from workbench.core.costs import (
     CalibrationRule,
     FeeSchedule,
@@ -153,7 +155,7 @@ def test_the_day_is_in_the_journal_with_window_counts_prediction_and_decision(wo
     assert [p["cost_model_id"] for p in approvals if p["person"] == RULE] == [
         p["new_cost_model_id"] for p in chain
     ]
-    for before, after in zip(chain, chain[1:], strict=False):
+    for before, after in itertools.pairwise(chain):
         assert after["old_cost_model_id"] == before["new_cost_model_id"]
 
 
@@ -332,5 +334,5 @@ def test_a_step_from_or_to_a_model_that_does_not_know_is_beyond_any_bound(worlds
     "changes", [{"max_step": 0.9}, {"dead_band": 1.6}, {"block_alpha": 0.1}, {"window_fills": 0}]
 )
 def test_an_absurd_rule_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="must|<="):
+    with pytest.raises(ValueError, match=r"must|<="):
         CalibrationRule(**changes)
