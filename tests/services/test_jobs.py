@@ -154,6 +154,17 @@ def test_a_run_is_recorded_before_it_starts(
     assert service.history(job="report") == []
 
 
+def test_a_job_that_sends_no_orders_gets_no_ticket(
+    service: JobService, runner: Runner, journal: JournalDatabase
+) -> None:
+    service.run("report", SESSION)
+    (request,) = runner.requests
+    assert request.environment == {}
+    assert journal.rows("tickets") == []
+    service.run("trading_loop", SESSION)
+    assert len(journal.rows("tickets")) == 1
+
+
 def test_a_session_that_is_done_runs_no_more(service: JobService, runner: Runner) -> None:
     service.run("trading_loop", SESSION)
     again = service.run("trading_loop", SESSION)
