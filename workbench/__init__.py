@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from workbench import costs, drift, overfitting, pages, simulation, tca, validation
     from workbench.bootstrap import open_workbench, start_job
     from workbench.bootstrap.dashboards import screen
-    from workbench.bootstrap.desk_job import open_job
     from workbench.bootstrap.replay import replay
     from workbench.config import load_settings
     from workbench.core.simulate import simulate
@@ -27,7 +26,6 @@ __all__ = [
     "drift",
     "load_settings",
     "notebook",
-    "open_job",
     "open_workbench",
     "overfitting",
     "pages",
@@ -45,7 +43,6 @@ _HOME_OF = {
     "drift": "workbench.drift",
     "load_settings": "workbench.config",
     "notebook": "workbench.plots",
-    "open_job": "workbench.bootstrap.desk_job",
     "open_workbench": "workbench.bootstrap",
     "overfitting": "workbench.overfitting",
     "pages": "workbench.pages",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from workbench.adapters.kernel_guard import KernelGuard, guard_kernel
 from workbench.adapters.run_parameters import read_parameters
-from workbench.bootstrap import admin
+from workbench.bootstrap import admin, trading
 from workbench.bootstrap.desk import Desk, recorded_hash
 from workbench.config import load_settings
 from workbench.errors import ConfigError, Refused
@@ -16,6 +17,9 @@ from workbench.services.calibration import Calibration
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: The one job that may send.
+TRADING: Final = "trading_loop"
 
 
 @dataclass(repr=False)
@@ -92,3 +96,26 @@ def open_job(params_file: str) -> DeskJob:
     parameters = read_parameters(path, expected_hash=recorded_hash)
     settings = load_settings(parameters.config_path, overrides=parameters.overrides)
     return DeskJob(parameters.run_id, parameters.session, Desk(settings), guard)
+
+
+def start_job(params_file: str) -> trading.Job | DeskJob:
+    """Begin the run whose parameters are in the file; the production notebook's first word.
+
+    The trading loop gets everything that may send, once its ticket is redeemed; any other job gets the
+    desk to read, and can send nothing.
+
+    Parameters
+    ----------
+    params_file : str
+        Path of the run's `parameters.json`; set by the runner.
+
+    Raises
+    ------
+    Refused
+        The kernel was not started by the runner, or any guard says no.
+    """
+    try:
+        job = json.loads(Path(params_file).read_bytes())["job"]
+    except (OSError, ValueError, KeyError, TypeError):
+        job = TRADING  # the strictest reader says what is wrong
+    return trading.start_job(params_file) if job == TRADING else open_job(params_file)

@@ -161,8 +161,8 @@ def calibrate(
     as_of: Annotated[
         str, typer.Option("--as-of", help="Session from whose close a prior is valid, YYYY-MM-DD.")
     ] = "",
-    person: Annotated[str, typer.Option("--person", help="Registered person who decides.")] = "",
-    reason: Annotated[str, typer.Option("--reason", help="Why, in words.")] = "",
+    person: Annotated[str, typer.Option("--person", "-p", help="Registered person who decides.")] = "",
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why, in words.")] = "",
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
