@@ -209,7 +209,12 @@ def test_the_installed_program_says_the_same(walked: tuple[Path, dict[str, Answe
         ("jobs run trading_lop --session 2013-02-01", 2, "'trading_lop'", "workbench jobs run trading_loop"),
         ("data ingest nowhere.parquet", 2, "nowhere.parquet", "name a Parquet file"),
         ("people add eve --role boss", 2, "boss", "approver"),
-        ("calibrate -p operator -r test --as-of 2013-01-31", 2, "no model from fills", "--prior"),
+        (
+            "calibrate -p operator -r test --as-of 2013-01-31",
+            2,
+            "exactly one of",
+            "workbench calibrate --session",
+        ),
         ("train --until 2013-02-18", 2, "2013-02-18", "2013-02-15"),
         ("train --until 2013-01-31 --label forward_retrun", 2, "'forward_retrun'", "forward_return"),
         ("train --until 2013-01-31 --estimator random_forest", 2, "sklearn.tree._tree.Tree", "ridge"),

@@ -12,7 +12,7 @@ from command_line import typed
 from planted import HASH, HORIZON, SYMBOLS, TRIED, Memory, planted_bars, train
 
 from workbench.adapters.registry import FileRegistry
-from workbench.bootstrap import admin
+from workbench.bootstrap import feature_list
 from workbench.config import Settings
 from workbench.core.features import FEATURES, Feature, definition, features_hash, registered_features
 from workbench.core.validation.guard import leak_reasons, reference_bars
@@ -81,9 +81,9 @@ def test_the_command_judges_every_feature_and_leaves_with_3_when_one_leaks(
     new_desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings: Settings = new_desk()
-    assert admin.check_features(settings) == []
+    assert feature_list.check_features(settings) == []
     monkeypatch.setitem(definition._REGISTRY, "moody_1", moody())
-    found = admin.check_features(settings)
+    found = feature_list.check_features(settings)
     assert {one["feature"] for one in found} == {"moody_1"}
     assert set(found[0]) == {"feature", "bar", "symbol", "kind", "size"}
     answer = typed(tmp_path / "desk", "features", "--check", "--json")

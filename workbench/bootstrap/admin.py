@@ -19,20 +19,19 @@ from workbench.bootstrap.resources import present_code_hash, sample_folder
 from workbench.bootstrap.trading import Account, open_account
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core import costs
-from workbench.core.features import features_hash, registered_features, select_features
+from workbench.core.features import features_hash, select_features
 from workbench.core.labels import LABELS
 from workbench.core.ledger import opening_postings
 from workbench.core.manifest import TRADED_LABEL
 from workbench.core.reconcile import Break
 from workbench.core.types import Mode
-from workbench.core.validation.guard import leak_reports, reference_bars
 from workbench.errors import JournalCorrupt, Refused, UsageError
 from workbench.services.candidates import candidate_table
 from workbench.services.estimators import find_estimator
 from workbench.services.evidence import BEFORE
 from workbench.services.holdout import HoldoutResult, read_holdout
 from workbench.services.oms import Oms
-from workbench.services.promotion import approve_cost_model, read_model, stage_model
+from workbench.services.promotion import read_model, stage_model
 from workbench.services.reconciler import Reconciler
 from workbench.services.succession import next_session, skip_to
 from workbench.services.supervision import Permission, Supervision
@@ -100,42 +99,6 @@ def halt(settings: Settings, *, person: str, reason: str) -> None:
     ArmedFileOnDisk(Desk(settings).paths.armed).remove()
     with supervision_of(settings) as supervision:
         supervision.halt(reason, cause="person", person=person)
-
-
-def list_features(settings: Settings) -> list[dict[str, str | int | bool]]:
-    """Every feature there is: name, lookback in sessions, family, unit, meaning, and whether it is used."""
-    return [
-        {
-            "feature": one.name,
-            "lookback": one.lookback,
-            "family": one.family,
-            "unit": one.unit,
-            "meaning": one.meaning,
-            "used": one.name in settings.model.features,
-        }
-        for one in registered_features()
-    ]
-
-
-def check_features(settings: Settings) -> list[dict[str, Any]]:
-    """What the leak detectors find in every registered feature, on the desk's bars where it has enough.
-
-    Returns
-    -------
-    list of dict
-        Feature, kind, bar, symbol and size of each finding; empty when all are clean.
-    """
-    features = registered_features()
-    bars = reference_bars(features)
-    desk = Desk(settings)
-    if set(settings.universe) <= set(desk.bars.symbols()):
-        stored = desk.bars.read(settings.universe, as_of_ns=time.time_ns(), rows=len(bars.ts_ns))
-        bars = stored if len(stored.ts_ns) == len(bars.ts_ns) else bars
-    return [
-        {"feature": report.subject, **finding._asdict()}
-        for report in leak_reports(features, bars)
-        for finding in report.findings
-    ]
 
 
 def train(
@@ -317,19 +280,6 @@ def accept_model(settings: Settings, model_id: str, *, stage: str, person: str, 
     finally:
         journal.close()
     return model_id
-
-
-def approve_prior(settings: Settings, *, as_of_session: str, person: str, reason: str) -> str:
-    """Approve the configured prior cost model from the close of `as_of_session` until it expires."""
-    desk = Desk(settings)
-    desk.calendar.require_session(as_of_session, argument="--as-of")
-    as_of_ns = desk.calendar.session_close_ns(as_of_session)
-    model = costs.prior(settings.prior_cost, settings.fees, as_of_ns=as_of_ns)
-    journal = open_journal(settings, read_only=False)
-    try:
-        return approve_cost_model(journal, desk.registry, model, person=person, reason=reason)
-    finally:
-        journal.close()
 
 
 @contextmanager

@@ -61,12 +61,7 @@ class BarStore(Protocol):
     """Daily bars with the time at which each row became known."""
 
     def read(
-        self,
-        symbols: Sequence[str],
-        *,
-        as_of_ns: int,
-        rows: int | None = None,
-        view: str = "adjusted",
+        self, symbols: Sequence[str], *, as_of_ns: int, rows: int | None = None, view: str = "adjusted"
     ) -> Bars:
         """The panel that was known at `as_of_ns`.
 
