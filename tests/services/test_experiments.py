@@ -131,7 +131,8 @@ def test_no_training_label_ends_after_the_first_tested_row_is_known_f37(bars, la
 def accept(root, journal, report, trial, **changes):
     desk = {
         "features_hash": features_hash(trial.features), "config_hash": HASH, "universe": SYMBOLS,
-        "horizon_sessions": HORIZON, "stage": "replay", "person": "ada", "reason": "looks good",
+        "horizon_sessions": HORIZON, "stage": "replay", "holdout_sessions": 0,
+        "person": "ada", "reason": "looks good",
     }  # fmt: skip
     return stage_model(journal, FileRegistry(root), report.model_id, **{**desk, **changes})
 
@@ -182,7 +183,7 @@ def test_a_feature_that_uses_the_future_is_refused_end_to_end_f37(bars, tmp_path
 
 
 def test_the_table_says_of_each_model_what_it_is_and_how_it_did(tried) -> None:
-    table = candidate_table(rows_of(tried.journal), trials=(), sort="")
+    table = candidate_table(rows_of(tried.journal), trials=tried.journal.rows("trials"), sort="")
     assert [row["model_id"] for row in table] == [report.model_id for report in tried.reports.values()]
     for row, (name, report) in zip(table, tried.reports.items(), strict=True):
         assert tuple(row) == COLUMNS
@@ -197,7 +198,7 @@ def test_the_table_says_of_each_model_what_it_is_and_how_it_did(tried) -> None:
 @pytest.mark.parametrize("column", COLUMNS)
 def test_the_table_sorts_by_any_column_with_the_best_first(column, tried) -> None:
     rows = rows_of(tried.journal)
-    values = [row[column] for row in candidate_table(rows, trials=(), sort=column)]
+    values = [row[column] for row in candidate_table(rows, trials=tried.journal.rows("trials"), sort=column)]
     best_first = column in {
         "ic",
         "hit_rate",
@@ -223,7 +224,7 @@ def test_a_manifest_from_before_these_scores_stays_readable_and_comes_last(tried
 
 def test_an_unknown_column_is_refused_with_the_nearest(tried) -> None:
     with pytest.raises(UsageError, match="'netbps'") as refusal:
-        candidate_table(rows_of(tried.journal), trials=(), sort="netbps")
+        candidate_table(rows_of(tried.journal), trials=tried.journal.rows("trials"), sort="netbps")
     assert "did you mean net_bps?" in refusal.value.next_step
 
 

@@ -53,7 +53,8 @@ def test_promotion_judges_the_features_again_as_they_are_coded_now(
     journal = Memory()
     report = train(tmp_path, planted_bars(), journal)
     desk = {
-        "stage": "replay", "person": "ada", "reason": "sound", "features_hash": features_hash(FEATURES),
+        "stage": "replay", "holdout_sessions": 0, "person": "ada", "reason": "sound",
+        "features_hash": features_hash(FEATURES),
         "config_hash": HASH, "universe": SYMBOLS, "horizon_sessions": HORIZON,
     }  # fmt: skip
     with monkeypatch.context() as patched:

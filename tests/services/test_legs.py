@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from order_desk import ACCOUNT, CALENDAR, FIRST, Desk, Market, S, make_desk
+from order_desk import ACCOUNT, CALENDAR, FIRST, SECOND, Desk, Market, S, make_desk
 
 from workbench.core.orders import Order, OrderIntent, client_order_id
 from workbench.core.ports import Event
@@ -34,19 +34,19 @@ class Way:
             judge=lambda order: self.codes, max_slice_shares=100, allow_short=self.allow_short,
         )  # fmt: skip
 
-    def decide(self, start: int, target: int, leg: str, shares: int) -> str:
+    def decide(self, start: int, target: int, leg: str, shares: int, session: str = FIRST) -> str:
         at_ns = self.desk.clock.now_ns()
         row = {"symbol": "AAPL", "target_shares": target, "delta_shares": target - start}
         side = Side.BUY if target > start else Side.SELL
         decision = {
-            "decision_id": f"d/{at_ns}", "account": ACCOUNT, "strategy": "trend", "session": FIRST,
+            "decision_id": f"d/{at_ns}", "account": ACCOUNT, "strategy": "trend", "session": session,
             "scheduled_ns": at_ns, "snapshot_hash": "s", "model_id": "m", "cost_model_id": "c",
             "bars_fingerprint": "b", "rows": [row],
         }  # fmt: skip
         self.desk.journal.commit([Event("decision.made", decision)])
         key = client_order_id(ACCOUNT, "trend", at_ns, "AAPL", leg)
         intent = OrderIntent(
-            key, ACCOUNT, "trend", FIRST, at_ns, "AAPL", leg, side, shares * NANO, OrderType.MARKET, 0,
+            key, ACCOUNT, "trend", session, at_ns, "AAPL", leg, side, shares * NANO, OrderType.MARKET, 0,
             100_000_000,
         )  # fmt: skip
         self.desk.oms.intend(intent, decision["decision_id"], ())
@@ -249,3 +249,53 @@ def test_no_leg_follows_when_the_position_is_not_what_the_legs_made_it(path: Way
     path.desk.oms.poll(since_ns=0)
     path.desk.oms.ledger = type(path.desk.oms.ledger).opening(1)
     assert path.legs().proceed() == 0
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_split_between_two_slices_ends_the_change(path: Way, restarted: bool) -> None:
+    """F26: nothing was held, so the position alone does not show that the target counts in old shares."""
+    path.desk.end(FIRST)
+    path.desk.market.splits[SECOND] = {"AAPL": (2, 1)}
+    path.decide(0, 350, "slice 1", 100, session=SECOND)
+    path.desk.clock.sleep_until(CALENDAR.session_open_ns(SECOND))
+    path.desk.oms.poll(since_ns=0)
+    assert path.of_symbol() == [("slice 1", "FILLED", 200)]
+    if restarted:
+        path.desk.restart()
+    assert path.desk.oms.ledger.positions_nano == {"AAPL": 200 * NANO}
+    assert path.legs(SECOND).proceed() == 0, "350 old shares less 200 new ones"
+    assert path.of_symbol() == [("slice 1", "FILLED", 200)]
+
+
+def test_slices_of_a_decision_after_the_split_follow_one_another(path: Way) -> None:
+    path.desk.send(FIRST, leg="held", quantity_nano=10 * NANO)
+    path.desk.end(FIRST)
+    path.desk.market.splits[SECOND] = {"AAPL": (2, 1)}
+    path.desk.go(SECOND)
+    path.desk.oms.poll(since_ns=0)
+    path.decide(20, 270, "slice 1", 100, session=SECOND)
+    path.desk.clock.sleep_until(CALENDAR.session_open_ns(SECOND))
+    path.desk.oms.poll(since_ns=0)
+    assert path.legs(SECOND).proceed() == 1
+
+
+@pytest.mark.parametrize("tif", [TimeInForce.DAY, TimeInForce.GTC])
+def test_what_an_order_left_before_a_split_is_no_remainder_after_it(path: Way, tif: TimeInForce) -> None:
+    """F26: its size or its reference price counts in the shares of another day."""
+    limit = {"order_type": OrderType.LIMIT, "limit_micro": 95_000_000, "time_in_force": tif}
+    path.desk.send(FIRST, leg="held", quantity_nano=10 * NANO)
+    path.desk.clock.sleep_until(CALENDAR.session_open_ns(FIRST))
+    path.desk.oms.poll(since_ns=0)  # held from now on: of what is neither held nor ordered nobody tells
+    key = path.desk.send(FIRST, **limit)
+    path.desk.end(FIRST)
+    path.desk.market.splits[SECOND] = {"AAPL": (2, 1)}
+    path.desk.go(SECOND)
+    path.desk.oms.poll(since_ns=0)
+    if tif is TimeInForce.GTC:
+        assert path.desk.oms.orders[key].intent.shares == 202
+        path.desk.oms.cancel(key, reason="reprice")
+        path.desk.oms.poll(since_ns=0)
+    before = len(path.desk.oms.orders)
+    with pytest.raises(Refused, match="a split of AAPL"):
+        path.legs(SECOND).remainder(key, limit_micro=47_000_000, **LIMIT)
+    assert len(path.desk.oms.orders) == before

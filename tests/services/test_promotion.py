@@ -49,7 +49,10 @@ MANIFEST = ModelManifest(
     content_sha256=hashlib.sha256(CONTENT).hexdigest(),
     metrics={"mean_ic": 0.02},
 )
-DESK = {"features_hash": A, "config_hash": C, "universe": ("MSFT", "AAPL"), "horizon_sessions": 5}
+DESK = {
+    "features_hash": A, "config_hash": C, "universe": ("MSFT", "AAPL"), "horizon_sessions": 5,
+    "holdout_sessions": 0,
+}  # fmt: skip
 ACCEPT = {"stage": "replay", "person": "ada", "reason": "walk-forward looks sound", **DESK}
 
 

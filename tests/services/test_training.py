@@ -155,7 +155,7 @@ def load(trained, journal, **changes):
 def accepted(trained):
     journal = Memory()
     journal.recorded = list(trained.journal.recorded)
-    stage = {"stage": "replay", "person": "ada", "reason": "sound"}
+    stage = {"stage": "replay", "holdout_sessions": 0, "person": "ada", "reason": "sound"}
     stage_model(journal, FileRegistry(trained.root), trained.report.model_id, **stage, **desk())
     return journal
 
@@ -202,7 +202,7 @@ def test_a_model_with_one_byte_changed_is_refused_by_file(trained, accepted, nam
 def test_a_candidate_of_synthetic_bars_can_never_be_accepted_f30(bars, tmp_path):
     journal = Memory()
     report = train(tmp_path, bars, journal, provenance="synthetic")
-    stage = {"stage": "replay", "person": "ada", "reason": "looks good"}
+    stage = {"stage": "replay", "holdout_sessions": 0, "person": "ada", "reason": "looks good"}
     with pytest.raises(Refused, match="synthetic"):
         stage_model(journal, FileRegistry(tmp_path), report.model_id, **stage, **desk())
     with pytest.raises(ManifestMismatch, match="no model is accepted"):

@@ -1,4 +1,4 @@
-"""The trial ledger and its gate: each known way to make a mined model look good is counted or refused."""
+"""The trial ledger and the gate on it: each trick to make a mined model look good is counted or refused."""
 
 from __future__ import annotations
 

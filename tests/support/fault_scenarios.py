@@ -446,7 +446,7 @@ def _(line: Line) -> str:
     listening = line.listening(stream)
     assert wait_for(lambda: stream.generation == 1)
     listening.catch_up()
-    first, second = line.intend(), line.intend(symbol="MSFT")
+    first, second = line.intend(), line.intend(symbol="MSFT", limit_micro=20_000_000)
     submit = line.broker.submit
 
     def drops_the_stream(intent: Any) -> Any:

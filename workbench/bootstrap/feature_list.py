@@ -1,4 +1,4 @@
-"""The registered features as a desk uses them, and what the leak detectors say of each."""
+"""The features that a desk could use, and what the leak detectors say of them."""
 
 from __future__ import annotations
 

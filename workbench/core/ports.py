@@ -61,7 +61,12 @@ class BarStore(Protocol):
     """Daily bars with the time at which each row became known."""
 
     def read(
-        self, symbols: Sequence[str], *, as_of_ns: int, rows: int | None = None, view: str = "adjusted"
+        self,
+        symbols: Sequence[str],
+        *,
+        as_of_ns: int,
+        rows: int | None = None,
+        view: str = "adjusted",
     ) -> Bars:
         """The panel that was known at `as_of_ns`.
 
@@ -297,18 +302,10 @@ class Broker(Protocol):
 
 @dataclass(frozen=True)
 class Hint:
-    """Something that the venue's stream mentioned: a reason to ask, never a fact to book.
+    """Something that the venue's stream mentioned: a reason to ask, never a fact to book."""
 
-    Attributes
-    ----------
-    event : str
-        The venue's word, or "unreadable".
-    client_order_id : str
-        "" when nobody knows.
-    """
-
-    event: str
-    client_order_id: str
+    event: str  #: the venue's word, or "unreadable"
+    client_order_id: str  #: "" when nobody knows
 
 
 class Hints(Protocol):

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+from workbench.core.corporate import ENTRY_PREFIX
+from workbench.core.ledger import SECURITIES
 from workbench.core.legs import in_sequence, next_leg, remainder_name
 from workbench.core.orders import Order, OrderIntent, OrderState, client_order_id
 from workbench.core.ports import Journal
@@ -65,13 +68,13 @@ class Legs:
         for decision in decisions:
             for row in sorted(decision["rows"], key=lambda row: str(row["symbol"])):
                 if row["delta_shares"]:
-                    made += self._proceed(decision["decision_id"], decision["scheduled_ns"], row)
+                    made += self._proceed(decision, row)
         return made
 
-    def _proceed(self, decision_id: str, scheduled_ns: int, row: dict[str, object]) -> int:
+    def _proceed(self, decision: dict[str, Any], row: dict[str, Any]) -> int:
         symbol, target = str(row["symbol"]), int(str(row["target_shares"]))
         start = target - int(str(row["delta_shares"]))
-        legs = self._of(scheduled_ns, symbol)
+        legs = self._of(decision["scheduled_ns"], symbol)
         if not legs:
             return 0
         leg = next_leg(
@@ -79,10 +82,16 @@ class Legs:
         )
         filled = sum(int(order.intent.side) * order.filled_nano for order in legs)
         held = self._oms.ledger.positions_nano.get(symbol, 0)
-        if leg is None or held != start * NANO + filled:  # a split or another hand: the change is over
+        if (
+            leg is None or held != start * NANO + filled
+        ):  # another hand moved the position: the change is over
+            return 0
+        if self._split_since(
+            symbol, decision["added_seq"]
+        ):  # the target counts in old shares: so is this one
             return 0
         intent = _following(legs[-1].intent, leg.name, side=leg.side, quantity_nano=leg.shares * NANO)
-        self._send(self._allocate(replace(intent, session=self._session), decision_id))
+        self._send(self._allocate(replace(intent, session=self._session), decision["decision_id"]))
         return 1
 
     def remainder(
@@ -99,7 +108,8 @@ class Legs:
         Raises
         ------
         Refused
-            The order still works, was never accepted, left nothing, or another order of its symbol is open.
+            The order still works, was never accepted, left nothing, a split came after it was decided, or
+            another order of its symbol is open.
         """
         parent = self._oms.orders[client_order_id]
         for order in self._oms.orders.values():
@@ -115,6 +125,13 @@ class Legs:
                 next_step="cancel it and wait until the venue says that it is cancelled",
             )
         symbol = parent.intent.symbol
+        (row,) = self._journal.rows("orders", client_order_id=client_order_id)
+        if self._split_since(symbol, row["added_seq"]):
+            raise Refused(
+                f"a split of {symbol} was booked after order {client_order_id} was decided: its size or its "
+                "reference price counts in old shares",
+                next_step="let the next decision decide anew; what is left of this one is over",
+            )
         if self._oms.orders.unfinished(symbol):
             raise Refused(
                 f"another order of {symbol} is not finished",
@@ -128,8 +145,16 @@ class Legs:
             intent, session=self._session, order_type=order_type, limit_micro=limit_micro,
             stop_micro=stop_micro, time_in_force=time_in_force,
         )  # fmt: skip
-        rows = self._journal.rows("orders", client_order_id=client_order_id)
-        return self._send(self._allocate(intent, str(rows[0]["decision_id"])))
+        return self._send(self._allocate(intent, str(row["decision_id"])))
+
+    def _split_since(self, symbol: str, seq: int) -> bool:
+        """Whether a split of the symbol was booked after an event of the journal.
+
+        By the journal's order, not by time: a split heard late has found a decision in old terms too. Of
+        the activities only a split has a line of securities, one without quantity where nothing was held.
+        """
+        lines = self._journal.rows("postings", account=self._account, ledger_account=SECURITIES + symbol)
+        return any(line["added_seq"] > seq and line["entry_id"].startswith(ENTRY_PREFIX) for line in lines)
 
     def _of(self, scheduled_ns: int, symbol: str) -> tuple[Order, ...]:
         return in_sequence(self._oms.orders.of_decision(scheduled_ns, symbol))

@@ -27,6 +27,7 @@ class OwnOrders(MutableMapping[str, Order]):
     def __init__(self, orders: Mapping[str, Order] | None = None) -> None:
         self._orders: dict[str, Order] = {}
         self._unfinished: dict[str, dict[str, Order]] = {}  # symbol -> id -> order
+        self._working: dict[str, tuple[int, int]] = {}  # symbol -> shares to buy, to sell
         self._decided: dict[tuple[int, str], dict[str, None]] = {}  # ids, in the order of their making
         self._decisions: dict[int, dict[str, None]] = {}
         self._sent: list[int] = []  # moments, ascending
@@ -52,6 +53,7 @@ class OwnOrders(MutableMapping[str, Order]):
             self._drop(self._unfinished, symbol, identity)
         else:
             self._unfinished.setdefault(symbol, {})[identity] = order
+        self._count_working(symbol)
         if before is not None and before.sent_at_ns and before.sent_at_ns != order.sent_at_ns:
             self._sent.pop(bisect_right(self._sent, before.sent_at_ns) - 1)
         if order.sent_at_ns:
@@ -95,14 +97,7 @@ class OwnOrders(MutableMapping[str, Order]):
 
     def working_shares(self) -> dict[str, tuple[int, int]]:
         """Whole shares still to be bought and to be sold by symbol, where something works."""
-        found = {}
-        for symbol, orders in self._unfinished.items():
-            shares = {Side.BUY: 0, Side.SELL: 0}
-            for order in orders.values():
-                if order.state in WORKING:
-                    shares[order.intent.side] += order.leaves_nano // NANO
-            found[symbol] = (shares[Side.BUY], shares[Side.SELL])
-        return found
+        return dict(self._working)
 
     def sent_after(self, at_ns: int, *, without: str = "") -> int:
         """How many orders were sent after a moment, one left out by its id."""
@@ -119,6 +114,16 @@ class OwnOrders(MutableMapping[str, Order]):
             for identity, order in group.items()
             if order.sent_at_ns > at_ns and identity != without
         }
+
+    def _count_working(self, symbol: str) -> None:
+        shares = {Side.BUY: 0, Side.SELL: 0}
+        for order in self._unfinished.get(symbol, {}).values():
+            if order.state in WORKING:
+                shares[order.intent.side] += order.leaves_nano // NANO
+        if any(shares.values()):
+            self._working[symbol] = (shares[Side.BUY], shares[Side.SELL])
+        else:
+            self._working.pop(symbol, None)
 
     @staticmethod
     def _drop(groups: dict[str, dict[str, Any]], symbol: str, identity: str) -> None:

@@ -51,7 +51,7 @@ def stage_model(
     config_hash: str,
     universe: Sequence[str],
     horizon_sessions: int,
-    holdout_sessions: int = 0,
+    holdout_sessions: int,
 ) -> ModelManifest:
     """Accept a registered model for a stage, when a person says so *and* the evidence holds.
 
@@ -66,7 +66,7 @@ def stage_model(
         A registered operator or approver, and why.
     features_hash, config_hash, universe, horizon_sessions
         What the desk uses now; the model must have been made for it.
-    holdout_sessions : int, default 0
+    holdout_sessions : int
         As the settings declare it; with 0 nothing goes beyond replay.
 
     Returns

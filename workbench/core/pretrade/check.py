@@ -190,7 +190,7 @@ def check_orders(intents: Sequence[OrderIntent], limits: Limits, state: RiskStat
 def _verdict(intent: OrderIntent, bits: int, state: RiskState) -> Verdict:
     if intent.account != state.account:
         bits |= DenialCode.ACCOUNT_MISSING
-    codes = tuple(code.name for code in DenialCode if bits & code and code.name)
+    codes = tuple(code.name for code in DenialCode if bits & code and code.name) if bits else ()
     return Verdict(intent.client_order_id, not codes, codes)
 
 
