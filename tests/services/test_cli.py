@@ -60,6 +60,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("people list")
     model = do("train", "--until", BEFORE)["model_id"]
     do("candidates")
+    do("trials")
     do("promote", model, *WHO)
     do("calibrate", "--prior", "--as-of", BEFORE, *WHO)
     do("adopt", "--as-of", BEFORE, *WHO)
@@ -77,6 +78,13 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("reduce", *WHO)
     do("halt", *WHO)
     do("venue serve", "--seconds", "0.01")
+    config = folder / "workbench.toml"
+    plain = config.read_text()
+    assert "holdout_sessions = 0" in plain
+    config.write_text(plain.replace("holdout_sessions = 0", "holdout_sessions = 40"))
+    held_back = typed(folder, "train", "--until", BEFORE, "--json").payload["model_id"]
+    do("holdout", held_back)
+    config.write_text(plain)
     do("journal verify")
     do("journal migrate")
     do("journal export", "--to", str(folder / "exported"))
