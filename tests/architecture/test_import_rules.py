@@ -71,6 +71,7 @@ def skeleton(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
         "costs",
         "overfitting",
         "validation",
+        "simulation",
         "core/types",
         "core/orders",
     ]

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.core import corporate, costs, fees, fills
+from workbench.core import costs, fees, fills
 from workbench.core.policy import kernels as policy
 from workbench.core.pretrade import controls, row
 from workbench.core.simulate import deciding, loop, sending, trading
+from workbench.core.venue import events as venue_events
 from workbench.core.venue import kernels as venue_kernels
 from workbench.core.venue import machine, matching
 
@@ -40,8 +41,8 @@ SHARED: list[tuple[str, ModuleType, ModuleType]] = [
     ("rests_in_range", trading, matching),
     ("fill_auction", venue_kernels, fills),
     ("fill_range", venue_kernels, fills),
-    ("split_terms", trading, corporate),
-    ("split_shares", trading, corporate),
+    ("split_shares", trading, venue_events),
+    ("split_bar", deciding, venue_events),
 ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import parity
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from parity import CALENDAR, FIRST, SESSIONS, World
 
@@ -90,16 +90,15 @@ def worlds(draw: Any) -> World:
 
 
 def with_events(world: World, rng: np.random.Generator) -> None:
-    """A forward split, a reverse split and dividends; slices of a change that a split cuts are excluded."""
+    """A forward split, a reverse split and dividends, one of them on a split's own session."""
     rows, symbols = world.bars.close.shape
-    world.policy = PolicyParams(**{**vars(world.policy), "max_slice_shares": 1_000_000})
     for new, old in ((3, 2), (1, 4)):
         row, column = int(rng.integers(FIRST + 1, rows)), int(rng.integers(symbols))
         name = world.bars.symbols[column]
-        if world.bars.tradable[row - 1 : row + 1, column].all() and row not in world.splits:
+        if world.bars.tradable[row - 1, column] and row not in world.splits:
             world.splits[row] = {name: (new, old)}
             world.bars = split_prices(world.bars, row, column, new, old)
-    for row in rng.integers(FIRST + 1, rows, 3).tolist():
+    for row in [*world.splits, *rng.integers(FIRST + 1, rows, 3).tolist()]:
         world.dividends[row] = {world.bars.symbols[int(rng.integers(symbols))]: 250_000}
 
 
@@ -120,9 +119,16 @@ def compare(world: World) -> SimulationResult:
 
 
 @pytest.mark.slow
-@settings(derandomize=True, deadline=None, max_examples=14, database=None)
+@settings(derandomize=True, deadline=None, max_examples=10, database=None, phases=[Phase.generate])
 @given(worlds())
 def test_a_random_world_is_simulated_as_the_session_trades_it(world: World) -> None:
+    compare(world)
+
+
+@pytest.mark.prove
+@settings(derandomize=True, deadline=None, max_examples=60, database=None)
+@given(worlds())
+def test_many_random_worlds_are_simulated_as_the_session_trades_them(world: World) -> None:
     compare(world)
 
 

@@ -76,19 +76,25 @@ class MemoryBars:
     def fingerprint(self) -> str:
         return "f" * 64
 
-    def read(self, symbols: Any, *, as_of_ns: int, rows: int | None = None, view: str = "adjusted") -> Bars:
+    def read(
+        self, symbols: Sequence[str], *, as_of_ns: int, rows: int | None = None, view: str = "adjusted"
+    ) -> Bars:
         bars = self.world.bars
+        columns = [bars.symbols.index(symbol) for symbol in symbols]
         stop = int(np.searchsorted(bars.ts_ns, as_of_ns, side="right"))
         new, old = np.ones(bars.close.shape), np.ones(bars.close.shape)
         for row, ratios in self.world.splits.items():
-            if CALENDAR.session_open_ns(self.world.sessions[row]) < as_of_ns and row < stop:
+            if view != "raw" and bars.ts_ns[row - 1] <= as_of_ns:  # from the close before the ex session on
                 for symbol, (a, b) in ratios.items():
                     new[:row, bars.symbols.index(symbol)] *= a
                     old[:row, bars.symbols.index(symbol)] *= b
-        prices = [
-            np.rint(p * MICRO) * old / (new * MICRO) for p in (bars.open, bars.high, bars.low, bars.close)
+        there = bars.tradable
+        parts = [
+            np.where(there, np.rint(p * MICRO) * old / (new * MICRO), np.nan)[:, columns]
+            for p in (bars.open, bars.high, bars.low, bars.close)
         ]
-        whole = Bars(bars.ts_ns, bars.symbols, *prices, bars.volume * new / old, bars.tradable)
+        volume = np.where(there, bars.volume * new / old, np.nan)[:, columns]
+        whole = Bars(bars.ts_ns, tuple(symbols), *parts, volume, there[:, columns])
         return whole.rows(0 if rows is None else max(0, stop - rows), stop)
 
 

@@ -72,6 +72,16 @@ def split_price(price_micro: int, new_shares: int, old_shares: int, up: bool) ->
 
 
 @kernel
+def split_bar(
+    price_micro: int, high: float, low: float, volume: float, new_shares: int, old_shares: int
+) -> tuple[int, float, float, float]:
+    """Last price, high, low and volume of the bar before a split, in the terms after it; 0 stays 0."""
+    price = max(price_micro * old_shares // new_shares, 1) if price_micro > 0 else 0
+    return (price, high * old_shares / new_shares, low * old_shares / new_shares,
+            volume * new_shares / old_shares)  # fmt: skip
+
+
+@kernel
 def split_terms(
     side: int, leaves: int, limit_micro: int, stop_micro: int, new_shares: int, old_shares: int
 ) -> tuple[int, int, int]:

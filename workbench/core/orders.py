@@ -101,6 +101,8 @@ WORKING = frozenset(
 )
 #: States that nobody may act on before the venue has answered: the symbol is frozen.
 UNRESOLVED = frozenset({S.SENT, S.UNKNOWN, S.QUARANTINED})
+#: Most orders that are sent together, under one commit: as many may have to be looked up after a crash.
+MOST_AT_ONCE = 64
 
 
 def client_order_id(account: str, strategy: str, scheduled_ns: int, symbol: str, leg: str) -> str:

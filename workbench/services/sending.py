@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
 
-from workbench.core.orders import UNRESOLVED, Order, OrderIntent, OrderState
+from workbench.core.orders import MOST_AT_ONCE, UNRESOLVED, Order, OrderIntent, OrderState
 from workbench.core.ports import Broker, Event, SubmitOutcome, SubmitResult
 from workbench.errors import WorkbenchError
 from workbench.services.listening import Listening
 from workbench.services.records import order_change
-
-#: Most orders that share a commit: as many may have to be looked up after a crash.
-MOST_AT_ONCE = 64
 
 
 def send_batch(

@@ -54,7 +54,7 @@ class FillColumn(IntEnum):
 class EventColumn(IntEnum):
     """Columns of corporate events, sorted by row, dividends before splits."""
 
-    ROW = 0  #: the event takes effect before the open of this bar
+    ROW = 0  #: the event takes effect before the decision for this bar
     IS_SPLIT = 1
     SYMBOL = 2
     FIRST = 3  #: new shares of a split, micros a share of a dividend
@@ -70,7 +70,8 @@ class SimulatedState(IntEnum):
     PARTIALLY_FILLED = 3
     FILLED = 4
     EXPIRED = 5
-    CANCELED = 6
+    INTENDED = 6  #: while it is judged
+    SENT = 7  #: while the batch that leaves with it is judged
 
 
 class MoneyColumn(IntEnum):
@@ -92,7 +93,7 @@ class PanelLayer(IntEnum):
     LOW = 2
     CLOSE = 3
     VOLUME = 4
-    ADV = 5
+    ADV = 5  #: from here on in the share terms of the session after the row
     VOLATILITY_BPS = 6
     HALF_SPREAD_BPS = 7
 
@@ -103,7 +104,7 @@ class AccountRow(IntEnum):
     POSITION = 0
     WORKING_BUY = 1
     WORKING_SELL = 2
-    RATIO_NEW = 3  #: new shares of a split before the present open, else 1
+    RATIO_NEW = 3  #: new shares of a split between the last bar and the present session, else 1
     RATIO_OLD = 4
     RESTRICTED = 5
     CANDIDATE = 6  #: positions of the symbols that may trade
@@ -116,7 +117,8 @@ class History(NamedTuple):
 
     ts_ns: Integers  # (times,)
     panel: Floats  # (PanelLayer, times, symbols)
-    price_micro: Integers  # (times, symbols): last known close, 0 = none yet
+    price_micro: Integers  # (times, symbols): last known close in the row's share terms, 0 = none yet
+    decision_micro: Integers  # the same in the terms of the session after; one array where nothing splits
     events: Integers  # (events, 5)
     hours: Integers  # (times, 3): decision, open, close of each bar's session; (0, 3) = not said
 
@@ -140,6 +142,15 @@ class Rules(NamedTuple):
     max_slice_shares: int
     duplicate_window_ns: int
     known_micro: float  # notional up to which the cost model knows
+
+
+class Exposure(NamedTuple):
+    """What earlier orders leave to a later one of the same decision."""
+
+    equity_micro: int
+    gross: float  # micros, on the worse side of what works
+    working: float  # value of working buys, micros
+    sent: int  # orders of the last minute
 
 
 class Book(NamedTuple):

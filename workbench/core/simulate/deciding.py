@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from workbench.core.corporate import split_bar
 from workbench.core.costs import round_trip_bps, round_trip_floor_bps
 from workbench.core.fills import FillValues, bar_half_spread_bps
 from workbench.core.kernel import kernel
@@ -27,12 +28,13 @@ from workbench.core.venue.kernels import quote_micro
 
 # kernels see plain integers
 _COST_MISSING = int(Reason.COST_MISSING)
-HIGH, LOW, CLOSE, ADV, VOLATILITY, HALF_SPREAD = (
-    int(PanelLayer.HIGH), int(PanelLayer.LOW), int(PanelLayer.CLOSE), int(PanelLayer.ADV),
-    int(PanelLayer.VOLATILITY_BPS), int(PanelLayer.HALF_SPREAD_BPS),
+HIGH, LOW, CLOSE, VOLUME, ADV, VOLATILITY, HALF_SPREAD = (
+    int(PanelLayer.HIGH), int(PanelLayer.LOW), int(PanelLayer.CLOSE), int(PanelLayer.VOLUME),
+    int(PanelLayer.ADV), int(PanelLayer.VOLATILITY_BPS), int(PanelLayer.HALF_SPREAD_BPS),
 )  # fmt: skip
-POSITION, CANDIDATE, CHOICE, INPUT = (
-    int(AccountRow.POSITION), int(AccountRow.CANDIDATE), int(AccountRow.CHOICE), int(AccountRow.INPUT),
+POSITION, RATIO_NEW, RATIO_OLD, CANDIDATE, CHOICE, INPUT = (
+    int(AccountRow.POSITION), int(AccountRow.RATIO_NEW), int(AccountRow.RATIO_OLD),
+    int(AccountRow.CANDIDATE), int(AccountRow.CHOICE), int(AccountRow.INPUT),
 )  # fmt: skip
 
 
@@ -102,14 +104,11 @@ def decide_candidates(
         i = book.account[CANDIDATE, k]
         weight, price, position = (
             plan.weight_micro[t, i],
-            history.price_micro[t, i],
+            history.decision_micro[t, i],
             book.account[POSITION, i],
         )
         adv, volatility = history.panel[ADV, t, i], history.panel[VOLATILITY, t, i]
-        half_spread = known_half_spread_bps(
-            history.panel[HALF_SPREAD, t, i], price, history.panel[HIGH, t, i], history.panel[LOW, t, i],
-            rules.fills,
-        )  # fmt: skip
+        half_spread = known_half_spread_bps(t, i, history, rules.fills, book)
         forecast = forecast_micro(plan.forecast[t, i])
         free = decide_symbol(
             weight, Standing(forecast, price, volatility, 0.0, position, 0, 1, 0), equity_micro, rules.policy
@@ -128,7 +127,7 @@ def decide_candidates(
     held = missing
     for i in range(book.account.shape[1]):
         if plan.weight_micro[t, i] == MISSING and book.account[POSITION, i] != 0:
-            weight = held_weight_micro(book.account[POSITION, i], history.price_micro[t, i], equity_micro)
+            weight = held_weight_micro(book.account[POSITION, i], history.decision_micro[t, i], equity_micro)
             held += min(weight, 1_000_000_000)
     return bool(plan.wanted_micro[t] + held <= rules.policy.max_gross_micro)
 
@@ -145,15 +144,12 @@ def decide_whole_row(
     choice = book.account[CHOICE : CHOICE + 8]
     for i in range(position.shape[0]):
         forecast[i] = forecast_micro(plan.forecast[t, i])
-        price[i] = history.price_micro[t, i]
+        price[i] = history.decision_micro[t, i]
         tradable[i] = 0 if math.isnan(history.panel[CLOSE, t, i]) else 1
         zeros[i] = 0
         volatility[i] = history.panel[VOLATILITY, t, i]
         adv[i] = history.panel[ADV, t, i]
-        half_spread[i] = known_half_spread_bps(
-            history.panel[HALF_SPREAD, t, i], price[i], history.panel[HIGH, t, i], history.panel[LOW, t, i],
-            rules.fills,
-        )  # fmt: skip
+        half_spread[i] = known_half_spread_bps(t, i, history, rules.fills, book)
         floor[i] = 0.0
         book.account[CANDIDATE, i] = i
     decide_row(
@@ -170,10 +166,21 @@ def decide_whole_row(
 
 
 @kernel
-def known_half_spread_bps(
-    estimated_bps: float, price_micro: int, high: float, low: float, fills: FillValues
-) -> float:
+def last_bar(t: int, i: int, history: History, book: Book) -> tuple[int, float, float, float]:
+    """What the venue knows of row t: last price, high, low, volume, in the terms of the session after."""
+    price = history.price_micro[t, i]
+    high, low, volume = history.panel[HIGH, t, i], history.panel[LOW, t, i], history.panel[VOLUME, t, i]
+    new, old = book.account[RATIO_NEW, i], book.account[RATIO_OLD, i]
+    if new == old:
+        return (price, high, low, volume)
+    return split_bar(price, high, low, volume, new, old)
+
+
+@kernel
+def known_half_spread_bps(t: int, i: int, history: History, fills: FillValues, book: Book) -> float:
     """The larger of estimated and quoted half spread; the estimate alone where nothing is quoted."""
+    estimated_bps = float(history.panel[HALF_SPREAD, t, i])
+    price_micro, high, low, _ = last_bar(t, i, history, book)
     bid, ask = quote_micro(price_micro, bar_half_spread_bps(high, low, fills))
     if bid <= 0:
         return estimated_bps

@@ -15,7 +15,7 @@ from workbench.core.types import DAY_NS, MICRO, Bars, Booleans, Floats, Integers
 
 @dataclass(frozen=True)
 class SplitEvent:
-    """`new_shares` for `old_shares` of a symbol before the open of the bar that ends at `ts_ns`."""
+    """`new_shares` for `old_shares` of a symbol before the decision for the bar that ends at `ts_ns`."""
 
     ts_ns: int
     symbol: str
@@ -25,7 +25,7 @@ class SplitEvent:
 
 @dataclass(frozen=True)
 class DividendEvent:
-    """Cash for each share held before the open of the bar that ends at `ts_ns`, micros."""
+    """Cash for each share held at the end of the bar before the one that ends at `ts_ns`, micros."""
 
     ts_ns: int
     symbol: str
@@ -76,8 +76,9 @@ def prepare(
         A symbol without a bar (`tradable` False, or a price that contradicts the others) is halted for
         that bar: nothing fills, and nothing is decided for it until it trades again.
     splits, dividends
-        What the account goes through; prices are then as printed, before and after. Without splits the
-        bars have to be adjusted.
+        What the account goes through between a bar and the decision for the next one, which is made in
+        the next one's share terms. Prices are then as printed, before and after. Without splits the bars
+        have to be adjusted.
     hours : SessionHours or None
         From the exchange calendar; the session-hours control then judges as in a session. None = every
         order type is sent at a time at which it is accepted.
@@ -99,10 +100,13 @@ def prepare(
     if len(prices) > first:
         panel[PanelLayer.ADV :, first:] = statistics_history(*panel[PanelLayer.HIGH : PanelLayer.ADV])
     events = _events(bars, splits, dividends)
-    for row, symbol, new, old in _splits_of(events):
-        _restate(row, symbol, new, old, events, panel, prices)
+    splits_by_symbol = _splits_of(events)
+    decision_prices = prices.copy() if splits_by_symbol else prices
+    for symbol, ratios in splits_by_symbol.items():
+        _restate_statistics(symbol, ratios, panel)
+        _restate_prices(symbol, ratios, panel[PanelLayer.CLOSE], prices, decision_prices)
     ts_ns = np.array(bars.ts_ns, dtype=np.int64)
-    arrays = History(ts_ns, panel, prices, events, _hours(bars, hours))
+    arrays = History(ts_ns, panel, prices, decision_prices, events, _hours(bars, hours))
     for values in arrays:
         values.flags.writeable = False
     return MarketHistory(bars, arrays)
@@ -164,33 +168,57 @@ def _events(bars: Bars, splits: Sequence[SplitEvent], dividends: Sequence[Divide
     return np.array(sorted(rows), dtype=np.int64).reshape(len(rows), 5)
 
 
-def _splits_of(events: Integers) -> list[tuple[int, int, int, int]]:
-    return [(int(row), int(symbol), int(a), int(b)) for row, split, symbol, a, b in events if split]
+def _splits_of(events: Integers) -> dict[int, list[tuple[int, int, int]]]:
+    """Row, new and old shares of the splits of each symbol that has any."""
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    for row, is_split, symbol, new, old in events.tolist():
+        if is_split:
+            found.setdefault(symbol, []).append((row, new, old))
+    return found
 
 
-def _restate(
-    row: int, symbol: int, new: int, old: int, events: Integers, panel: Floats, prices: Integers,
-) -> None:  # fmt: skip
-    """Statistics of the windows that a split cuts, and a last price from before it, in the new terms."""
+def _restate_statistics(symbol: int, ratios: Sequence[tuple[int, int, int]], panel: Floats) -> None:
+    """Statistics of the windows that a split cuts or follows, in the terms of the session after each."""
     high, low, close, volume = panel[PanelLayer.HIGH : PanelLayer.ADV]
-    for t in range(row, min(row + STATISTICS_ROWS - 1, len(close))):
-        start = t - STATISTICS_ROWS + 1
-        if start < 0:
+    for row, _, _ in ratios:
+        for t in range(max(row - 1, STATISTICS_ROWS - 1), min(row + STATISTICS_ROWS - 1, len(close))):
+            start = t - STATISTICS_ROWS + 1
+            new, old = np.ones(STATISTICS_ROWS), np.ones(STATISTICS_ROWS)
+            for at, a, b in ratios:
+                if start < at <= t + 1:
+                    new[: at - start] *= a
+                    old[: at - start] *= b
+            window = [np.rint(part[start : t + 1, symbol] * MICRO) * old / (new * MICRO)
+                      for part in (high, low, close)]  # fmt: skip
+            shares = volume[start : t + 1, symbol] * new / old
+            parts = (part[:, None] for part in (*window, shares))
+            panel[PanelLayer.ADV :, t, symbol] = statistics_history(*parts)[:, 0, 0]
+
+
+def _restate_prices(
+    symbol: int, ratios: Sequence[tuple[int, int, int]], close: Floats, prices: Integers, decision: Integers
+) -> None:
+    """The last price before a split, in the terms after it, from its eve until the symbol trades again."""
+
+    def restated(printed: int, known: int, session: int) -> int:
+        new = old = 1
+        for at, a, b in ratios:
+            if known < at <= session:
+                new, old = new * a, old * b
+        return round(printed * old / (new * MICRO) * MICRO)  # by way of the price that the bars store gives
+
+    for row, _, _ in ratios:
+        traded = np.flatnonzero(~np.isnan(close[:row, symbol]))
+        if not len(traded):
             continue
-        factor_new, factor_old = np.ones(STATISTICS_ROWS), np.ones(STATISTICS_ROWS)
-        for at, which, a, b in _splits_of(events):
-            if which == symbol and start < at <= t:
-                factor_new[: at - start] *= a
-                factor_old[: at - start] *= b
-        window = [np.rint(part[start : t + 1, symbol] * MICRO) * factor_old / (factor_new * MICRO)
-                  for part in (high, low, close)]  # fmt: skip
-        shares = volume[start : t + 1, symbol] * factor_new / factor_old
-        parts = (part[:, None] for part in (*window, shares))
-        panel[PanelLayer.ADV :, t, symbol] = statistics_history(*parts)[:, 0, 0]
-    for t in range(row, len(close)):
-        if not np.isnan(close[t, symbol]):
-            break
-        prices[t, symbol] = round(prices[t, symbol] * old / new)
+        known = int(traded[-1])
+        printed = int(prices[known, symbol])
+        for t in range(row - 1, len(close)):
+            if t >= row and not np.isnan(close[t, symbol]):
+                break
+            decision[t, symbol] = restated(printed, known, t + 1)
+            if t >= row:
+                prices[t, symbol] = restated(printed, known, t)
 
 
 def _hours(bars: Bars, hours: SessionHours | None) -> Integers:

@@ -13,7 +13,7 @@ from workbench.core.simulate.deciding import (
     find_candidates,
 )
 from workbench.core.simulate.sending import CASH, ORDERS, QUEUED, judge_and_send, write_intents
-from workbench.core.simulate.trading import EVENT, FILLS, pass_bar
+from workbench.core.simulate.trading import FILLS, forget_splits, pass_bar, take_events
 
 
 @kernel
@@ -37,18 +37,24 @@ def advance(history: History, plan: Plan, rules: Rules, book: Book, first: int, 
         book.series[1, t] = money[CASH]
         if t + 1 == rows:
             continue
+        taken = take_events(t + 1, history, book)
+        if taken > 0:  # the decision is made in the terms of the session that it trades in
+            equity = money[CASH]
+            for i in range(symbols):
+                equity += book.account[POSITION, i] * history.decision_micro[t, i]
         keep = book.decisions.shape[0] > 0
         count = -1
         if not keep:
             count = find_candidates(
-                plan.weight_micro, plan.forecast, history.price_micro, t, plan.wanted_micro[t], equity,
+                plan.weight_micro, plan.forecast, history.decision_micro, t, plan.wanted_micro[t], equity,
                 rules.known_micro, rules.policy, book.account,
             )  # fmt: skip
         if count != 0:
             act(t, count, equity, history, plan, rules, book)
-        due = money[EVENT] < history.events.shape[0] and history.events[money[EVENT], 0] <= t + 1
-        if money[QUEUED] > 0 or due:
+        if money[QUEUED] > 0:
             pass_bar(t + 1, history, rules, book)
+        if taken > 0:
+            forget_splits(taken, history, book)
     return stop
 
 

@@ -156,7 +156,7 @@ def _rules(parameters: Parameters) -> Rules:
 def _plan(arrays: History, forecast: Floats, rules: Rules) -> Plan:
     weights, wanted = np.empty(forecast.shape, dtype=np.int64), np.empty(len(forecast), dtype=np.int64)
     plan_weights(
-        forecast, arrays.price_micro, arrays.panel[PanelLayer.VOLATILITY_BPS],
+        forecast, arrays.decision_micro, arrays.panel[PanelLayer.VOLATILITY_BPS],
         arrays.panel[PanelLayer.HALF_SPREAD_BPS], rules.policy, weights, wanted,
     )  # fmt: skip
     return Plan(forecast, weights, wanted)

@@ -10,11 +10,13 @@ from workbench.core.costs import expected_cost_bps
 from workbench.core.fees import fee_micro
 from workbench.core.fills import bar_half_spread_bps
 from workbench.core.kernel import kernel
+from workbench.core.orders import MOST_AT_ONCE
 from workbench.core.pretrade.controls import AccountValues, MarketValues, OrderValues, judge_order
 from workbench.core.pretrade.row import account_with, reserved_micro, symbol_exposure
 from workbench.core.simulate.arrays import (
     AccountRow,
     Book,
+    Exposure,
     History,
     MoneyColumn,
     OrderColumn,
@@ -26,12 +28,11 @@ from workbench.core.simulate.deciding import (
     CANDIDATE,
     CHOICE,
     CLOSE,
-    HIGH,
-    LOW,
     POSITION,
     VOLATILITY,
+    last_bar,
 )
-from workbench.core.types import MISSING, NANO, OrderType
+from workbench.core.types import MISSING, NANO, Integers, OrderType
 from workbench.core.venue.kernels import hold_price_micro, quote_micro
 
 HOUR_NS = 3_600 * NANO
@@ -54,8 +55,9 @@ FILLED, SENT_NS, BEFORE_OPEN, HOLD_PRICE, HOLD = (
     int(OrderColumn.FILLED), int(OrderColumn.SENT_NS), int(OrderColumn.BEFORE_OPEN),
     int(OrderColumn.HOLD_PRICE), int(OrderColumn.HELD),
 )  # fmt: skip
-DENIED, REJECTED, ACCEPTED = (
+DENIED, REJECTED, ACCEPTED, INTENDED, SENT = (
     int(SimulatedState.DENIED), int(SimulatedState.REJECTED), int(SimulatedState.ACCEPTED),
+    int(SimulatedState.INTENDED), int(SimulatedState.SENT),
 )  # fmt: skip
 BUYING, SELLING, RESTRICTED = (
     int(AccountRow.WORKING_BUY), int(AccountRow.WORKING_SELL), int(AccountRow.RESTRICTED),
@@ -93,7 +95,7 @@ def write_intents(t: int, count: int, history: History, rules: Rules, book: Book
             if delta * side <= 0:
                 continue
             order = book.orders[book.money[ORDERS]]
-            price = history.price_micro[t, i]
+            price = history.decision_micro[t, i]
             mean = expected_cost_bps(
                 side, abs(delta), price, history.panel[ADV, t, i], history.panel[VOLATILITY, t, i],
                 book.floats[0, i], rules.prior, rules.rates,
@@ -115,42 +117,100 @@ def write_intents(t: int, count: int, history: History, rules: Rules, book: Book
 
 @kernel
 def judge_and_send(t: int, first: int, equity_micro: int, history: History, rules: Rules, book: Book) -> None:
-    """Judge the intents together, then each again when it is sent, and let the venue take or refuse it."""
+    """Judge the intents together, then send those allowed, batch by batch, as the session does."""
     gross = 0.0
     for i in range(book.account.shape[1]):
         if book.account[POSITION, i] != 0:
-            gross += symbol_exposure(held_values(i, history.price_micro[t, i], book))[0]
+            gross += symbol_exposure(held_values(i, history.decision_micro[t, i], book))[0]
     sent = sent_within(first, MINUTE_NS, book)
     cash = book.money[CASH]
-    account = AccountValues(cash, equity_micro, equity_micro, cash, 0.0, 0.0, gross, sent, 0, 0, 0)
+    account = AccountValues(cash, equity_micro, book.series[0, t], cash, 0.0, 0.0, gross, sent, 0, 0, 0)
     for k in range(first, book.money[ORDERS]):
         order, market = book.orders[k], market_of(t, k, history, rules, book)
         values = order_values(k, rules, book)
         order[BITS] = judge_order(values, market, at_hours(t, values, account, history), rules.limits)
+        order[STATE] = DENIED if order[BITS] != 0 else INTENDED
         if order[BITS] == 0:
             account = account_with(values, market, account)
-    working = 0.0
+    now = Exposure(equity_micro, gross, 0.0, sent)
+    start = first
+    batch = 0
     for k in range(first, book.money[ORDERS]):
-        order, market = book.orders[k], market_of(t, k, history, rules, book)
-        if order[BITS] != 0:
-            order[STATE] = DENIED
+        batch += 1 if book.orders[k, STATE] == INTENDED else 0
+        if batch == MOST_AT_ONCE or k + 1 == book.money[ORDERS]:
+            now = send_batch(t, start, k + 1, batch, now, history, rules, book)
+            start, batch = k + 1, 0
+
+
+@kernel
+def send_batch(
+    t: int, start: int, stop: int, batch: int, now: Exposure, history: History, rules: Rules, book: Book
+) -> Exposure:
+    """Look at every intended order, count it as sent, then look once more before each request.
+
+    A batch of one leaves straight after its only look.
+    """
+    for k in range(start, stop):
+        order = book.orders[k]
+        if order[STATE] != INTENDED:
             continue
-        account = AccountValues(
-            cash, equity_micro, equity_micro, cash - book.money[HELD], reserved_micro(working), 0.0, gross,
-            sent, 0, 0, 0,
-        )  # fmt: skip
-        values = order_values(k, rules, book)
-        order[BITS] = judge_order(values, market, at_hours(t, values, account, history), rules.limits)
-        if order[BITS] != 0:
-            order[STATE] = DENIED
+        order[BITS] = look(t, k, now, history, rules, book)
+        order[STATE] = DENIED
+        if order[BITS] == 0:
+            order[STATE], order[SENT_NS] = SENT, order[DECIDED_NS]
+            before = exposed(t, k, history, book)
+            set_working(order, order[SHARES], book)
+            now = moved(now, before, exposed(t, k, history, book), 1)
+    for k in range(start, stop):
+        order = book.orders[k]
+        if order[STATE] != SENT:
             continue
-        sent += 1
-        order[SENT_NS] = order[DECIDED_NS]
-        before = symbol_exposure(market)
-        submit(k, history.price_micro[t, order[SYMBOL]], rules, book)
-        after = symbol_exposure(market_of(t, k, history, rules, book))
-        gross += after[0] - before[0]
-        working += after[1] - before[1]
+        before = exposed(t, k, history, book)
+        set_working(order, -order[SHARES], book)  # it does not stand in its own way
+        free = exposed(t, k, history, book)
+        now = moved(now, before, free, -1)
+        if batch > 1:
+            order[BITS] = look(t, k, now, history, rules, book)
+        order[STATE] = DENIED
+        if order[BITS] == 0:
+            submit(k, last_bar(t, order[SYMBOL], history, book)[0], rules, book)
+        now = moved(now, free, exposed(t, k, history, book), 1)
+    return now
+
+
+@kernel
+def look(t: int, k: int, now: Exposure, history: History, rules: Rules, book: Book) -> int:
+    """Denial codes of one order against the account and all that works or has been sent."""
+    cash = book.money[CASH]
+    account = AccountValues(
+        cash, now.equity_micro, book.series[0, t], cash - book.money[HELD], reserved_micro(now.working), 0.0,
+        now.gross, now.sent, 0, 0, 0,
+    )  # fmt: skip
+    values, market = order_values(k, rules, book), market_of(t, k, history, rules, book)
+    return int(judge_order(values, market, at_hours(t, values, account, history), rules.limits))
+
+
+@kernel
+def exposed(t: int, k: int, history: History, book: Book) -> tuple[float, float]:
+    """Exposure of an order's symbol and value of its working buys."""
+    i = book.orders[k, SYMBOL]
+    return symbol_exposure(held_values(i, history.decision_micro[t, i], book))
+
+
+@kernel
+def moved(now: Exposure, before: tuple[float, float], after: tuple[float, float], sent: int) -> Exposure:
+    """The account's exposure once one symbol's has changed."""
+    gross, working = now.gross + after[0] - before[0], now.working + after[1] - before[1]
+    return Exposure(now.equity_micro, gross, working, now.sent + sent)
+
+
+@kernel
+def set_working(order: Integers, change: int, book: Book) -> None:
+    """Change what the books hold of an order's working quantity."""
+    if order[SIDE] == 1:
+        book.account[BUYING, order[SYMBOL]] += change
+    else:
+        book.account[SELLING, order[SYMBOL]] += change
 
 
 @kernel
@@ -180,10 +240,10 @@ def market_of(t: int, k: int, history: History, rules: Rules, book: Book) -> Mar
     """What is known of an order's symbol after row t, with the quantities that already work."""
     i = book.orders[k, SYMBOL]
     tradable = 0 if math.isnan(history.panel[CLOSE, t, i]) else 1
-    half_spread = bar_half_spread_bps(history.panel[HIGH, t, i], history.panel[LOW, t, i], rules.fills)
-    bid, ask = quote_micro(history.price_micro[t, i], half_spread)
+    price, high, low, _ = last_bar(t, i, history, book)
+    bid, ask = quote_micro(price, bar_half_spread_bps(high, low, rules.fills))
     return MarketValues(
-        history.price_micro[t, i], 0 if tradable == 1 else -1, bid, ask, 0 if bid > 0 else -1, tradable, 0,
+        history.decision_micro[t, i], 0 if tradable == 1 else -1, bid, ask, 0 if bid > 0 else -1, tradable, 0,
         book.account[POSITION, i], book.account[BUYING, i], book.account[SELLING, i],
         history.panel[ADV, t, i],
     )  # fmt: skip
@@ -245,7 +305,6 @@ def submit(k: int, last_micro: int, rules: Rules, book: Book) -> None:
     if order[SIDE] == -1:
         if order[SHARES] > book.account[POSITION, i] - book.account[SELLING, i]:
             return
-        book.account[SELLING, i] += order[SHARES]
     else:
         free = money[CASH] - money[HELD]
         price = hold_price_micro(order[TYPE], order[LIMIT], 0, last_micro)
@@ -256,7 +315,7 @@ def submit(k: int, last_micro: int, rules: Rules, book: Book) -> None:
             return
         order[HOLD_PRICE], order[HOLD] = price, hold
         money[HELD] += hold
-        book.account[BUYING, i] += order[SHARES]
+    set_working(order, order[SHARES], book)
     order[STATE] = ACCEPTED
     book.queue[money[QUEUED]] = k
     money[QUEUED] += 1

@@ -1,4 +1,4 @@
-"""Kernels of one bar: corporate events, the open, the slices that follow a filled order, the close."""
+"""Kernels of one session: corporate events, the open, the slices that follow a filled order, the close."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import math
 
 import numpy as np
 
-from workbench.core.corporate import split_shares, split_terms
+from workbench.core.corporate import split_shares
 from workbench.core.fees import fee_micro
 from workbench.core.fills import bar_half_spread_bps
 from workbench.core.kernel import kernel
 from workbench.core.pretrade.controls import AccountValues, MarketValues, judge_order
 from workbench.core.pretrade.row import reserved_micro, symbol_exposure
 from workbench.core.simulate.arrays import (
-    AccountRow,
     Book,
     EventColumn,
     FillColumn,
@@ -24,7 +23,17 @@ from workbench.core.simulate.arrays import (
     Rules,
     SimulatedState,
 )
-from workbench.core.simulate.deciding import ADV, CLOSE, HIGH, LOW, POSITION
+from workbench.core.simulate.deciding import (
+    ADV,
+    CLOSE,
+    HIGH,
+    LOW,
+    POSITION,
+    RATIO_NEW,
+    RATIO_OLD,
+    VOLUME,
+    last_bar,
+)  # fmt: skip
 from workbench.core.simulate.sending import (
     BEFORE_OPEN,
     BITS,
@@ -54,6 +63,7 @@ from workbench.core.simulate.sending import (
     held_values,
     order_values,
     session_hours,
+    set_working,
     submit,
 )
 from workbench.core.types import Integers, OrderType
@@ -65,31 +75,54 @@ from workbench.core.venue.kernels import (
     take,
 )
 
-RATIO_NEW, RATIO_OLD = int(AccountRow.RATIO_NEW), int(AccountRow.RATIO_OLD)
-OPEN, VOLUME = int(PanelLayer.OPEN), int(PanelLayer.VOLUME)
+OPEN = int(PanelLayer.OPEN)
 FILLS, EVENT = int(MoneyColumn.FILLS), int(MoneyColumn.EVENT)
 TODAY = int(OrderColumn.TODAY)
 E_ROW, E_IS_SPLIT, E_SYMBOL, E_FIRST, E_SECOND = (int(column) for column in EventColumn)
 F_ORDER, F_ROW, F_AT_CLOSE, F_SHARES, F_PRICE, F_FEE = (int(column) for column in FillColumn)
-ACCEPTED, PARTIALLY, DONE, EXPIRED, CANCELED = (
+ACCEPTED, PARTIALLY, DONE, EXPIRED = (
     int(SimulatedState.ACCEPTED), int(SimulatedState.PARTIALLY_FILLED), int(SimulatedState.FILLED),
-    int(SimulatedState.EXPIRED), int(SimulatedState.CANCELED),
+    int(SimulatedState.EXPIRED),
 )  # fmt: skip
 _ON_OPEN = int(OrderType.MARKET_ON_OPEN)
 
 
 @kernel
+def take_events(row: int, history: History, book: Book) -> int:
+    """Bring the account into the terms of the session of bar `row`; returns how many events did so.
+
+    Nothing is open then: what a session leaves expires at its close.
+    """
+    first = book.money[EVENT]
+    at = first
+    while at < history.events.shape[0] and history.events[at, E_ROW] == row:
+        event = history.events[at]
+        i = event[E_SYMBOL]
+        if event[E_IS_SPLIT] == 0:
+            book.money[CASH] += book.account[POSITION, i] * event[E_FIRST]
+        else:
+            new, old = event[E_FIRST], event[E_SECOND]
+            whole, cash = split_shares(book.account[POSITION, i], new, old, history.price_micro[row - 1, i])
+            book.account[POSITION, i] = whole
+            book.money[CASH] += cash
+            book.account[RATIO_NEW, i], book.account[RATIO_OLD, i] = new, old
+        at += 1
+    book.money[EVENT] = at
+    return int(at - first)
+
+
+@kernel
+def forget_splits(taken: int, history: History, book: Book) -> None:
+    """End the ratios of the last events taken: the bar that has passed is in the new terms itself."""
+    for at in range(book.money[EVENT] - taken, book.money[EVENT]):
+        book.account[RATIO_NEW, history.events[at, E_SYMBOL]] = 1
+        book.account[RATIO_OLD, history.events[at, E_SYMBOL]] = 1
+
+
+@kernel
 def pass_bar(row: int, history: History, rules: Rules, book: Book) -> None:
-    """Let the account and its orders live through bar `row`; afterwards nothing is open."""
+    """Let the open orders live through bar `row`; afterwards nothing is open."""
     money = book.money
-    first_event = money[EVENT]
-    while money[EVENT] < history.events.shape[0] and history.events[money[EVENT], E_ROW] <= row:
-        if history.events[money[EVENT], E_ROW] == row:
-            take_event(row, history.events[money[EVENT]], history, rules, book)
-        money[EVENT] += 1
-    if money[QUEUED] == 0:
-        clear_ratios(first_event, history, book)
-        return
     queued = money[QUEUED]
     for q in range(queued):
         meet_open(row, book.queue[q], history, rules, book)
@@ -97,46 +130,6 @@ def pass_bar(row: int, history: History, rules: Rules, book: Book) -> None:
     for q in range(money[QUEUED]):
         meet_close(row, book.queue[q], history, rules, book)
     money[QUEUED] = 0
-    clear_ratios(first_event, history, book)
-
-
-@kernel
-def clear_ratios(first_event: int, history: History, book: Book) -> None:
-    """Forget the splits of the bar that has passed: its own prices are in the new terms."""
-    for e in range(first_event, book.money[EVENT]):
-        book.account[RATIO_NEW, history.events[e, E_SYMBOL]] = 1
-        book.account[RATIO_OLD, history.events[e, E_SYMBOL]] = 1
-
-
-@kernel
-def take_event(row: int, event: Integers, history: History, rules: Rules, book: Book) -> None:
-    """Pay a dividend, or multiply shares and open orders by a split, before the open of a bar."""
-    i = event[E_SYMBOL]
-    if event[E_IS_SPLIT] == 0:
-        book.money[CASH] += book.account[POSITION, i] * event[E_FIRST]
-        return
-    new, old = event[E_FIRST], event[E_SECOND]
-    for q in range(book.money[QUEUED]):
-        order = book.orders[book.queue[q]]
-        if order[SYMBOL] != i or order[STATE] != ACCEPTED:
-            continue
-        if new < old:
-            finish(order, CANCELED, book)
-            continue
-        leaves, limit, _ = split_terms(order[SIDE], order[SHARES] - order[FILLED], order[LIMIT], 0, new, old)
-        set_working(order, leaves - (order[SHARES] - order[FILLED]), book)
-        order[SHARES], order[LIMIT] = order[FILLED] + leaves, limit
-        order[HOLD_PRICE] = limit if limit != 0 else -(-order[HOLD_PRICE] * old // new)
-        if order[SIDE] == 1:
-            cost = leaves * order[HOLD_PRICE] + fee_micro(1, leaves, order[HOLD_PRICE], rules.rates)
-            kept = min(order[HOLD], cost)
-            book.money[HELD] += kept - order[HOLD]
-            order[HOLD] = kept
-    whole, cash = split_shares(book.account[POSITION, i], new, old, history.price_micro[row - 1, i])
-    book.account[POSITION, i] = whole
-    book.money[CASH] += cash
-    book.account[RATIO_NEW, i] *= new
-    book.account[RATIO_OLD, i] *= old
 
 
 @kernel
@@ -148,27 +141,13 @@ def meet_open(row: int, k: int, history: History, rules: Rules, book: Book) -> N
         return
     if not math.isnan(history.panel[OPEN, row, i]) and meets_open(order[TYPE]):
         price = int(np.rint(history.panel[OPEN, row, i] * 1e6))
-        high, low, volume = bar_before(row, i, history, book)
+        _, high, low, volume = last_bar(row - 1, i, history, book)
         shares, at = take(
             order[SIDE], order[SHARES] - order[FILLED], order[LIMIT], price, high, low, volume, 0, rules.fills
         )
         execute(row, k, 0, shares, at, rules, book)
     if order[TYPE] == _ON_OPEN and order[STATE] != DONE:
         finish(order, EXPIRED, book)
-
-
-@kernel
-def bar_before(row: int, i: int, history: History, book: Book) -> tuple[float, float, float]:
-    """High, low and volume of the bar before, in the share terms of this one."""
-    high, low, volume = (
-        history.panel[HIGH, row - 1, i],
-        history.panel[LOW, row - 1, i],
-        history.panel[VOLUME, row - 1, i],
-    )
-    new, old = book.account[RATIO_NEW, i], book.account[RATIO_OLD, i]
-    if new == old:
-        return (high, low, volume)
-    return (high * old / new, low * old / new, volume * new / old)
 
 
 @kernel
@@ -222,15 +201,6 @@ def execute(row: int, k: int, at_close: int, shares: int, price_micro: int, rule
 
 
 @kernel
-def set_working(order: Integers, change: int, book: Book) -> None:
-    """Change what the books hold of an order's working quantity."""
-    if order[SIDE] == 1:
-        book.account[BUYING, order[SYMBOL]] += change
-    else:
-        book.account[SELLING, order[SYMBOL]] += change
-
-
-@kernel
 def finish(order: Integers, state: int, book: Book) -> None:
     """End an order and release what it holds."""
     book.money[HELD] -= order[HOLD]
@@ -258,11 +228,7 @@ def next_slices(row: int, queued: int, history: History, rules: Rules, book: Boo
             order = book.orders[k]
             now = order[START] + order[SIDE] * order[FILLED]
             due = order[SYMBOL] == i and order[STATE] == DONE and now != order[TARGET]
-            if (
-                due
-                and book.account[POSITION, i] == now
-                and book.account[RATIO_NEW, i] == book.account[RATIO_OLD, i]
-            ):
+            if due and book.account[POSITION, i] == now:
                 send_slice(row, k, abs(order[TARGET] - now), history, rules, book)
 
 
@@ -281,11 +247,12 @@ def send_slice(row: int, parent: int, wanted: int, history: History, rules: Rule
     values = order_values(k, rules, book)
     account = account_at_open(row, order[DECIDED_NS], history, rules, book)
     opened = int(np.rint(history.panel[OPEN, row, i] * 1e6))
-    high, low, _ = bar_before(row, i, history, book)
+    _, high, low, _ = last_bar(row - 1, i, history, book)
     bid, ask = quote_micro(opened, bar_half_spread_bps(high, low, rules.fills))
     market = MarketValues(
-        history.price_micro[row - 1, i], 0, bid, ask, 0 if bid > 0 else -1, 1, 0, book.account[POSITION, i],
-        book.account[BUYING, i], book.account[SELLING, i], history.panel[ADV, row - 1, i],
+        history.decision_micro[row - 1, i], 0, bid, ask, 0 if bid > 0 else -1, 1, 0,
+        book.account[POSITION, i], book.account[BUYING, i], book.account[SELLING, i],
+        history.panel[ADV, row - 1, i],
     )  # fmt: skip
     order[BITS] = judge_order(values, market, account, rules.limits)
     order[STATE] = DENIED
@@ -301,7 +268,7 @@ def account_at_open(row: int, decided: int, history: History, rules: Rules, book
     gross = 0.0
     working = 0.0
     for i in range(book.account.shape[1]):
-        price = history.price_micro[row - 1, i]
+        price = history.decision_micro[row - 1, i]
         equity += book.account[POSITION, i] * price
         held, bought = symbol_exposure(held_values(i, price, book))
         gross += held

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.core.corporate import DIVIDEND, SPLIT, split_shares, split_terms
+from workbench.core.corporate import DIVIDEND, SPLIT, split_bar, split_shares, split_terms
 from workbench.core.orders import OrderState
 from workbench.core.ports import Activity
 from workbench.core.types import NANO, Side
@@ -36,11 +37,12 @@ def split(book: Book, command: Mapping[str, Any], at_ns: int) -> str:
     whole, cash_micro = split_shares(held, new, old, price)
     book._shares[symbol] = whole
     book.cash_micro += cash_micro
+    bar = book._bar.get(symbol, (math.nan, math.nan, math.nan))
+    restated = split_bar(price, bar[0], bar[1], bar[2], new, old)
     if price:
-        book._price_micro[symbol] = max(price * old // new, 1)
+        book._price_micro[symbol] = restated[0]
     if symbol in book._bar:
-        high, low, volume = book._bar[symbol]
-        book._bar[symbol] = (high * old / new, low * old / new, volume * new / old)
+        book._bar[symbol] = restated[1:]
     if held or orders:
         quantity_nano = (whole - held) * NANO
         book._activities.append(Activity(key, SPLIT, symbol, at_ns, quantity_nano, cash_micro, new, old))
