@@ -428,7 +428,13 @@ def test_the_code_hash_counts_code_and_nothing_else(tmp_path: Path) -> None:
     assert len(hashes) == 5
 
 
-JOB = {"notebook": '"probe.ipynb"', "purpose": '"To try."', "needs_session": "true", "timeout_s": "60"}
+JOB = {
+    "notebook": '"probe.ipynb"',
+    "purpose": '"To try."',
+    "needs_session": "true",
+    "timeout_s": "60",
+    "sends_orders": "false",
+}
 
 
 def declared(folder: Path, **changes: str | None) -> Path:
@@ -452,6 +458,8 @@ def test_declared_jobs_are_read(tmp_path: Path) -> None:
         ({"needs_session": "1"}, "needs_session = 1 is not bool"),
         ({"timeout_s": '"60"'}, "timeout_s = '60' is not int or float"),
         ({"timeout_s": "true"}, "timeout_s = True is not int or float"),
+        ({"sends_orders": "true"}, "only trading_loop may send orders"),
+        ({"sends_orders": None}, "sends_orders is missing"),
         ({"timeout_s": "nan"}, "timeout_s = nan"),
         ({"timeout_s": "inf"}, "timeout_s = inf"),
         ({"timeout_s": "0"}, r"timeout_s = 0\.0"),

@@ -17,7 +17,7 @@ from workbench.bootstrap import demo
 from workbench.cli import desk as desk_commands
 from workbench.cli.app import build, commands
 from workbench.cli.payloads import ERROR_KEYS, KEYS
-from workbench.config import DEFAULT_TOML, Settings
+from workbench.config import Settings
 
 TREE = dict(commands(build()))
 GROUPS = {"", *(path.rpartition(" ")[0] for path in TREE)}
@@ -49,8 +49,6 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
         assert answers[path].code == 0, (path, answers[path])
         return answers[path].payload
 
-    held_out = DEFAULT_TOML.replace("holdout_sessions = 0", "holdout_sessions = 40")
-    (folder / "workbench.toml").write_text(held_out)  # init keeps a file that is there
     do("init")
     for name in ("show", "check", "hash"):
         do(f"config {name}")
@@ -63,7 +61,6 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     model = do("train", "--until", BEFORE)["model_id"]
     do("candidates")
     do("trials")
-    do("holdout", model)
     do("promote", model, *WHO)
     do("calibrate", "--prior", "--as-of", BEFORE, *WHO)
     do("adopt", "--as-of", BEFORE, *WHO)
@@ -81,6 +78,13 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("reduce", *WHO)
     do("halt", *WHO)
     do("venue serve", "--seconds", "0.01")
+    config = folder / "workbench.toml"
+    plain = config.read_text()
+    assert "holdout_sessions = 0" in plain
+    config.write_text(plain.replace("holdout_sessions = 0", "holdout_sessions = 40"))
+    held_back = typed(folder, "train", "--until", BEFORE, "--json").payload["model_id"]
+    do("holdout", held_back)
+    config.write_text(plain)
     do("journal verify")
     do("journal migrate")
     do("journal export", "--to", str(folder / "exported"))
@@ -213,7 +217,12 @@ def test_the_installed_program_says_the_same(walked: tuple[Path, dict[str, Answe
         ("jobs run trading_lop --session 2013-02-01", 2, "'trading_lop'", "workbench jobs run trading_loop"),
         ("data ingest nowhere.parquet", 2, "nowhere.parquet", "name a Parquet file"),
         ("people add eve --role boss", 2, "boss", "approver"),
-        ("calibrate -p operator -r test --as-of 2013-01-31", 2, "no model from fills", "--prior"),
+        (
+            "calibrate -p operator -r test --as-of 2013-01-31",
+            2,
+            "exactly one of",
+            "workbench calibrate --session",
+        ),
         ("train --until 2013-02-18", 2, "2013-02-18", "2013-02-15"),
         ("train --until 2013-01-31 --label forward_retrun", 2, "'forward_retrun'", "forward_return"),
         ("train --until 2013-01-31 --estimator random_forest", 2, "sklearn.tree._tree.Tree", "ridge"),

@@ -104,8 +104,10 @@ def make_service(
     journal: Any, clock: Any, runner: Any, notebook: Path, desk: Path, code: Any = None
 ) -> JobService:
     jobs = {
-        "trading_loop": Job("trading_loop", notebook, "Trade.", needs_session=True, timeout_s=60.0),
-        "report": Job("report", notebook, "Report.", needs_session=False, timeout_s=60.0),
+        "trading_loop": Job(
+            "trading_loop", notebook, "Trade.", needs_session=True, timeout_s=60.0, sends_orders=True
+        ),
+        "report": Job("report", notebook, "Report.", needs_session=False, timeout_s=60.0, sends_orders=False),
     }
     return JobService(
         journal,
@@ -150,6 +152,17 @@ def test_a_run_is_recorded_before_it_starts(
     (after,) = service.history(job="trading_loop")
     assert (after["status"], after["exit_code"], after["notebook"]) == ("done", 0, "executed.ipynb")
     assert service.history(job="report") == []
+
+
+def test_a_job_that_sends_no_orders_gets_no_ticket(
+    service: JobService, runner: Runner, journal: JournalDatabase
+) -> None:
+    service.run("report", SESSION)
+    (request,) = runner.requests
+    assert request.environment == {}
+    assert journal.rows("tickets") == []
+    service.run("trading_loop", SESSION)
+    assert len(journal.rows("tickets")) == 1
 
 
 def test_a_session_that_is_done_runs_no_more(service: JobService, runner: Runner) -> None:

@@ -221,25 +221,25 @@ def test_there_is_no_way_around_the_evidence_f38():
 def test_an_approved_cost_model_comes_back_until_it_expires(journal, registry):
     model = prior(PriorCost(valid_days=10), FeeSchedule(), as_of_ns=NOW_NS)
     with pytest.raises(ManifestMismatch, match="no cost model is approved") as refusal:
-        current_cost_model(journal, registry, NOW_NS)
+        current_cost_model(journal, registry, NOW_NS, mode="replay")
     assert "workbench calibrate" in refusal.value.next_step
     cost_model_id = approve_cost_model(journal, registry, model, person="grace", reason="published values")
     assert cost_model_id == model.model_id
-    assert current_cost_model(journal, registry, NOW_NS) == model
-    assert current_cost_model(journal, registry, NOW_NS + 10 * DAY_NS - 1) == model
+    assert current_cost_model(journal, registry, NOW_NS, mode="replay") == model
+    assert current_cost_model(journal, registry, NOW_NS + 10 * DAY_NS - 1, mode="replay") == model
     (row,) = journal.rows("cost_models", cost_model_id=cost_model_id)
     assert (row["approved_by"], row["reason"]) == ("grace", "published values")
     with pytest.raises(ManifestMismatch, match="stale"):
-        current_cost_model(journal, registry, NOW_NS + 10 * DAY_NS)
+        current_cost_model(journal, registry, NOW_NS + 10 * DAY_NS, mode="replay")
     with pytest.raises(ManifestMismatch, match="out_of_bounds"):
-        current_cost_model(journal, registry, NOW_NS - 1)
+        current_cost_model(journal, registry, NOW_NS - 1, mode="replay")
 
 
 def test_the_cost_model_approved_last_counts(journal, registry):
     models = [prior(PriorCost(impact_coefficient=k), FeeSchedule(), as_of_ns=NOW_NS) for k in (1.0, 1.5)]
     for model in (models[0], models[1], models[0]):
         approve_cost_model(journal, registry, model, person="ada", reason="published values")
-        assert current_cost_model(journal, registry, NOW_NS) == model
+        assert current_cost_model(journal, registry, NOW_NS, mode="replay") == model
     assert len(journal.events(kinds=("cost_model.registered",))) == 2
 
 
@@ -250,7 +250,7 @@ def test_one_changed_byte_of_a_cost_model_is_refused(journal, registry, name):
     (artifact_id,) = registry.list("cost_model")
     flip_a_byte(registry.root / "cost_model" / artifact_id / name)
     with pytest.raises(ManifestMismatch, match=name):
-        current_cost_model(journal, registry, NOW_NS)
+        current_cost_model(journal, registry, NOW_NS, mode="replay")
 
 
 def test_an_approval_that_points_at_another_cost_model_is_refused(journal, registry):
@@ -266,7 +266,7 @@ def test_an_approval_that_points_at_another_cost_model_is_refused(journal, regis
         ]
     )
     with pytest.raises(ManifestMismatch, match="not the one that was approved"):
-        current_cost_model(journal, registry, NOW_NS)
+        current_cost_model(journal, registry, NOW_NS, mode="replay")
 
 
 def test_an_implausible_cost_model_cannot_be_approved_f39(journal, registry):

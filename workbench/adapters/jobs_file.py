@@ -38,7 +38,10 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "purpose": (str,),
     "needs_session": (bool,),
     "timeout_s": (int, float),
+    "sends_orders": (bool,),
 }
+#: The one job that may be declared to send orders.
+_TRADING: Final = "trading_loop"
 
 
 def _job(path: Path, name: str, table: Any) -> Job:
@@ -62,4 +65,6 @@ def _job(path: Path, name: str, table: Any) -> Job:
     notebook = path.parent / table["notebook"]
     if not notebook.is_file():
         raise ConfigError(f"{where}: there is no notebook {notebook}", next_step="correct its name")
-    return Job(name, notebook, table["purpose"], table["needs_session"], timeout_s)
+    if table["sends_orders"] and name != _TRADING:
+        raise ConfigError(f"{where}: only {_TRADING} may send orders", next_step="set sends_orders = false")
+    return Job(name, notebook, table["purpose"], table["needs_session"], timeout_s, table["sends_orders"])

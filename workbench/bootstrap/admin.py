@@ -31,7 +31,7 @@ from workbench.services.estimators import find_estimator
 from workbench.services.evidence import BEFORE
 from workbench.services.holdout import HoldoutResult, read_holdout
 from workbench.services.oms import Oms
-from workbench.services.promotion import approve_cost_model, read_model, stage_model
+from workbench.services.promotion import read_model, stage_model
 from workbench.services.reconciler import Reconciler
 from workbench.services.succession import next_session, skip_to
 from workbench.services.supervision import Permission, Supervision
@@ -280,19 +280,6 @@ def accept_model(settings: Settings, model_id: str, *, stage: str, person: str, 
     finally:
         journal.close()
     return model_id
-
-
-def approve_prior(settings: Settings, *, as_of_session: str, person: str, reason: str) -> str:
-    """Approve the configured prior cost model from the close of `as_of_session` until it expires."""
-    desk = Desk(settings)
-    desk.calendar.require_session(as_of_session, argument="--as-of")
-    as_of_ns = desk.calendar.session_close_ns(as_of_session)
-    model = costs.prior(settings.prior_cost, settings.fees, as_of_ns=as_of_ns)
-    journal = open_journal(settings, read_only=False)
-    try:
-        return approve_cost_model(journal, desk.registry, model, person=person, reason=reason)
-    finally:
-        journal.close()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.bootstrap import admin
+from workbench.bootstrap import admin, costing
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.resources import present_code_hash
 from workbench.config import Settings
@@ -51,7 +51,7 @@ def prepare(config_path: Path) -> Iterator[Step]:
     yield Step("model accepted for replay", journal.rows("models")[-1]["model_id"][:12])
 
     if not journal.rows("cost_models"):
-        admin.approve_prior(settings, as_of_session=before, person=PERSON, reason=REASON)
+        costing.approve_prior(settings, as_of_session=before, person=PERSON, reason=REASON)
     yield Step("prior cost model approved", journal.rows("cost_models")[-1]["cost_model_id"][:12])
 
     if not journal.rows("postings", account=settings.account):

@@ -17,8 +17,9 @@ from workbench.adapters.bars import ParquetBarStore
 from workbench.adapters.calendar import ExchangeCalendar
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.registry import FileRegistry
+from workbench.adapters.run_parameters import TradingLoopParameters
 from workbench.bootstrap.research import Research
-from workbench.config import Settings
+from workbench.config import Settings, load_settings
 from workbench.core.ports import RecordedEvent
 from workbench.errors import ConfigError, StorageFailed
 from workbench.services.execution import ExecutionRecords
@@ -209,6 +210,13 @@ def open_journal(settings: Settings, *, read_only: bool, with_key: bool = False)
         )
     key = _anchor_key(settings, paths) if with_key or not read_only else None
     return _journal(settings, paths, key, read_only=read_only)
+
+
+def recorded_hash(parameters: TradingLoopParameters) -> str:
+    """The hash of a run's parameters that the journal holds; "" when it knows no such run."""
+    settings = load_settings(parameters.config_path, overrides=parameters.overrides)
+    rows = open_journal(settings, read_only=True).rows("runs", run_id=parameters.run_id)
+    return str(rows[0]["parameters_hash"]) if rows else ""
 
 
 def create_journal(settings: Settings) -> JournalDatabase:

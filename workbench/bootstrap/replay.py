@@ -11,7 +11,7 @@ from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.kernel_guard import process_holder
 from workbench.adapters.run_parameters import read_parameters
-from workbench.bootstrap.desk import Desk, open_journal
+from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
 from workbench.bootstrap.resources import present_code_hash
 from workbench.bootstrap.trading import HOUR_NS, Account, load_strategy, session_times
 from workbench.bootstrap.venues import embedded_venue, uses_alpaca
@@ -99,7 +99,7 @@ def _find(run: str | Path, config: Path) -> RecordedRun:
     name = str(run)
     folder = Path(run)
     if (folder / "parameters.json").is_file():
-        found = read_parameters(folder / "parameters.json", expected_hash=_recorded_hash)
+        found = read_parameters(folder / "parameters.json", expected_hash=recorded_hash)
         settings = load_settings(found.config_path, overrides=found.overrides)
         return RecordedRun(found.run_id, found.session, settings)
     settings = load_settings(str(config))
@@ -112,13 +112,6 @@ def _find(run: str | Path, config: Path) -> RecordedRun:
     if kept.is_file():
         return _find(kept.parent, config)
     return RecordedRun(name, str(rows[0]["session"]), settings)
-
-
-def _recorded_hash(parameters: object) -> str:
-    config_path, overrides = parameters.config_path, parameters.overrides  # type: ignore[attr-defined]
-    journal = open_journal(load_settings(config_path, overrides=overrides), read_only=True)
-    rows = journal.rows("runs", run_id=parameters.run_id)  # type: ignore[attr-defined]
-    return str(rows[0]["parameters_hash"]) if rows else ""
 
 
 def _decided(events: tuple[RecordedEvent, ...], found: RecordedRun) -> list[RecordedEvent]:

@@ -13,8 +13,8 @@ from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.calendar import ExchangeCalendar
 from workbench.adapters.journal import JournalDatabase, VerifyReport
 from workbench.adapters.kernel_guard import KernelGuard, dead_holder, guard_kernel, process_holder
-from workbench.adapters.run_parameters import TradingLoopParameters, read_parameters
-from workbench.bootstrap.desk import Desk, open_journal
+from workbench.adapters.run_parameters import read_parameters
+from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
 from workbench.bootstrap.resources import present_code_hash
 from workbench.bootstrap.venues import VenueLink, open_venue
 from workbench.config import SessionTime, Settings, load_settings
@@ -185,7 +185,7 @@ def load_strategy(account: Account, *, session: str, now_ns: int) -> Strategy:
         horizon_sessions=settings.policy.horizon_sessions,
         as_of_session=session,
     )
-    cost_model = current_cost_model(account.journal, registry, now_ns)
+    cost_model = current_cost_model(account.journal, registry, now_ns, mode=settings.mode.value)
     return Strategy(
         account=settings.account,
         name=settings.strategy,
@@ -369,7 +369,7 @@ def start_job(params_file: str) -> Job:
             next_step="workbench jobs run trading_loop --session DATE",
         )
     guard = guard_kernel(path.parent)
-    parameters = read_parameters(path, expected_hash=_recorded_hash)
+    parameters = read_parameters(path, expected_hash=recorded_hash)
     settings = load_settings(parameters.config_path, overrides=parameters.overrides)
     paths = Desk(settings).paths
     guard.hold_lock(paths.lock)
@@ -381,10 +381,3 @@ def start_job(params_file: str) -> Job:
         environ=os.environ,
         guard=guard,
     )
-
-
-def _recorded_hash(parameters: TradingLoopParameters) -> str:
-    """The hash of the parameters that the journal holds for the run."""
-    settings = load_settings(parameters.config_path, overrides=parameters.overrides)
-    rows = open_journal(settings, read_only=True).rows("runs", run_id=parameters.run_id)
-    return str(rows[0]["parameters_hash"]) if rows else ""

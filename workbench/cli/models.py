@@ -13,13 +13,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from workbench.bootstrap import admin, feature_list
+from workbench.bootstrap import admin, costing, feature_list
 from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, console, emit, rows_table
 from workbench.config import load_settings
 from workbench.errors import Refused, UsageError
 
 Until = Annotated[str, typer.Option("--until", help="Last session that the model may know, YYYY-MM-DD.")]
-AsOf = Annotated[str, typer.Option("--as-of", help="Session from whose close it is valid, YYYY-MM-DD.")]
 
 #: Columns of a fold as they are printed, and what they are of a `Fold`.
 _FOLD_COLUMNS = {
@@ -178,20 +177,62 @@ def promote(
 
 
 def calibrate(
-    person: Person,
-    reason: Reason,
-    as_of: AsOf,
-    prior: Annotated[bool, typer.Option("--prior", help="Approve the configured prior.")] = False,
+    session: Annotated[
+        str, typer.Option("--session", help="Learn from the fills up to this closed session, YYYY-MM-DD.")
+    ] = "",
+    approve: Annotated[
+        str, typer.Option("--approve", help="Put this calibrated cost model into use; needs a person.")
+    ] = "",
+    prior: Annotated[
+        bool, typer.Option("--prior", help="Approve the configured prior; needs --as-of and a person.")
+    ] = False,
+    as_of: Annotated[
+        str, typer.Option("--as-of", help="Session from whose close a prior is valid, YYYY-MM-DD.")
+    ] = "",
+    person: Annotated[str, typer.Option("--person", "-p", help="Registered person who decides.")] = "",
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why, in words.")] = "",
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Approve a cost model; this version has the prior of published parameters, which expires."""
-    if not prior:
-        raise UsageError("this version calibrates no model from fills", next_step="add --prior")
+    """Learn the next session's cost model from own fills, or approve one: a step beyond bounds, a prior."""
+    if sum((bool(session), bool(approve), prior)) != 1:
+        raise UsageError(
+            "calibrate needs exactly one of --session, --approve and --prior",
+            next_step="workbench calibrate --session DATE",
+        )
     settings = load_settings(str(config))
-    identity = admin.approve_prior(settings, as_of_session=as_of, person=person, reason=reason)
-    payload = {"cost_model_id": identity, "source": "prior", "as_of": as_of, "person": person}
-    emit(payload, as_json, lambda out: out.print(f"prior cost model {identity[:12]} is approved by {person}"))
+    if session:
+        found = costing.calibrate(settings, session=session)
+        payload = {
+            "cost_model_id": found.new_cost_model_id or found.old_cost_model_id,
+            "source": found.source,
+            "as_of": session,
+            "person": None,
+            "decision": found.decision,
+            "reason": found.reason,
+            "window": {"first": found.first_session, "last": found.last_session,
+                       "sessions": found.sessions, "fills": found.fills},
+        }  # fmt: skip
+        emit(payload, as_json, lambda out: out.print(f"{session}: {found.decision}, {found.reason}"))
+        return
+    if approve:
+        model = costing.approve_calibration(settings, approve, person=person, reason=reason)
+        identity, source = model.model_id, model.source
+    else:
+        if not as_of:
+            raise UsageError("a prior needs --as-of", next_step="name the session from whose close it holds")
+        identity, source = (
+            costing.approve_prior(settings, as_of_session=as_of, person=person, reason=reason),
+            "prior",
+        )
+    payload = {
+        "cost_model_id": identity, "source": source, "as_of": as_of or None, "person": person,
+        "decision": "approved", "reason": reason, "window": None,
+    }  # fmt: skip
+    emit(
+        payload, as_json,
+        lambda out: out.print(f"{source} cost model {identity[:12]} is approved by {person}"),
+    )  # fmt: skip
 
 
 @contextmanager

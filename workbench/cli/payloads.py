@@ -90,9 +90,12 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     },
     "calibrate": {
         "cost_model_id": "hash that names the cost model",
-        "source": "prior",
-        "as_of": "session from whose close it is valid",
-        "person": "who decided",
+        "source": "prior, simulated, paper or live",
+        "as_of": "session from whose close it is valid, or null",
+        "person": "who decided, or null: the rule",
+        "decision": "approved, kept, too_few_fills, not_plausible or blocked",
+        "reason": "why, in words",
+        "window": "first and last session, sessions and fills behind it, or null",
     },
     "demo": {
         "runs": "each run as `jobs run` prints it",

@@ -26,6 +26,8 @@ class Job:
         True when the job belongs to an exchange session; a closed day is then refused.
     timeout_s : float
         Limit for one run, seconds.
+    sends_orders : bool
+        True for the trading loop alone: only such a run gets a ticket.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Job:
     purpose: str
     needs_session: bool
     timeout_s: float
+    sends_orders: bool
 
 
 @dataclass(frozen=True)

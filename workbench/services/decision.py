@@ -13,7 +13,7 @@ from workbench.core.features import Feature, compute
 from workbench.core.ledger import Ledger
 from workbench.core.legs import next_leg
 from workbench.core.orders import Order, OrderIntent, client_order_id
-from workbench.core.policy import PolicyParams, decide, intended_shares
+from workbench.core.policy import PolicyParams, decide
 from workbench.core.ports import BarStore, Broker, Calendar
 from workbench.core.pretrade import Limits, Verdict, check_orders
 from workbench.core.types import (
@@ -27,6 +27,7 @@ from workbench.core.types import (
     to_micro,
 )
 from workbench.errors import DataError
+from workbench.services.cost_gate import cost_floors
 from workbench.services.knowledge import Knowledge
 from workbench.services.own_orders import OwnOrders
 
@@ -133,7 +134,9 @@ class DecisionMaker:
             )
         matrix = compute(self.strategy.features, panel)
         forecast = np.round(self.strategy.model.forecast(matrix) * 1e6) / 1e6
-        decision = decide(snapshot, forecast, self.strategy.policy, self._cost_floors(snapshot, forecast))
+        decision = decide(
+            snapshot, forecast, self.strategy.policy, cost_floors(self.strategy, snapshot, forecast)
+        )
         intents = self._intents(snapshot, decision)
         state = self.known.risk_state(snapshot, now_ns=scheduled_ns, buying_power_micro=buying_power_micro)
         verdicts = tuple(check_orders(intents, self.strategy.limits, state))
@@ -144,17 +147,6 @@ class DecisionMaker:
         state = self.known.before_sending(order.intent, now_ns=now_ns, buying_power_micro=buying_power_micro)
         verdict = check_orders([order.intent], self.strategy.limits, state)[0]
         return () if verdict.allowed else verdict.codes
-
-    def _cost_floors(self, snapshot: Snapshot, forecast: Floats) -> Floats:
-        """Round-trip cost floor of each symbol in bps at the size that the policy would like to trade."""
-        return self.strategy.cost_model.floor_row_bps(
-            intended_shares(snapshot, forecast, self.strategy.policy),
-            price_micro=snapshot.price_micro,
-            adv_shares=snapshot.adv_shares,
-            volatility_bps=snapshot.volatility_bps,
-            half_spread_bps=snapshot.half_spread_bps,
-            symbols=snapshot.symbols,
-        )
 
     def _intents(self, snapshot: Snapshot, decision: Decision) -> tuple[OrderIntent, ...]:
         """Order legs of the decision in sending order: sells first (they free cash), then by symbol."""

@@ -1,4 +1,4 @@
-"""What the journal keeps of a decision: its rows, its intents and its denials."""
+"""What the journal keeps of a decision: its rows, its intents, its denials, its alerts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 from workbench.core.policy import Reason
 from workbench.core.ports import Event
 from workbench.core.types import MISSING, Decision
+from workbench.services.cost_gate import cost_alerts
 from workbench.services.decision import Cycle, Strategy
 from workbench.services.records import intent_payload
 
 
 def decision_events(cycle: Cycle, strategy: Strategy, *, bars_fingerprint: str) -> list[Event]:
-    """The events of one decision, for one transaction: the decision, its intents and its denials."""
+    """The events of one decision, for one transaction: the decision, its intents, denials, alerts."""
     snapshot, decision = cycle.snapshot, cycle.decision
     decision_id = f"{snapshot.account}/{snapshot.strategy}/{snapshot.scheduled_ns}"
     events = [
@@ -39,7 +40,7 @@ def decision_events(cycle: Cycle, strategy: Strategy, *, bars_fingerprint: str) 
             events.append(Event("order.denied", {**payload, "codes": list(codes)}))
         else:
             events.append(Event("order.intended", {**payload, "verdict": "allowed"}))
-    return events
+    return [*events, *cost_alerts(strategy, snapshot)]
 
 
 def decision_rows(decision: Decision) -> list[dict[str, Any]]:

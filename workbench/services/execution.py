@@ -60,6 +60,11 @@ class ExecutionRecords:
         self._journal, self._account, self._source = journal, account, source
         self._bars, self._calendar = bars, calendar
 
+    @property
+    def source(self) -> str:
+        """Provenance of these fills."""
+        return self._source
+
     def orders(self) -> pd.DataFrame:
         """One row an order that was sent, as `workbench.tca.report` takes them.
 

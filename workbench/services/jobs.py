@@ -1,4 +1,4 @@
-"""Starts production notebooks: one attempt at a time, recorded before and after, with a one-use ticket."""
+"""Starts production notebooks: one attempt at a time, recorded before and after; tickets for trading only."""
 
 from __future__ import annotations
 
@@ -183,12 +183,12 @@ class JobService:
             "code_hash": code_hash,
         }
         self._journal.commit([Event("run.started", started)])
-        ticket = issue_ticket(
-            self._journal, run_id=run_id, code_hash=code_hash, wall_ns=self._clock.wall_ns()
-        )
-        request = RunRequest(
-            run_id, job.notebook, parameters, {TICKET_VARIABLE: ticket}, job.timeout_s, progress
-        )
+        environment = {}
+        if job.sends_orders:
+            environment[TICKET_VARIABLE] = issue_ticket(
+                self._journal, run_id=run_id, code_hash=code_hash, wall_ns=self._clock.wall_ns()
+            )
+        request = RunRequest(run_id, job.notebook, parameters, environment, job.timeout_s, progress)
         try:
             result = self._runner.run(request)
         except BaseException as error:  # also a stop signal: the record says how it ended, then it goes on

@@ -29,6 +29,13 @@ ACCEPTED_STAGES = {
     "paper": frozenset({"paper", "live"}),
     "live": frozenset({"live"}),
 }
+#: Modes and the provenance of the cost models they take: simulated, paper and live fills never mix.
+COST_SOURCES = {
+    "replay": frozenset({"prior", "simulated"}),
+    "shadow": frozenset({"prior"}),
+    "paper": frozenset({"prior", "paper"}),
+    "live": frozenset({"prior", "live"}),
+}
 ROLES = frozenset({"operator", "approver"})
 
 
@@ -210,46 +217,107 @@ def approve_cost_model(
             next_step="correct the section [costs] of workbench.toml",
             cost_model_id=model.model_id,
         )
+    approval = {"cost_model_id": model.model_id, "person": person, "reason": reason}
+    journal.commit([*cost_model_events(journal, registry, model), Event("cost_model.approved", approval)])
+    return model.model_id
+
+
+def cost_model_events(journal: Journal, registry: Registry, model: CostModel) -> list[Event]:
+    """The registration of a cost model that is now stored; empty when the journal knows it already.
+
+    Raises
+    ------
+    StorageFailed
+        The registry could not keep it.
+    """
     manifest, cost_model_id = model.to_manifest(), model.model_id
     content = canonical_json(manifest).encode()
     artifact_id = registry.put(COST_MODEL, content, {"cost_model_id": cost_model_id})
-    events = []
+    if journal.rows("cost_models", cost_model_id=cost_model_id):
+        return []
+    record = canonical_json({"artifact_id": artifact_id, "cost_model": manifest})
+    return [Event("cost_model.registered", {"cost_model_id": cost_model_id, "manifest": record})]
+
+
+def find_cost_model(journal: Journal, registry: Registry, cost_model_id: str) -> CostModel:
+    """A registered cost model, read back from its file.
+
+    Raises
+    ------
+    Refused
+        No model of that id is registered.
+    ManifestMismatch
+        Its file was altered.
+    """
+    rows = journal.rows("cost_models", cost_model_id=cost_model_id)
+    if not rows:
+        raise Refused(
+            f"no cost model {cost_model_id!r} is registered",
+            next_step="name one in full, as the calibration printed it",
+            cost_model_id=cost_model_id,
+        )
+    content, _ = registry.get(COST_MODEL, _plain(rows[0]["manifest"])["artifact_id"])
+    model = CostModel.from_manifest(json.loads(content))
+    if model.model_id != cost_model_id:
+        raise _no_cost_model(f"cost model {cost_model_id[:12]} is not the one that was approved")
+    return model
+
+
+def latest_cost_model(journal: Journal, registry: Registry) -> CostModel | None:
+    """The cost model that was approved last, whatever its status; None when none ever was.
+
+    Raises
+    ------
+    ManifestMismatch
+        It was never registered, or its file was altered.
+    """
+    approvals = journal.events(kinds=("cost_model.approved",))
+    if not approvals:
+        return None
+    cost_model_id = approvals[-1].payload["cost_model_id"]
     if not journal.rows("cost_models", cost_model_id=cost_model_id):
-        record = canonical_json({"artifact_id": artifact_id, "cost_model": manifest})
-        events.append(Event("cost_model.registered", {"cost_model_id": cost_model_id, "manifest": record}))
-    approval = {"cost_model_id": cost_model_id, "person": person, "reason": reason}
-    journal.commit([*events, Event("cost_model.approved", approval)])
-    return cost_model_id
+        raise _no_cost_model(f"cost model {cost_model_id[:12]} was approved but never registered")
+    return find_cost_model(journal, registry, cost_model_id)
 
 
-def current_cost_model(journal: Journal, registry: Registry, now_ns: int) -> CostModel:
+def current_cost_model(journal: Journal, registry: Registry, now_ns: int, *, mode: str) -> CostModel:
     """The cost model that was approved last, read back from its file and valid at `now_ns`.
 
     Parameters
     ----------
     now_ns : int
         Trading time, UTC nanoseconds.
+    mode : str
+        The desk's mode; a model of fills of another kind is refused.
 
     Raises
     ------
     ManifestMismatch
         None was approved, its file was altered, or it is not valid at that time.
+    Refused
+        Its provenance does not fit the mode.
     """
-    approvals = journal.events(kinds=("cost_model.approved",))
-    if not approvals:
+    model = latest_cost_model(journal, registry)
+    if model is None:
         raise _no_cost_model("no cost model is approved")
-    cost_model_id = approvals[-1].payload["cost_model_id"]
-    rows = journal.rows("cost_models", cost_model_id=cost_model_id)
-    if not rows:
-        raise _no_cost_model(f"cost model {cost_model_id[:12]} was approved but never registered")
-    content, _ = registry.get(COST_MODEL, _plain(rows[0]["manifest"])["artifact_id"])
-    model = CostModel.from_manifest(json.loads(content))
-    if model.model_id != cost_model_id:
-        raise _no_cost_model(f"cost model {cost_model_id[:12]} is not the one that was approved")
+    require_source(model.source, mode)
     status = model.status(now_ns)
     if status != "ok":
-        raise _no_cost_model(f"cost model {cost_model_id[:12]} is {status}")
+        raise _no_cost_model(f"cost model {model.model_id[:12]} is {status}")
     return model
+
+
+def require_source(source: str, mode: str) -> None:
+    """Refuse costs learnt from fills that are not the mode's own; a prior bridges every mode."""
+    taken = COST_SOURCES.get(mode, frozenset())
+    if source not in taken:
+        raise Refused(
+            f"a cost model of source {source!r} does not fit mode {mode!r}",
+            next_step=f"this mode takes: {', '.join(sorted(taken)) or 'none'}; "
+            "see docs/how-to/calibrate-costs.md",
+            source=source,
+            mode=mode,
+        )
 
 
 def _require_person(journal: Journal, person: str, reason: str) -> None:

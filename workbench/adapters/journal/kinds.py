@@ -58,6 +58,9 @@ _DECLARED: dict[str, str] = {
     "sessions:int net_sum_nano:int hold_sum_nano:int",
     "promotion.judged": "model_id:text stage:text passed:bool evidence_hash:text trials:int clusters:int "
     "attempt:int reasons:list",
+    "calibration.done": "account:text session:text source:text decision:text reason:text first_session:text "
+    "last_session:text sessions:int fills:int days:list old_cost_model_id:text new_cost_model_id:text "
+    "step_low_micro:int? step_high_micro:int? cusum_micro:int",
     "journal.archived": "last_seq:int last_hash:text first_seq:int before_session:text base_hash:text "
     "file_hash:text person:text reason:text",
     "alert.raised": "account:text code:text text:text at_ns:int",

@@ -365,6 +365,7 @@ _FOLDS: dict[str, Fold] = {
     "trial.recorded": _trial,
     "holdout.read": _holdout_read,
     "promotion.judged": _judged,
+    "calibration.done": _kept_as_event,
     "journal.archived": _added("archives"),
     "alert.raised": _added("alerts"),
 }

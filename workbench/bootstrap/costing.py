@@ -1,0 +1,54 @@
+"""What trading costs, learnt and approved: the day's calibration, a person's word, the configured prior."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from workbench.bootstrap.desk import Desk, open_journal
+from workbench.config import Settings
+from workbench.core import costs
+from workbench.core.costs import CostModel
+from workbench.services.calibration import Calibration, CalibrationService
+from workbench.services.promotion import approve_cost_model
+
+
+def approve_prior(settings: Settings, *, as_of_session: str, person: str, reason: str) -> str:
+    """Approve the configured prior cost model from the close of `as_of_session` until it expires."""
+    desk = Desk(settings)
+    desk.calendar.require_session(as_of_session, argument="--as-of")
+    as_of_ns = desk.calendar.session_close_ns(as_of_session)
+    model = costs.prior(settings.prior_cost, settings.fees, as_of_ns=as_of_ns)
+    journal = open_journal(settings, read_only=False)
+    try:
+        return approve_cost_model(journal, desk.registry, model, person=person, reason=reason)
+    finally:
+        journal.close()
+
+
+@contextmanager
+def _calibration(settings: Settings) -> Iterator[CalibrationService]:
+    desk = Desk(settings)
+    journal = open_journal(settings, read_only=False)
+    try:
+        yield CalibrationService(
+            journal, desk.registry, desk.calendar, account=settings.account, mode=settings.mode.value,
+            rule=costs.CalibrationRule(), fees=settings.fees,
+        )  # fmt: skip
+    finally:
+        journal.close()
+
+
+def calibrate(settings: Settings, *, session: str) -> Calibration:
+    """Learn from the fills up to a closed session; the same session again gives the recorded answer."""
+    desk = Desk(settings)
+    desk.calendar.require_session(session, argument="--session")
+    records = desk.execution.records()
+    with _calibration(settings) as service:
+        return service.run(records, session, source=desk.execution.source)
+
+
+def approve_calibration(settings: Settings, cost_model_id: str, *, person: str, reason: str) -> CostModel:
+    """Put a registered cost model into use on a person's word."""
+    with _calibration(settings) as service:
+        return service.approve(cost_model_id, person=person, reason=reason)
