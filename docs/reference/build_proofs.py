@@ -16,10 +16,10 @@ _HEAD = """\
 
 Written by `docs/reference/build_proofs.py` from the results of `make prove`; do not edit.
 
-The long proofs: random programs, crash matrices, writers that are killed for minutes. The whole of them ends
-within 75 minutes on two cores, and `make test` runs a short version of each, from the same file. A row keeps
-its result until the proof runs again, so rows may be of different runs; a run is one state of the code on one
-machine.
+The long proofs: random programs, crash matrices, writers that are killed for minutes. No further one is
+started after 75 minutes, and `make test` runs a short version of each, from the same file. A row keeps its
+result until the proof runs again, so rows may be of different runs; a run is one state of the code on one
+machine. A proof without a row has not been recorded yet.
 """
 _ROWS = """
 ## Results

@@ -130,5 +130,5 @@ def test_two_writers_killed_at_random_for_five_minutes(tmp_path, place, record_p
     for name, value in found.items():
         record_property(name, value)
     record_property("seed", seed)
-    assert found["kills"] >= 30  # a busy machine takes seconds to start a writer
+    assert found["kills"] > 100
     assert found["acknowledged"] > 1_000
