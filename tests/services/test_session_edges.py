@@ -343,7 +343,7 @@ def test_the_gate_knows_its_session_and_the_window_reaches_back_to_what_still_wo
         order = next(iter(job.trading.oms.orders.values()))
         assert order.intent.session != THIRD
         with pytest.raises(TradingHalted, match=f"belongs to {order.intent.session}"):
-            job.trading._gate(order)
+            job.trading.oms._gate(order)
         usual = job.trading._since_ns()
         old = replace(order.intent, scheduled_ns=5, client_order_id="old")
         job.trading.oms.orders["old"] = replace(order, intent=old, state="ACCEPTED")

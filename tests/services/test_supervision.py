@@ -16,6 +16,7 @@ from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.journal import JournalDatabase
 from workbench.core.ports import Event
 from workbench.errors import JournalConflict, Refused, StorageFailed, TradingHalted, UsageError
+from workbench.services.people import People
 from workbench.services.supervision import ACTIVE, HALT_TRIES, HALTED, REDUCING, Supervision
 
 
@@ -40,8 +41,8 @@ def armed(tmp_path: Path) -> Path:
 @pytest.fixture
 def desk(journal: JournalDatabase, armed: Path) -> Supervision:
     made = Supervision(journal, ArmedFileOnDisk(armed), "demo")
-    made.add_person("ada", role="operator")
-    made.add_person("visitor", role="viewer")
+    People(journal).add("ada", role="operator")
+    People(journal).add("visitor", role="viewer")
     return made
 
 
@@ -168,11 +169,11 @@ def test_a_break_blocks_the_resume_until_a_reconciliation_is_clean(
     assert resume(desk).state == ACTIVE
 
 
-def test_people_need_a_name_and_a_known_role(desk: Supervision) -> None:
+def test_people_need_a_name_and_a_known_role(journal: JournalDatabase) -> None:
     with pytest.raises(UsageError):
-        desk.add_person(" ", role="operator")
+        People(journal).add(" ", role="operator")
     with pytest.raises(UsageError, match="root"):
-        desk.add_person("eve", role="root")
+        People(journal).add("eve", role="root")
 
 
 def other(journal: JournalDatabase, armed: Path) -> Supervision:

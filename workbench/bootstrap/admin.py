@@ -31,6 +31,7 @@ from workbench.services.estimators import find_estimator
 from workbench.services.evidence import BEFORE
 from workbench.services.holdout import HoldoutResult, read_holdout
 from workbench.services.oms import Oms
+from workbench.services.people import People
 from workbench.services.promotion import read_model, stage_model
 from workbench.services.reconciler import Reconciler
 from workbench.services.succession import next_session, skip_to
@@ -64,7 +65,7 @@ def ingest_sample(settings: Settings) -> IngestReport:
 
 @contextmanager
 def supervision_of(settings: Settings) -> Iterator[Supervision]:
-    """State and people of the desk, for what needs neither venue nor lease."""
+    """State of the desk, for what needs neither venue nor lease."""
     journal = open_journal(settings, read_only=False)
     try:
         yield Supervision(journal, ArmedFileOnDisk(Desk(settings).paths.armed), settings.account)
@@ -80,8 +81,11 @@ def permission(settings: Settings) -> Permission:
 
 def add_person(settings: Settings, person: str, *, role: str) -> None:
     """Register a person who may look, operate or approve."""
-    with supervision_of(settings) as supervision:
-        supervision.add_person(person, role=role)
+    journal = open_journal(settings, read_only=False)
+    try:
+        People(journal).add(person, role=role)
+    finally:
+        journal.close()
 
 
 def reduce(settings: Settings, *, person: str, reason: str) -> None:
@@ -320,7 +324,7 @@ def adopt(settings: Settings, *, as_of_session: str, person: str, reason: str) -
     calendar = Desk(settings).calendar
     calendar.require_session(as_of_session, argument="--as-of")
     with recovering(settings, start_ns=calendar.session_close_ns(as_of_session)) as (account, oms, _):
-        account.supervision.require_person(person, reason)
+        People(account.journal).require(person, reason)
         theirs = account.broker.account()
         if oms.ledger.cash_micro or oms.ledger.positions_nano:
             raise Refused("the ledger is open already", next_step="workbench reconcile shows any difference")
@@ -342,7 +346,7 @@ def reconcile(settings: Settings) -> tuple[Break, ...]:
 def resume(settings: Settings, *, person: str, reason: str) -> Permission:
     """Recover, reconcile, and only when that is clean make the account ACTIVE on a person's word."""
     with recovering(settings) as (account, oms, reconciler):
-        account.supervision.require_person(person, reason)
+        People(account.journal).require(person, reason)
         epoch = account.supervision.permission().epoch
         oms.recover()
         reconciler.reconcile(session="")
@@ -355,7 +359,7 @@ def skip_sessions(settings: Settings, *, session: str, person: str, reason: str)
     """Leave out all sessions before `session`, on a person's word; returns the one that was next."""
     Desk(settings).calendar.require_session(session, argument="--to")
     with recovering(settings) as (account, _, _):
-        account.supervision.require_person(person, reason)
+        People(account.journal).require(person, reason)
         expected = next_session(
             account.journal, account.calendar, account=settings.account, venue_ns=account.link.last_ns
         )

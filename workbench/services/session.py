@@ -27,6 +27,7 @@ from workbench.errors import (
 from workbench.services.authority import Authority
 from workbench.services.decision import DecisionMaker, Strategy
 from workbench.services.decision_record import decision_events
+from workbench.services.last_look import LastLook
 from workbench.services.legs import Legs
 from workbench.services.listening import Listening
 from workbench.services.oms import Oms
@@ -35,7 +36,7 @@ from workbench.services.reconciler import Reconciler
 from workbench.services.reporting import session_report
 from workbench.services.resending import Resender
 from workbench.services.stages import StageTimer
-from workbench.services.supervision import REDUCING, Supervision
+from workbench.services.supervision import Supervision
 
 Result = TypeVar("Result")
 
@@ -127,7 +128,13 @@ class TradingSession:
             clock=clock,
             account=account,
             lease=authority.lease,
-            gate=self._gate,
+            gate=LastLook(
+                supervision=supervision,
+                authority=authority,
+                session=times.session,
+                ledger=lambda: self.oms.ledger,
+                controls=self._judge,
+            ),
             halt=self._halt,
             listening=self._listening,
         )
@@ -339,19 +346,6 @@ class TradingSession:
         if self._last_closing is None:
             self._last_closing = self._journal.rows("sessions", account=self.strategy.account)[-1:]
         return self._last_closing
-
-    def _gate(self, order: Order) -> tuple[str, ...]:
-        """The last look before a request leaves: permission, lease, ticket, runner, controls."""
-        permission = self._supervision.require(risk_reducing=True)
-        self._authority.require(permission)
-        held_nano = self.oms.ledger.positions_nano.get(order.intent.symbol, 0)
-        after_nano = held_nano + order.intent.side * order.intent.quantity_nano
-        reduces = held_nano * after_nano >= 0 and abs(after_nano) < abs(held_nano)
-        if permission.state == REDUCING and not reduces:
-            return (REDUCING,)
-        if order.intent.session != self.times.session:
-            raise TradingHalted(f"order {order.intent.client_order_id} belongs to {order.intent.session}")
-        return self._judge(order)
 
     def _judge(self, order: Order) -> tuple[str, ...]:
         return self._maker.judge_again(

@@ -1,4 +1,4 @@
-"""Who may trade, and who said so: the state row, the ARMED file, people, halt and resume."""
+"""Whether the account may trade, and who said so: the state row, the ARMED file, halt and resume."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from workbench.core.ports import ArmedFile, Event, Journal, Lease
-from workbench.errors import JournalConflict, Refused, TradingHalted, UsageError
+from workbench.errors import JournalConflict, Refused, TradingHalted
+from workbench.services.people import People
 
 ACTIVE: Final = "ACTIVE"
 REDUCING: Final = "REDUCING"
 HALTED: Final = "HALTED"
-ROLES: Final = ("viewer", "operator", "approver")
 #: A halt competes with other state changes only this often before it reports the conflict.
 HALT_TRIES = 5
-#: Roles that may resume, adopt, promote and approve.
-ACTING_ROLES: Final = frozenset({"operator", "approver"})
 
 
 @dataclass(frozen=True)
@@ -41,12 +39,13 @@ class Permission:
 
 
 class Supervision:
-    """State and people of one account; the only writer of the state row and of the ARMED file."""
+    """State of one account; the only writer of the state row and of the ARMED file."""
 
     def __init__(self, journal: Journal, armed: ArmedFile, account: str) -> None:
         self._journal = journal
         self._armed = armed
         self._account = account
+        self._people = People(journal)
 
     def permission(self) -> Permission:
         """The state in force: the row *and* the ARMED file must agree, else HALTED."""
@@ -102,7 +101,7 @@ class Supervision:
 
     def reduce(self, *, person: str, reason: str) -> None:
         """Allow risk-reducing orders only; needs an ACTIVE desk and a registered person."""
-        self.require_person(person, reason)
+        self._people.require(person, reason)
         current = self.require()
         self._set(REDUCING, reason, person, current.code_hash, after_epoch=current.epoch)
 
@@ -124,42 +123,10 @@ class Supervision:
         Refused
             The person may not act, or the last reconciliation has breaks.
         """
-        self.require_person(person, reason)
+        self._people.require(person, reason)
         self._require_clean()
         self._set(ACTIVE, reason, person, code_hash, after_epoch=after_epoch)
         return self.permission()
-
-    def add_person(self, person: str, *, role: str, passphrase_hash: str = "") -> None:
-        """Register a person who may look, operate or approve."""
-        if not person.strip() or person != person.strip():
-            raise UsageError("a person needs a name without leading or trailing spaces")
-        if role not in ROLES:
-            raise UsageError(f"role {role!r} is unknown", next_step=f"choose one of {', '.join(ROLES)}")
-        payload = {"person": person, "role": role, "passphrase_hash": passphrase_hash}
-        self._journal.commit([Event("person.added", payload)])
-
-    def require_person(self, person: str, reason: str) -> None:
-        """Refuse unless `person` is registered to act and says why."""
-        if not reason.strip():
-            raise UsageError(
-                "a reason is required", next_step='add --reason "what changed, and why it is safe"'
-            )
-        rows = self._journal.rows("people", person=person)
-        if not rows:
-            known = (
-                ", ".join(sorted(str(row["person"]) for row in self._journal.rows("people"))) or "nobody yet"
-            )
-            raise Refused(
-                f"{person!r} is not registered (registered: {known})",
-                next_step="workbench people add NAME --role operator",
-                person=person,
-            )
-        if rows[0]["role"] not in ACTING_ROLES:
-            raise Refused(
-                f"{person} is a {rows[0]['role']} and may not act",
-                next_step="ask an operator or an approver",
-                person=person,
-            )
 
     def _require_clean(self) -> None:
         rows = self._journal.rows("reconciliations", account=self._account)
