@@ -64,6 +64,12 @@ _DECLARED: dict[str, str] = {
     "journal.archived": "last_seq:int last_hash:text first_seq:int before_session:text base_hash:text "
     "file_hash:text person:text reason:text",
     "alert.raised": "account:text code:text text:text at_ns:int",
+    # halts below and above the account, and where its desks are
+    "halt.placed": "account:text level:text target:text state:text reason:text cause:text person:text",
+    "halt.lifted": "account:text level:text target:text placed_seq:int reason:text person:text second:text "
+    "weaker:bool",
+    "halt.carried_out": "account:text level:text target:text person:text reason:text spool:text report:dict",
+    "desk.registered": "account:text broker:text host:text folder:text",
 }
 
 

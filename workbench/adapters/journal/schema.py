@@ -17,7 +17,7 @@ from workbench.core.canonical import canonical_json
 from workbench.core.orders import TERMINAL
 
 #: Rises when the meaning of the stored rows changes; older code refuses a journal with a larger one.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 #: Name of the row of `meta` that says which event was archived last.
 CHECKPOINT = "archived"
@@ -254,6 +254,12 @@ _projection(
     "reason:text",
     key="last_seq",
 )
+_projection(
+    "halts",
+    "account:text level:text target:text state:text reason:text cause:text person:text at_ns:int",
+    key="account level target",
+)
+_projection("desks", "account:text host:text folder:text broker:text at_ns:int", key="account host folder")
 
 #: The tables that a rebuild drops and refolds; events and meta are never among them.
 PROJECTION_TABLES = [projection.table for projection in PROJECTIONS.values()]
