@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
@@ -85,6 +85,10 @@ class HaltReport:
     trouble : str
         Why the journal could not be written.
     cancel : CancelReport or None
+    stopped_at_ns : int
+        Wall-clock time at which the ARMED file was gone for good, UTC nanoseconds; 0 = it was not touched.
+    seconds : float
+        From then to the last cancel that the venue confirmed.
     """
 
     order: HaltOrder
@@ -94,6 +98,8 @@ class HaltReport:
     journal: str = "written"
     trouble: str = ""
     cancel: CancelReport | None = None
+    stopped_at_ns: int = 0
+    seconds: float = 0.0
 
     @property
     def proven(self) -> bool:
@@ -192,9 +198,11 @@ def halt(settings: Settings, order: HaltOrder) -> HaltReport:
     desk = Desk(settings)
     if not desk.paths.root.is_dir():
         raise ConfigError(f"there is no desk at {desk.paths.root}", next_step="workbench init, or --config")
-    covers = order.covers_desk(settings)
+    covers, stopped_at_ns = order.covers_desk(settings), 0
     if covers:
         ArmedFileOnDisk(desk.paths.armed).remove()
+        stopped_at_ns = time.time_ns()
+    began = time.monotonic()
     record = _Record(settings, order, account_halts=order.level not in DENIALS)
     if covers:
         record.start()
@@ -210,10 +218,14 @@ def halt(settings: Settings, order: HaltOrder) -> HaltReport:
             )
         if record.trouble:  # a halt of a part that nobody could record becomes one of the whole
             ArmedFileOnDisk(desk.paths.armed).remove()
+            stopped_at_ns = time.time_ns()
+    waited = time.monotonic() - began
     cancel = _cancel(settings, desk, order, record) if order.cancel else None
     record.over.wait(RECORD_S)
     try:
-        return _reported(desk, order, record, cancel)
+        report = _reported(desk, order, record, cancel)
+        seconds = waited + cancel.seconds if cancel is not None else 0.0
+        return replace(report, stopped_at_ns=stopped_at_ns, seconds=seconds)
     finally:
         record.close()
 
