@@ -31,6 +31,7 @@ from workbench.core.ports import Event
 from workbench.errors import ConfigError, StorageFailed, UsageError, WorkbenchError
 from workbench.services.halts import known_targets
 from workbench.services.killing import MassCancel, carried_out, known_open_orders
+from workbench.services.people import People
 from workbench.services.supervision import HALTED, REDUCING, Permission, Supervision
 
 #: How long the cancels wait for the state row, and how long the record waits for the journal at the end, s.
@@ -245,6 +246,7 @@ def lift(settings: Settings, level: str, target: str, *, person: str, reason: st
     journal = open_journal(settings, read_only=False)
     try:
         supervision = desk_supervision(settings, journal)
+        People(journal).require(person, reason)
         halt = supervision.halts.find(level, target or own.get(level, ""))
         supervision.halts.lift(halt, person=person, reason=reason)
         return supervision.permission()
@@ -277,8 +279,6 @@ def _require_known(settings: Settings, order: HaltOrder) -> None:
     try:
         with open_journal(settings, read_only=True) as journal:
             known = known_targets(journal, order.level, account=settings.account, also=also)
-    except (UsageError, ConfigError):
-        raise
     except Exception:  # boundary: nobody can say that there is no such target, so the halt goes on
         return
     require_target(order.level, order.target, known)
