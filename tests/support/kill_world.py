@@ -82,7 +82,7 @@ def desk_at(folder: Path, venue: ServedVenue | None, *, journal_url: str = "") -
     settings = admin.init(config)
     with open_journal(settings, read_only=False) as journal:
         People(journal).add("ada", role="operator")
-        People(journal).add("bob", role="operator")
+        People(journal).add("bob", role="approver")
         People(journal).add("visitor", role="viewer")
     arm(settings)
     return settings

@@ -31,8 +31,7 @@ from workbench.core.ports import Event
 from workbench.errors import ConfigError, StorageFailed, UsageError, WorkbenchError
 from workbench.services.halts import known_targets
 from workbench.services.killing import MassCancel, carried_out, known_open_orders
-from workbench.services.people import People
-from workbench.services.supervision import HALTED, REDUCING, Permission, Supervision
+from workbench.services.supervision import HALTED, REDUCING, Supervision
 
 #: How long the cancels wait for the state row, and how long the record waits for the journal at the end, s.
 ROW_FIRST_S, RECORD_S = 0.3, 15.0
@@ -229,29 +228,6 @@ def halt(settings: Settings, order: HaltOrder) -> HaltReport:
         return replace(report, stopped_at_ns=stopped_at_ns, seconds=seconds)
     finally:
         record.close()
-
-
-def lift(settings: Settings, level: str, target: str, *, person: str, reason: str) -> Permission:
-    """Take back a halt above or below the account; what the account may do then.
-
-    Raises
-    ------
-    UsageError
-        No such level, or no such halt.
-    Refused
-        The person may not act, or the halt has changed since.
-    """
-    require_level(level)
-    own = {"broker": broker_name(settings), "system": WHOLE_SYSTEM, "strategy": settings.strategy}
-    journal = open_journal(settings, read_only=False)
-    try:
-        supervision = desk_supervision(settings, journal)
-        People(journal).require(person, reason)
-        halt = supervision.halts.find(level, target or own.get(level, ""))
-        supervision.halts.lift(halt, person=person, reason=reason)
-        return supervision.permission()
-    finally:
-        journal.close()
 
 
 def _checked(settings: Settings, order: HaltOrder) -> HaltOrder:

@@ -8,7 +8,19 @@ import typer
 from rich.console import Console
 
 from workbench.bootstrap import admin, killing
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, emit, rows_table
+from workbench.bootstrap.lifting import lift
+from workbench.cli.console import (
+    DEFAULT_CONFIG,
+    AsJson,
+    Config,
+    PassphraseFile,
+    Person,
+    Reason,
+    SshKey,
+    credentials,
+    emit,
+    rows_table,
+)
 from workbench.config import load_settings
 from workbench.errors import OutcomeUnknown
 
@@ -99,15 +111,23 @@ def resume(
     reason: Reason,
     level: LevelOf = "account",
     target: Target = "",
+    confirm: Annotated[
+        str, typer.Option("--confirm", help="Alone on a desk: what is confirmed, word for word.")
+    ] = "",
+    passphrase_file: PassphraseFile = "",
+    ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Take back a halt; of the account: look up what is unresolved, reconcile, and only then ACTIVE."""
     settings = load_settings(str(config))
+    key = credentials(settings, passphrase_file, ssh_key)
     if level == "account":
-        permission = admin.resume(settings, person=person, reason=reason)
+        permission = admin.resume(settings, person=person, reason=reason, credentials=key)
     else:
-        permission = killing.lift(settings, level, target, person=person, reason=reason)
+        permission = lift(
+            settings, level, target, person=person, reason=reason, typed=confirm, credentials=key
+        )
     words = ("state", "epoch", "reason", "code_hash")
     payload = {name: getattr(permission, name) for name in words}
     text = f"{permission.state}, epoch {permission.epoch}, code {permission.code_hash[:12]}, by {person}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from workbench.adapters.journal import folds_approve
 from workbench.adapters.journal.folds_kill import FOLDS as KILL_FOLDS
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
@@ -370,4 +371,5 @@ _FOLDS: dict[str, Fold] = {
     "journal.archived": _added("archives"),
     "alert.raised": _added("alerts"),
     **KILL_FOLDS,
+    **folds_approve.FOLDS,
 }
