@@ -58,6 +58,14 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("data compact")
     do("people add", "operator", "--role", "operator")
     do("people list")
+    phrase = folder / "phrase"
+    phrase.write_text("several words nobody guesses\n")
+    do("people add", "grace", "--role", "approver", "--new-passphrase-file", str(phrase))
+    do("people add", "temp", "--role", "operator")
+    sign = ("--person", "grace", "--reason", "test", "--passphrase-file", str(phrase))
+    do("people revoke", "temp", *sign)
+    do("people key", "operator", "--new-passphrase-file", str(phrase), *sign)
+    do("people verify")
     model = do("train", "--until", BEFORE)["model_id"]
     do("candidates")
     do("trials")
@@ -69,6 +77,8 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("jobs run", "trading_loop", "--session", SESSION)
     do("jobs history")
     do("status")
+    do("pending")
+    waiting_desk(folder, do)
     do("reconcile")
     do("replay", f"trading_loop/{SESSION}.1")
     with pytest.MonkeyPatch.context() as patch:
@@ -148,6 +158,7 @@ def test_what_the_objects_say_agrees(walked: tuple[Path, dict[str, Answer]]) -> 
         said["config show"]["config_hash"]
     }
     assert said["people list"]["people"] == [{"person": "operator", "role": "operator"}]
+    assert said["people verify"] == {"signed": 2, "unsigned": 0, "problems": []}
     (listed,) = said["candidates"]["models"]
     manifest = said["train"]["manifest"]
     assert (listed["model_id"], listed["stage"]) == (said["train"]["model_id"], "candidate")
