@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from workbench.bootstrap import dashboards
 from workbench.bootstrap.dashboards import require_guarded, screen
 from workbench.bootstrap.desk import Desk
 from workbench.config import Settings
+from workbench.config.sections import DashboardsSettings
 from workbench.errors import DataError, Refused, UsageError
 from workbench.pages import VERDICTS, bars, facts, verdict, work_line
 from workbench.pages.frame import STALE_S, is_doubtful, status_line
