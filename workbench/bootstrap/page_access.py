@@ -13,12 +13,10 @@ def role_of(desk: Desk, person: str) -> str:
     """Role of a registered person now; "" for anybody else, and when it cannot be told."""
     try:
         rows = desk.journal.rows("people", person=person) if person else []
-        gone = (
-            any(row["revoked"] for row in desk.journal.rows("person_keys", person=person)) if rows else True
-        )
+        keys = desk.journal.rows("person_keys", person=person) if rows else []
     except (WorkbenchError, OSError):
         return ""
-    return "" if gone else str(rows[0]["role"])
+    return str(rows[0]["role"]) if rows and not any(key["revoked"] for key in keys) else ""
 
 
 def is_passphrase(desk: Desk, person: str, passphrase: str) -> bool:

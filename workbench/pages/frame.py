@@ -88,8 +88,9 @@ def page(name: str, screen: Screen, sections: Sequence[Any], redraw: Callable[[]
             shown["version"] = version
 
     refresh()
+    links = pn.pane.HTML(navigation(name, person=visitor(screen)), stylesheets=[PARTS])
     template = pn.template.BootstrapTemplate(
-        title=f"Workbench: {NAMES[name]}", header=[pn.pane.HTML(navigation(name, person=visitor(screen)), stylesheets=[PARTS])],
+        title=f"Workbench: {NAMES[name]}", header=[links],
         main=[banner, body], header_background="#1f3a5f", busy_indicator=None, raw_css=[STYLE],
         theme=_theme(),
     )  # fmt: skip
