@@ -16,6 +16,7 @@ from workbench.adapters.kernel_guard import KernelGuard, dead_holder, guard_kern
 from workbench.adapters.run_parameters import read_parameters
 from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
 from workbench.bootstrap.resources import present_code_hash
+from workbench.bootstrap.signing import Credentials, people_of
 from workbench.bootstrap.venues import VenueLink, open_venue
 from workbench.config import SessionTime, Settings, load_settings
 from workbench.core.features import features_hash, select_features
@@ -118,7 +119,7 @@ class Account:
         self.journal.close()
 
 
-def open_account(settings: Settings, *, start_ns: int = 0) -> Account:
+def open_account(settings: Settings, *, start_ns: int = 0, credentials: Credentials | None = None) -> Account:
     """Everything that may write for the account; an embedded venue's clock is at `start_ns` or later.
 
     Raises
@@ -150,7 +151,8 @@ def open_account(settings: Settings, *, start_ns: int = 0) -> Account:
             f"account {settings.account} was never opened",
             next_step='workbench adopt --as-of SESSION --person NAME --reason "..."',
         )
-    supervision = Supervision(journal, ArmedFileOnDisk(desk.paths.armed), settings.account)
+    people = people_of(settings, journal, credentials)
+    supervision = Supervision(journal, ArmedFileOnDisk(desk.paths.armed), settings.account, people=people)
     return Account(desk, journal, desk.calendar, link, supervision)
 
 

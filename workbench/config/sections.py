@@ -159,6 +159,19 @@ class ApprovalsSettings:
 
 
 @dataclass(frozen=True)
+class PeopleSettings:
+    """How people give their word.
+
+    Attributes
+    ----------
+    signatures_required : bool
+        Every act is signed with a registered key; in mode live it always is.
+    """
+
+    signatures_required: bool = False
+
+
+@dataclass(frozen=True)
 class ModelSettings:
     """How the forecast model is trained.
 
@@ -251,9 +264,12 @@ class Secrets:
         Key of the journal's anchor; when absent the desk keeps its own in a file of mode 0600.
     journal_password : Secret
         Password of the user that journal.url names.
+    person_passphrase : Secret
+        Passphrase of the person who acts, where no prompt can ask for it.
     """
 
     venue_key: Secret | None = None
     venue_secret: Secret | None = None
     anchor_key: Secret | None = None
     journal_password: Secret | None = None
+    person_passphrase: Secret | None = None

@@ -39,13 +39,21 @@ class Permission:
 
 
 class Supervision:
-    """State of one account; the only writer of the state row and of the ARMED file."""
+    """State of one account; the only writer of the state row and of the ARMED file.
 
-    def __init__(self, journal: Journal, armed: ArmedFile, account: str) -> None:
+    Parameters
+    ----------
+    people : People, optional
+        Checks and signs the words of people; by default nothing is signed.
+    """
+
+    def __init__(
+        self, journal: Journal, armed: ArmedFile, account: str, *, people: People | None = None
+    ) -> None:
         self._journal = journal
         self._armed = armed
         self._account = account
-        self._people = People(journal)
+        self._people = people or People(journal)
 
     def permission(self) -> Permission:
         """The state in force: the row *and* the ARMED file must agree, else HALTED."""
@@ -101,7 +109,7 @@ class Supervision:
 
     def reduce(self, *, person: str, reason: str) -> None:
         """Allow risk-reducing orders only; needs an ACTIVE desk and a registered person."""
-        self._people.require(person, reason)
+        self._people.check(person, reason)
         current = self.require()
         self._set(REDUCING, reason, person, current.code_hash, after_epoch=current.epoch)
 
@@ -123,7 +131,7 @@ class Supervision:
         Refused
             The person may not act, or the last reconciliation has breaks.
         """
-        self._people.require(person, reason)
+        self._people.check(person, reason)
         self._require_clean()
         self._set(ACTIVE, reason, person, code_hash, after_epoch=after_epoch)
         return self.permission()
@@ -147,9 +155,12 @@ class Supervision:
         )
         if self._epoch() != after_epoch:
             raise changed
+        change = self._change(state, after_epoch + 1, reason, "person", person, code_hash)
+        act = "resume" if state == ACTIVE else "reduce"
+        acts = self._people.require(person, reason, act=act, subject=change.payload)
         self._armed.remove()
         try:
-            self._journal.commit([self._change(state, after_epoch + 1, reason, "person", person, code_hash)])
+            self._journal.commit([*acts, change])
         except JournalConflict as error:
             raise changed from error
         self._armed.write(self._account, after_epoch + 1)

@@ -17,7 +17,7 @@ from workbench.core.canonical import canonical_json
 from workbench.core.orders import TERMINAL
 
 #: Rises when the meaning of the stored rows changes; older code refuses a journal with a larger one.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 #: Name of the row of `meta` that says which event was archived last.
 CHECKPOINT = "archived"
@@ -253,6 +253,26 @@ _projection(
     "last_seq:int last_hash:text first_seq:int before_session:text base_hash:text file_hash:text person:text "
     "reason:text",
     key="last_seq",
+)
+# people, what they sign, and what waits for them
+_projection(
+    "person_keys",
+    "person:text public_key:text key_source:text revoked:bool by:text reason:text",
+    key="person",
+)
+_projection(
+    "acts",
+    "nonce:text act:text subject_hash:text person:text reason:text under:text signed_at_ns:int "
+    "signature:text",
+    key="nonce",
+    index=("person",),
+)
+_projection(
+    "agreements",
+    "request_id:text account:text subject:text first:text first_reason:text asked_ns:int expires_ns:int "
+    "second:text reason:text weaker:bool confirmed_ns:int",
+    key="request_id",
+    index=("account",),
 )
 
 #: The tables that a rebuild drops and refolds; events and meta are never among them.
