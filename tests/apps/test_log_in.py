@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import datetime
+import ipaddress
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 import websockets
-from command_line import PROGRAM, program
+from command_line import program
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from opened_pages import CHROMIUM, Server, Visit
 
 from workbench.adapters.page_login import MOST_WRONG, MOST_WRONG_ADDRESS, WINDOW_S, GuessLimit, inner_path
-from workbench.config import Settings
+from workbench.config import DEFAULT_TOML, Settings
 
 PASSPHRASES = {"vera": "a viewer looks at the desk", "olga": "an operator stops the desk"}
 pytestmark = pytest.mark.slow
 
 
-class Guarded:
+class Guarded(Server):
     """A server that asks for a log-in, and what a person's browser would do."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
         self.folder = folder
-        self.process = subprocess.Popen(
-            [str(PROGRAM), "dashboards", "--port", "0", "--json"],
-            cwd=folder, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert self.process.stdout is not None
-        self.root = json.loads(self.process.stdout.readline())["address"].rpartition("/")[0]
-
-    def close(self) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=30)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
     def form(self, browser: requests.Session) -> str:
         page = browser.get(f"{self.root}/login", timeout=30)
@@ -65,7 +61,8 @@ def guarded(traded: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
         secret = folder.parent / f"{person}.txt"
         secret.write_text(passphrase)
         role = "viewer" if person == "vera" else "operator"
-        program(folder, "people", "add", person, "--role", role, "--passphrase-file", str(secret))
+        added = program(folder, "people", "add", person, "--role", role, "--new-passphrase-file", str(secret))
+        assert added.code == 0, added.err
     settings = folder / "workbench.toml"
     text = settings.read_text()
     assert "\nlogin = false\n" in text
@@ -79,7 +76,7 @@ def test_nobody_sees_a_page_without_logging_in(guarded: Guarded) -> None:
     for page in ("", "desk", "tca", "replay"):
         answer = requests.get(f"{guarded.root}/{page}", allow_redirects=False, timeout=30)
         assert answer.status_code == 302
-        assert answer.headers["Location"].startswith("/login")
+        assert answer.headers["Location"].lstrip(".").startswith("/login")
     login = requests.get(f"{guarded.root}/login", timeout=30)
     assert not re.search(r"(?:src|href)=|url\(|@import", login.text)  # nothing is fetched from anywhere
     assert login.headers["Cache-Control"] == "no-store"
@@ -140,11 +137,41 @@ def test_guessing_ends_and_the_right_passphrase_then_waits_too(guarded: Guarded)
     assert guarded.log_in("olga", PASSPHRASES["olga"])[1].status_code == 302  # others still get in
 
 
+def enter(visit: Visit, person: str, passphrase: str) -> None:
+    visit.page.locator("input[name=person]").fill(person)
+    visit.page.locator("input[name=passphrase]").fill(passphrase)
+    visit.page.get_by_role("button", name="Log in").click()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no browser: install chromium, or name one in CHROMIUM")
+def test_a_viewer_looks_and_an_operator_stops(browser: Any, guarded: Guarded) -> None:
+    visit = Visit(browser, f"{guarded.root}/desk")
+    enter(visit, "vera", "a wrong one")
+    visit.shows("Name or passphrase is wrong")
+    enter(visit, "vera", PASSPHRASES["vera"])
+    visit.shows("orders may be sent")
+    visit.shows("Log out vera")
+    assert visit.page.get_by_role("button", name="HALT").count() == 0
+    visit.page.get_by_text("Log out vera").click()
+    enter(visit, "olga", PASSPHRASES["olga"])
+    visit.shows("Kill switch")
+    assert visit.page.locator("input[type=text]:visible").count() == 1  # a reason; the name is known
+    visit.page.locator("input[type=text]:visible").fill("the test stops it")
+    visit.page.locator("input[type=text]:visible").press("Tab")
+    visit.page.locator("input[type=checkbox]").check()
+    visit.page.get_by_role("button", name="HALT").click()
+    visit.shows("nothing may be sent until a person resumes")
+    visit.shows("by olga")
+    assert visit.foreign(guarded.root) == set()
+    visit.page.close()
+
+
 @pytest.mark.parametrize(
     ("wanted", "followed"),
     [
-        ("/replay", "/replay"), ("//evil.example", "/"), ("https://evil.example", "/"), ("/\\evil", "/"),
-        ("", "/"), ("/logout", "/"), ("/a\nb", "/"),
+        ("/replay", "/replay"), ("/", "/desk"), ("//evil.example", "/desk"), ("/\\evil", "/desk"),
+        ("https://evil.example", "/desk"),
+        ("", "/desk"), ("/logout", "/desk"), ("/a\nb", "/desk"),
     ],
 )  # fmt: skip
 def test_a_log_in_sends_nobody_elsewhere(wanted: str, followed: str) -> None:
@@ -154,7 +181,7 @@ def test_a_log_in_sends_nobody_elsewhere(wanted: str, followed: str) -> None:
 def test_a_revoked_person_is_out_at_once(guarded: Guarded, tmp_path: Path) -> None:
     secret = tmp_path / "rita.txt"
     secret.write_text("rita looks for a while")
-    program(guarded.folder, "people", "add", "rita", "--role", "viewer", "--passphrase-file", str(secret))
+    program(guarded.folder, "people", "add", "rita", "--role", "viewer", "--new-passphrase-file", str(secret))
     browser, answer = guarded.log_in("rita", "rita looks for a while")
     assert answer.status_code == 302
     assert browser.get(f"{guarded.root}/desk", allow_redirects=False, timeout=60).status_code == 200
@@ -182,3 +209,50 @@ def test_guesses_are_forgotten_after_the_window_and_many_names_do_not_fill_the_m
     for n in range(12_000):
         limit.wrong(f"flood {n}", f"address {n}")
     assert len(limit._wrong) <= 10_000
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate for this machine's loopback address, signed by itself, with its key beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a desk under test")])
+    began = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number()).not_valid_before(began)
+        .not_valid_after(began + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    (folder / "desk.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    (folder / "desk.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return folder / "desk.pem"
+
+
+def test_with_a_certificate_the_pages_and_the_cookie_stay_on_tls(guarded: Guarded, tmp_path: Path) -> None:
+    folder = tmp_path / "desk"
+    shutil.copytree(guarded.folder, folder)
+    trusted = certificate(folder)
+    settings = folder / "workbench.toml"
+    text = settings.read_text().replace('tls_certificate = ""', 'tls_certificate = "desk.pem"')
+    settings.write_text(text.replace('tls_key = ""', 'tls_key = "desk.key"'))
+    running = Guarded(folder)
+    try:
+        assert running.root.startswith("https://127.0.0.1:")
+        page = requests.get(f"{running.root}/login", verify=str(trusted), timeout=30)
+        assert page.status_code == 200
+        assert all("Secure" in line for line in page.raw.headers.getlist("Set-Cookie"))
+        with pytest.raises(requests.ConnectionError):
+            requests.get(running.root.replace("https", "http") + "/login", timeout=30)
+    finally:
+        running.close()
+
+
+def test_half_a_certificate_is_refused_with_what_is_missing(tmp_path: Path) -> None:
+    text = DEFAULT_TOML.replace('tls_certificate = ""', 'tls_certificate = "desk.pem"')
+    (tmp_path / "workbench.toml").write_text(text)
+    answer = program(tmp_path, "config", "check")
+    assert answer.code == 2
+    assert "a certificate needs its key" in answer.err

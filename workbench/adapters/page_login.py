@@ -27,6 +27,8 @@ MOST_WRONG_ADDRESS: Final = 30
 WINDOW_S: Final = 300.0
 #: Names and addresses that are remembered; guessing under ever new names must not fill the memory.
 MOST_REMEMBERED: Final = 10_000
+#: Where a person who asked for no page in particular arrives.
+HOME: Final = "/desk"
 #: Longer input is no passphrase, and hashing it would cost the server more than the sender.
 MOST_CHARACTERS: Final = 1_024
 
@@ -127,7 +129,7 @@ class PageLogin(AuthProvider):
         super().__init__()
 
     @property
-    def get_user(self) -> Callable[[Any], str | None]:
+    def get_user(self) -> Callable[[Any], Any]:
         """Finds the person of a request; None sends the browser to the log-in page."""
 
         def person_of(handler: RequestHandler) -> str | None:
@@ -135,7 +137,7 @@ class PageLogin(AuthProvider):
             person = cookie.decode("utf-8", "replace") if cookie else ""
             return person if person and self.is_known(person) else None
 
-        return person_of  # type: ignore[return-value]  # bokeh names any truthy value a User
+        return person_of  # any truthy value is a user
 
     @property
     def login_url(self) -> str:
@@ -197,7 +199,7 @@ class _Login(RequestHandler):
             PERSON_COOKIE, person, expires_days=None, httponly=True, samesite="Strict",
             secure=self.login.secure,
         )  # fmt: skip
-        self.redirect(inner_path(self.get_body_argument("next", "/")))
+        self.redirect(inner_path(self.get_body_argument("next", HOME)))
 
     async def _right(self, person: str, passphrase: str) -> bool:
         return await IOLoop.current().run_in_executor(None, self.login.is_right, person, passphrase)
@@ -214,7 +216,7 @@ class _Login(RequestHandler):
             FORM_COOKIE, form, expires_days=None, httponly=True, samesite="Strict", secure=self.login.secure
         )
         self.set_status(status)
-        wanted = inner_path(self.get_argument("next", "/"))
+        wanted = inner_path(self.get_argument("next", HOME))
         self.write(
             _PAGE.format(
                 action="/login", problem=html.escape(problem), form=form, next=html.escape(wanted, quote=True)
@@ -231,6 +233,7 @@ class _Logout(RequestHandler):
 
 
 def inner_path(wanted: str) -> str:
-    """The path when it lies on this server, "/" otherwise: a log-in must not send people elsewhere."""
+    """The path when it is a page of this server, the desk otherwise: a log-in sends nobody elsewhere."""
     inside = wanted.startswith("/") and not wanted.startswith("//") and "\\" not in wanted
-    return wanted if inside and wanted.isprintable() and not wanted.startswith("/log") else "/"
+    page = inside and wanted != "/" and wanted.isprintable() and not wanted.startswith("/log")
+    return wanted if page else HOME
