@@ -6,6 +6,7 @@ import workbench as wb
 
 pn.extension("tabulator")
 screen = wb.screen("desk")
+who = wb.pages.visitor(screen)
 state, money, used = wb.pages.card(), wb.pages.card(), wb.pages.card()
 curve = pn.pane.HoloViews(sizing_mode="stretch_width", height=320)
 positions, show_positions = wb.pages.table("Positions", empty="No shares are held.")
@@ -35,7 +36,7 @@ def redraw() -> None:
 
 
 sections = [
-    wb.pages.beside(state, wb.pages.halt_card(screen.halt)),
+    wb.pages.beside(state, wb.pages.halt_card(screen.halt, person=who)) if screen.may_command(who) else state,
     wb.pages.beside(money, used),
     curve,
     positions,

@@ -2,61 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import PROGRAM, program
+from command_line import program
+from opened_pages import CHROMIUM, SOON_MS, Server, Visit
 
 from workbench.bootstrap.admin import permission
 from workbench.config import DEFAULT_TOML, Settings
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no browser: install chromium, or name one in CHROMIUM"),
 ]
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 PAGES = sorted(path.stem for path in (Path(__file__).parents[2] / "apps").glob("*.py"))
-SOON_MS = 30_000  #: longer than any machine needs; a page that is ready sooner is not waited for
-
-
-class Server:
-    """`workbench dashboards` in a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.process = subprocess.Popen(
-            [str(PROGRAM), "dashboards", "--port", "0", "--json"],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        self.root = json.loads(self.process.stdout.readline())["address"].rpartition("/")[0]
-
-    def close(self) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=30)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -80,35 +42,6 @@ def serve(traded: Settings, tmp_path: Path) -> Iterator[Callable[[], tuple[Serve
     yield start
     for running in started:
         running.close()
-
-
-class Visit:
-    """One opened page, with what it complained about and where it asked for files."""
-
-    def __init__(self, browser: Any, address: str, *, width: int = 1280) -> None:
-        self.page = browser.new_page(viewport={"width": width, "height": 900})
-        self.complaints: list[str] = []
-        self.asked: set[str] = set()
-        self.page.on("console", lambda said: self._hear(said))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.asked.add(request.url))
-        self.page.goto(address)
-
-    def _hear(self, said: Any) -> None:
-        if said.type == "error":
-            self.complaints.append(said.text)
-
-    def shows(self, text: str) -> None:
-        """Wait until the text can be read on the page."""
-        self.page.get_by_text(text).first.wait_for(timeout=SOON_MS)
-
-    def foreign(self, root: str) -> set[str]:
-        """Addresses outside this machine that the page asked for."""
-        return {
-            url
-            for url in self.asked
-            if not url.startswith((root, root.replace("http", "ws"), "data:", "blob:"))
-        }
 
 
 FIRST_WORDS = {
@@ -260,6 +193,7 @@ def test_a_comparison_that_cannot_judge_is_not_green(browser: Any, server: Serve
 
 
 def test_only_a_loopback_address_is_served(tmp_path: Path) -> None:
+    (tmp_path / "workbench.toml").write_text(DEFAULT_TOML)
     answer = program(tmp_path, "dashboards", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - to be refused
     assert answer.code == 3
     assert "other machines" in answer.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.bootstrap import dashboards
-from workbench.bootstrap.dashboards import require_loopback, screen
+from workbench.bootstrap.dashboards import require_guarded, screen
 from workbench.bootstrap.desk import Desk
 from workbench.config import Settings
+from workbench.config.sections import DashboardsSettings
 from workbench.errors import DataError, Refused, UsageError
 from workbench.pages import VERDICTS, bars, facts, verdict, work_line
 from workbench.pages.frame import STALE_S, is_doubtful, status_line
@@ -117,14 +119,19 @@ def test_a_page_that_does_not_exist_is_named() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org", "", "127.0.0.1.example.org"])  # noqa: S104
-def test_an_address_that_others_reach_is_refused(host: str) -> None:
+def test_an_address_that_others_reach_is_refused(traded: Settings, host: str) -> None:
     with pytest.raises(Refused, match="no log-in"):
-        require_loopback(host)
+        require_guarded(traded, host)
+    login = dataclasses.replace(traded, dashboards=DashboardsSettings(login=True))
+    with pytest.raises(Refused, match="in the clear"):
+        require_guarded(login, host)
+    with pytest.raises(Refused, match="nobody is registered with a passphrase"):
+        require_guarded(login, "127.0.0.1")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
-def test_a_loopback_address_is_served(host: str) -> None:
-    require_loopback(host)
+def test_a_loopback_address_is_served(traded: Settings, host: str) -> None:
+    require_guarded(traded, host)
 
 
 def test_the_desk_screen_values_what_the_ledger_holds(traded: Settings) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import secrets
+import time
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.bootstrap import admin, killing
 from workbench.bootstrap.desk import Desk, has_journal
 from workbench.bootstrap.permission import desk_supervision
+from workbench.bootstrap.page_access import is_passphrase, may_log_in, role_of
 from workbench.bootstrap.resources import apps_folder, sample_folder
 from workbench.config import Settings, load_settings
 from workbench.errors import ConfigError, DataError, Refused, UsageError
@@ -63,6 +66,9 @@ def _desk_screen(settings: Settings) -> DeskScreen:
         mark=lambda: (_journal_end(desk), armed.read()),
         permission=lambda: desk_supervision(settings, desk.journal).permission(),
         halt=halt,
+        permission=lambda: Supervision(desk.journal, armed, settings.account).permission(),
+        halt=lambda person, reason: admin.halt(settings, person=person, reason=reason),
+        role_of=functools.partial(role_of, desk),
     )
 
 
@@ -118,12 +124,12 @@ def apps() -> dict[str, Path]:
 
 
 def serve(settings: Settings, *, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve all pages until the process is stopped.
+    """Serve all pages until the process is stopped, behind a log-in where the settings ask for it.
 
     Parameters
     ----------
     host : str
-        A loopback address; this version has no log-in, so no other is accepted.
+        A loopback address; another one needs a log-in, and TLS or a proxy that speaks it.
     port : int
         0 = any free one.
     ready : callable (address) -> None
@@ -132,29 +138,68 @@ def serve(settings: Settings, *, host: str, port: int, ready: Callable[[str], No
     Raises
     ------
     Refused
-        The address can be reached from other machines.
+        The address can be reached from other machines without a log-in or without TLS; or a log-in is
+        asked for and nobody could pass it.
     """
     import panel as pn
 
-    require_loopback(host)
+    require_guarded(settings, host)
     _served.append(settings)
     pages: Any = {name: str(path) for name, path in apps().items()}
     server = pn.serve(
         pages, port=port, address=host, show=False, start=False, verbose=False, index=str(apps()["desk"]),
-        websocket_origin=None,
+        websocket_origin=list(settings.dashboards.origins) or None, **_guards(settings),
     )  # fmt: skip
-    ready(f"http://{host}:{server.port}/desk")
+    scheme = "https" if settings.dashboards.tls_certificate else "http"
+    ready(f"{scheme}://{host}:{server.port}/desk")
     server.run_until_shutdown()
 
 
-def require_loopback(host: str) -> None:
-    """Refuse an address that other machines could reach."""
+def require_guarded(settings: Settings, host: str) -> None:
+    """Refuse an address that other machines could reach, unless people log in and nobody listens in."""
+    asked = settings.dashboards
     try:
         inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         inside = False
-    if not inside:
+    if not inside and not asked.login:
         raise Refused(
             f"{host} can be reached from other machines, and these pages have no log-in",
-            next_step="keep 127.0.0.1 and put a proxy with log-in and TLS in front of it",
+            next_step="keep 127.0.0.1, or set dashboards.login = true",
         )
+    if not inside and not (asked.tls_certificate or asked.trusted_proxy):
+        raise Refused(
+            f"{host} can be reached from other machines, and passphrases would travel in the clear",
+            next_step="set dashboards.tls_certificate and tls_key, or dashboards.trusted_proxy = true behind "
+            "a proxy that speaks TLS",
+        )
+    if asked.login and not may_log_in(Desk(settings)):
+        raise Refused(
+            "dashboards.login is on, and nobody is registered with a passphrase",
+            next_step="workbench people add NAME --role viewer",
+        )
+
+
+def _guards(settings: Settings) -> dict[str, Any]:
+    """What the server needs for log-in and TLS."""
+    asked = settings.dashboards
+    found: dict[str, Any] = {"use_xheaders": asked.trusted_proxy}
+    if asked.tls_certificate:
+        found |= {
+            "ssl_certfile": str(settings.folder / asked.tls_certificate),
+            "ssl_keyfile": str(settings.folder / asked.tls_key),
+        }
+    if asked.login:
+        from workbench.adapters.page_login import PageLogin
+
+        desk = Desk(settings)
+        found["auth_provider"] = PageLogin(
+            is_right=functools.partial(is_passphrase, desk),
+            is_known=lambda person: bool(role_of(desk, person)),
+            session_s=asked.session_hours * 3_600,
+            secure=bool(asked.tls_certificate) or asked.trusted_proxy,
+            now_s=time.monotonic,
+        )
+        # of this process alone: after a restart everybody logs in again
+        found["cookie_secret"] = secrets.token_hex(32)
+    return found

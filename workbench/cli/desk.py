@@ -123,14 +123,14 @@ def reconcile(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
 def dashboards(
     host: Annotated[
-        str, typer.Option("--host", help="A loopback address; there is no log-in.")
+        str, typer.Option("--host", help="A loopback address; another one needs dashboards.login and TLS.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 = any free one.")] = 5006,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Serve the dashboards on this machine until Ctrl-C; they follow the journal live."""
-    from workbench.bootstrap.dashboards import require_loopback, serve  # Panel takes a second or two to load
+    from workbench.bootstrap.dashboards import serve  # Panel takes a second or two to load
 
     def ready(address: str) -> None:
         emit(
@@ -138,5 +138,4 @@ def dashboards(
         )
         sys.stdout.flush()
 
-    require_loopback(host)
     serve(load_settings(str(config)), host=host, port=port, ready=ready)

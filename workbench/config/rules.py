@@ -32,6 +32,10 @@ def _positive(value: float) -> str:
     return "" if math.isfinite(value) and value > 0 else "must be greater than 0; no value means off"
 
 
+def _day_at_most(value: float) -> str:
+    return "" if 0 < value <= 24 else "must be above 0 and at most 24 hours"
+
+
 def _not_negative(value: float) -> str:
     return "" if value >= 0 else "must not be below 0; 0 holds nothing out"
 
@@ -175,6 +179,7 @@ _SINGLE: Mapping[str, Callable[[Any], str]] = {
     "lease.ttl_s": _positive,
     "supervision.runner_heartbeat_s": _positive,
     "limits.restricted": _symbols,
+    "dashboards.session_hours": _day_at_most,
 }
 
 
@@ -256,6 +261,7 @@ def check_together(values: Values, sources: Sources, secrets: frozenset[str]) ->
             reason = f"{_WORDS[relation]} {other}"
             problems.append(_problem(first, values[first], sources, reason, f"change {first} or {second}"))
     problems += _times_together(values, sources)
+    problems += _tls_together(values, sources)
     if isinstance(mode := values.get("mode"), Mode):
         problems += _mode_together(mode, values, sources, secrets)
     return problems
@@ -268,6 +274,13 @@ def _times_together(values: Values, sources: Sources) -> Iterator[Problem]:
         if max(SessionTime.parse(text) for text in times) >= SessionTime.parse(until):
             reason = f"a decision must come before session.reconcile_until = {until!r}"
             yield _problem(keys[0], times, sources, reason, "decide earlier or reconcile longer")
+
+
+def _tls_together(values: Values, sources: Sources) -> Iterator[Problem]:
+    keys = ("dashboards.tls_certificate", "dashboards.tls_key")
+    if all(key in values for key in keys) and bool(values[keys[0]]) != bool(values[keys[1]]):
+        advice = "set both dashboards.tls_certificate and dashboards.tls_key, or neither"
+        yield _problem(keys[0], values[keys[0]], sources, "a certificate needs its key", advice)
 
 
 def _mode_together(

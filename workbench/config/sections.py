@@ -211,6 +211,33 @@ class SupervisionSettings:
 
 
 @dataclass(frozen=True)
+class DashboardsSettings:
+    """Who may look at the pages, and from where. Not part of the config hash.
+
+    Attributes
+    ----------
+    login : bool
+        Registered people log in with their passphrase; other machines reach the pages only with it.
+    session_hours : float
+        After so long a person logs in again.
+    tls_certificate, tls_key : str
+        Paths of a certificate chain and its key in PEM; "" = no TLS from this process.
+    trusted_proxy : bool
+        A proxy of yours stands in front, speaks TLS and names the visitor's address.
+    origins : tuple of str
+        Host names, with a port where it is not the usual one, under which browsers open the pages; empty =
+        the address that is listened at.
+    """
+
+    login: bool = False
+    session_hours: float = 8.0
+    tls_certificate: str = ""
+    tls_key: str = ""
+    trusted_proxy: bool = False
+    origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Secrets:
     """Secrets, from the environment or the secrets folder only.
 

@@ -13,6 +13,8 @@ from typing import Any, get_type_hints
 
 from workbench.config.secret import shown
 from workbench.config.sections import (
+    ApprovalsSettings,
+    DashboardsSettings,
     DeskSettings,
     JournalSettings,
     LeaseSettings,
@@ -34,6 +36,7 @@ from workbench.core.types import Mode
 #: Keys that say where things are, not what the desk does: the same desk moved is the same desk.
 LOCATION_KEYS = frozenset(
     {"desk.path", "journal.url", "venue.data_url", "venue.stream_url", "venue.admin_url"}
+    | {f"dashboards.{item.name}" for item in dataclasses.fields(DashboardsSettings)}
 )
 _NOT_SETTINGS = frozenset({"secrets", "sources", "folder", "file"})
 _REQUIRED: Any = dataclasses.MISSING
@@ -56,6 +59,7 @@ class Settings:
     seed : int
         Seed of everything that draws random numbers.
     desk, journal, session, venue, people, model, lease, supervision : dataclasses
+    desk, journal, session, venue, approvals, people, model, lease, supervision, dashboards : dataclasses
         The sections of `workbench.config.sections`.
     approvals, limits, policy, prior_cost, fees, fills : dataclasses
         Parameters of the kernels, exactly as they are called with them.
@@ -83,6 +87,7 @@ class Settings:
     model: ModelSettings
     lease: LeaseSettings
     supervision: SupervisionSettings
+    dashboards: DashboardsSettings
     limits: Limits
     policy: PolicyParams
     prior_cost: PriorCost

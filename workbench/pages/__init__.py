@@ -5,7 +5,7 @@ Everything is served by this process: no font, script or picture comes from anot
 
 from __future__ import annotations
 
-from workbench.pages.frame import NAMES, page
+from workbench.pages.frame import NAMES, page, visitor
 from workbench.pages.parts import (
     VERDICTS,
     bars,
@@ -39,5 +39,6 @@ __all__ = [
     "state_card",
     "table",
     "verdict",
+    "visitor",
     "work_line",
 ]

@@ -88,8 +88,9 @@ def page(name: str, screen: Screen, sections: Sequence[Any], redraw: Callable[[]
             shown["version"] = version
 
     refresh()
+    links = pn.pane.HTML(navigation(name, person=visitor(screen)), stylesheets=[PARTS])
     template = pn.template.BootstrapTemplate(
-        title=f"Workbench: {NAMES[name]}", header=[pn.pane.HTML(navigation(name), stylesheets=[PARTS])],
+        title=f"Workbench: {NAMES[name]}", header=[links],
         main=[banner, body], header_background="#1f3a5f", busy_indicator=None, raw_css=[STYLE],
         theme=_theme(),
     )  # fmt: skip
@@ -104,7 +105,14 @@ def _theme() -> str:
     return "dark" if asked == "dark" else "default"
 
 
-def navigation(current: str) -> str:
+def visitor(screen: Screen) -> str:
+    """Name of the person who has logged in; "" where the pages ask for no log-in."""
+    import panel as pn
+
+    return str(pn.state.user or "") if screen.desk.settings.dashboards.login else ""
+
+
+def navigation(current: str, *, person: str = "") -> str:
     """Links to all pages; the present one is marked for eyes and for readers of the screen."""
     dark = _theme() == "dark"
     keep = "?theme=dark" if dark else ""
@@ -113,7 +121,8 @@ def navigation(current: str) -> str:
         for key, title in NAMES.items()
     ]
     other = f'<a href="{current}{"" if dark else "?theme=dark"}">{"Light" if dark else "Dark"}</a>'
-    return f'<nav aria-label="Dashboards">{"".join(links)}{other}</nav>'
+    leave = f'<a href="logout">Log out {html.escape(person)}</a>' if person else ""
+    return f'<nav aria-label="Dashboards">{"".join(links)}{other}{leave}</nav>'
 
 
 def is_doubtful(screen: Screen) -> bool:

@@ -230,17 +230,19 @@ def _escaped(value: object) -> str:
     return "" if missing else html.escape(str(value))
 
 
-def halt_card(halt: Callable[[str, str], str]) -> Any:
+def halt_card(halt: Callable[[str, str], str], *, person: str = "") -> Any:
     """The kill switch: a name, a reason, and a second press to confirm.
 
     Parameters
     ----------
     halt : callable (person, reason) -> str
         Halts and returns what to tell the person.
+    person : str
+        Who has logged in; "" = whoever presses types a name.
     """
     import panel as pn
 
-    person = pn.widgets.TextInput(label="Your name", sizing_mode="stretch_width")
+    name = pn.widgets.TextInput(label="Your name", sizing_mode="stretch_width", visible=not person)
     reason = pn.widgets.TextInput(label="Reason", sizing_mode="stretch_width")
     sure = pn.widgets.Checkbox(label="Yes, stop sending now")
     button = pn.widgets.Button(label="HALT", button_type="danger", width=160)
@@ -250,11 +252,11 @@ def halt_card(halt: Callable[[str, str], str]) -> Any:
         if not sure.value:
             answer.object = '<span class="warn">Not halted: tick the box to confirm.</span>'
             return
-        answer.object = f"<b>{html.escape(halt(person.value, reason.value))}</b>"
+        answer.object = f"<b>{html.escape(halt(person or name.value, reason.value))}</b>"
         sure.value = False
 
     button.on_click(press)
     return pn.Column(
-        card("<h2>Kill switch</h2>"), person, reason, pn.Row(sure, button), answer,
+        card("<h2>Kill switch</h2>"), name, reason, pn.Row(sure, button), answer,
         sizing_mode="stretch_width", styles=_BOX,
     )  # fmt: skip

@@ -19,6 +19,8 @@ MEANING: Mapping[str, str] = {
     "REDUCING": "only orders that reduce risk may be sent",
     "HALTED": "nothing may be sent until a person resumes",
 }
+#: Roles that may give commands from a page.
+COMMANDING = frozenset({"operator", "approver"})
 _ENDED = frozenset(state.value for state in TERMINAL)
 
 
@@ -31,6 +33,8 @@ class DeskScreen(Screen):
         What may be sent now, with `state`, `epoch`, `reason`; the state row and the ARMED file together.
     halt : callable (person, reason) -> None
         The kill switch: the same as `workbench halt`.
+    role_of : callable (person) -> str
+        The person's role now, "" when nobody of that name may look; asked at every command.
     """
 
     frames = param.Dict({}, doc="Tables by name: positions, orders, limits, breaks, alerts, runs, equity.")
@@ -42,14 +46,23 @@ class DeskScreen(Screen):
         *,
         permission: Callable[[], Any],
         halt: Callable[[str, str], None],
+        role_of: Callable[[str], str],
         **params: Any,
     ) -> None:
         super().__init__(desk, **params)
         self._permission = permission
         self._halt = halt
+        self._role_of = role_of
+        self.login = bool(desk.settings.dashboards.login)
+
+    def may_command(self, person: str) -> bool:
+        """Whether the page may carry out what that person asks; without a log-in names are only recorded."""
+        return not self.login or self._role_of(person) in COMMANDING
 
     def halt(self, person: str, reason: str) -> str:
         """Stop sending at once; returns what to tell the person. Nobody is asked for permission to stop."""
+        if not self.may_command(person):
+            return f"Not halted: {person or 'nobody'} may look, not command. `workbench halt` asks nobody."
         if not person.strip() or not reason.strip():
             return "Not halted yet: give a name and a reason, so that the record can be read in a year."
         self._halt(person.strip(), reason.strip())
