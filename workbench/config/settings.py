@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 
 from workbench.config.secret import shown
 from workbench.config.sections import (
+    AlertsSettings,
     ApprovalsSettings,
     DeskSettings,
     JournalSettings,
@@ -22,6 +23,7 @@ from workbench.config.sections import (
     SessionSettings,
     SupervisionSettings,
     VenueSettings,
+    WatchdogSettings,
 )
 from workbench.core.canonical import canonical_json, sha256_of
 from workbench.core.costs import FeeSchedule, PriorCost
@@ -54,7 +56,7 @@ class Settings:
         Symbols the desk may trade; sorted, unique, opaque, not empty.
     seed : int
         Seed of everything that draws random numbers.
-    desk, journal, session, venue, approvals, model, lease, supervision : dataclasses
+    desk, journal, session, venue, approvals, model, lease, supervision, alerts, watchdog : dataclasses
         The sections of `workbench.config.sections`.
     limits, policy, prior_cost, fees, fills : dataclasses
         Parameters of the kernels, exactly as they are called with them.
@@ -81,6 +83,8 @@ class Settings:
     model: ModelSettings
     lease: LeaseSettings
     supervision: SupervisionSettings
+    alerts: AlertsSettings
+    watchdog: WatchdogSettings
     limits: Limits
     policy: PolicyParams
     prior_cost: PriorCost

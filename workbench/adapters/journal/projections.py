@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from workbench.adapters.journal import folds_alerts
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
 from workbench.core.canonical import canonical_json
@@ -367,5 +368,5 @@ _FOLDS: dict[str, Fold] = {
     "promotion.judged": _judged,
     "calibration.done": _kept_as_event,
     "journal.archived": _added("archives"),
-    "alert.raised": _added("alerts"),
+    **folds_alerts.FOLDS,
 }
