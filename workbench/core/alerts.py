@@ -104,6 +104,10 @@ _TABLE: Final = (
     _rule(
         "LOOP_DEAD", _C, "loop-is-dead-or-stuck", "The process that traded ended without giving the account back."
     ),
+    _rule(
+        "DESK_HALTED", _C, "desk-halted", "The account is HALTED: nothing is sent until a person resumes it."
+    ),
+    _rule("ORDERS_CANCELLED", _I, "watchdog-halted-the-desk", "The venue shows all our orders as ended."),
     _rule("LOOP_STUCK", _C, "loop-is-dead-or-stuck", "The process that trades shows no sign of progress."),
     _rule("RUN_CRASHED", _W, "loop-is-dead-or-stuck", "A run ended without a record; it held no right to send."),
     _rule("ORDERS_UNWATCHED", _W, "orders-without-a-loop", "Orders are open while no process watches them."),
@@ -130,18 +134,20 @@ def rule_of(code: str) -> AlertRule:
     return known or _rule(code, Severity.CRITICAL, "unknown-alert", "An alert that has no rule.")
 
 
-def alert(account: str, code: str, text: str, *, at_ns: int, subject: str = "") -> Event:
+def alert(account: str, code: str, text: str, *, at_ns: int = 0, subject: str = "") -> Event:
     """The event of an alert, to be committed in the transaction of its cause.
 
     Parameters
     ----------
+    at_ns : int, default 0
+        Trading time, UTC nanoseconds; 0 = the moment at which the journal records it.
     subject : str, default ""
         What it is about, such as a run or a symbol: alerts of one code and subject are one alert.
 
     Examples
     --------
     >>> from workbench.core.alerts import alert
-    >>> alert("demo", "CLOCK_SKEW", "3.1 s", at_ns=0).payload["code"]
+    >>> alert("demo", "CLOCK_SKEW", "3.1 s").payload["code"]
     'CLOCK_SKEW'
     """
     payload = {"account": account, "code": code, "text": text, "at_ns": at_ns}

@@ -25,7 +25,8 @@ _NEW: Final[dict[str, Any]] = {
 
 
 def _raised(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
-    told = {name: payload[name] for name in ("account", "code", "text", "at_ns")}
+    told = {name: payload[name] for name in ("account", "code", "text")}
+    told["at_ns"] = payload["at_ns"] or event.at_ns
     rows.insert("alerts", dict(told))
     row = {
         **told, **_NEW, "alert_id": event.seq, "subject": payload.get("subject") or "",
