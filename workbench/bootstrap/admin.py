@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.bars import IngestReport
 from workbench.adapters.process_lock import process_lock
 from workbench.bootstrap.desk import Desk, create_journal, open_journal
+from workbench.bootstrap.permission import desk_supervision, register_desk
 from workbench.bootstrap.resources import present_code_hash, sample_folder
 from workbench.bootstrap.trading import Account, open_account
 from workbench.config import DEFAULT_TOML, Settings, load_settings
@@ -68,7 +68,7 @@ def supervision_of(settings: Settings) -> Iterator[Supervision]:
     """State of the desk, for what needs neither venue nor lease."""
     journal = open_journal(settings, read_only=False)
     try:
-        yield Supervision(journal, ArmedFileOnDisk(Desk(settings).paths.armed), settings.account)
+        yield desk_supervision(settings, journal)
     finally:
         journal.close()
 
@@ -92,17 +92,6 @@ def reduce(settings: Settings, *, person: str, reason: str) -> None:
     """Allow risk-reducing orders only, on a registered person's word."""
     with supervision_of(settings) as supervision:
         supervision.reduce(person=person, reason=reason)
-
-
-def halt(settings: Settings, *, person: str, reason: str) -> None:
-    """Stop sending at once; works with a running loop, without one, and without the journal.
-
-    The ARMED file is removed before anything else is tried: from then on every process is refused,
-    whatever becomes of the record. Nobody is asked for permission to stop.
-    """
-    ArmedFileOnDisk(Desk(settings).paths.armed).remove()
-    with supervision_of(settings) as supervision:
-        supervision.halt(reason, cause="person", person=person)
 
 
 def train(
@@ -350,6 +339,7 @@ def resume(settings: Settings, *, person: str, reason: str) -> Permission:
         epoch = account.supervision.permission().epoch
         oms.recover()
         reconciler.reconcile(session="")
+        register_desk(settings, account.journal)
         return account.supervision.resume(
             person=person, reason=reason, code_hash=present_code_hash(), after_epoch=epoch
         )

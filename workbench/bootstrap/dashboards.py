@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
-from workbench.bootstrap import admin
+from workbench.bootstrap import admin, killing
 from workbench.bootstrap.desk import Desk, has_journal
+from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.resources import apps_folder, sample_folder
 from workbench.config import Settings, load_settings
 from workbench.errors import ConfigError, DataError, Refused, UsageError
 from workbench.screens import DeskScreen, DriftScreen, OverfittingScreen, ReplayScreen, Screen, TcaScreen
-from workbench.services.supervision import Supervision
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,8 +57,8 @@ def _desk_screen(settings: Settings) -> DeskScreen:
     return DeskScreen(
         desk,
         mark=lambda: (_journal_end(desk), armed.read()),
-        permission=lambda: Supervision(desk.journal, armed, settings.account).permission(),
-        halt=lambda person, reason: admin.halt(settings, person=person, reason=reason),
+        permission=lambda: desk_supervision(settings, desk.journal).permission(),
+        halt=lambda person, reason: killing.halt(settings, killing.HaltOrder(person, reason)),
     )
 
 

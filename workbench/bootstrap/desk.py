@@ -73,6 +73,11 @@ class DeskPaths:
         return self.root / "venue.sqlite"
 
     @property
+    def spool(self) -> Path:
+        """Records of halts that wait for a journal which was down."""
+        return self.root / "spool"
+
+    @property
     def lock(self) -> Path:
         """Held by the one process that may send."""
         return self.root / "trading.lock"

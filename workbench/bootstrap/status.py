@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.bootstrap.desk import Desk
+from workbench.bootstrap.permission import desk_supervision
 from workbench.config import Settings
 from workbench.core.digest import desk_digest
-from workbench.services.supervision import Supervision
 
 
 def desk_status(settings: Settings) -> dict[str, Any]:
@@ -18,14 +17,16 @@ def desk_status(settings: Settings) -> dict[str, Any]:
     Returns
     -------
     dict
-        account, mode, state, reason, epoch, sessions_run, last_session, decisions (decision times),
-        orders (number sent or intended), orders_by_state, denials, fills, digest (of the whole history),
-        digests (by session), breaks (of the last reconciliation), unresolved (ids of orders whose fate
-        is unknown), equity_usd, cash_usd, positions (shares), model_id, cost_model_id, config_hash.
+        account, mode, state, reason, epoch, halts (above and below the account), sessions_run,
+        last_session, decisions (decision times), orders (number sent or intended), orders_by_state, denials,
+        fills, digest (of the whole history), digests (by session), breaks (of the last reconciliation),
+        unresolved (ids of orders whose fate is unknown), equity_usd, cash_usd, positions (shares), model_id,
+        cost_model_id, config_hash.
     """
     desk = Desk(settings)
     journal, account = desk.journal, settings.account
-    permission = Supervision(journal, ArmedFileOnDisk(desk.paths.armed), account).permission()
+    supervision = desk_supervision(settings, journal)
+    permission = supervision.permission()
     sessions = journal.rows("sessions", account=account)
     orders = journal.rows("orders", account=account)
     states = Counter(str(row["state"]) for row in orders)
@@ -40,6 +41,16 @@ def desk_status(settings: Settings) -> dict[str, Any]:
         "state": permission.state,
         "reason": permission.reason,
         "epoch": permission.epoch,
+        "halts": [
+            {
+                "level": halt.level,
+                "target": halt.target,
+                "state": "REDUCING" if halt.reducing else "HALTED",
+                "reason": halt.reason,
+                "person": halt.person,
+            }
+            for halt in supervision.halts.in_force()
+        ],
         "sessions_run": len(sessions),
         "last_session": last["session"] if last else None,
         "decisions": len(journal.rows("decisions", account=account)),

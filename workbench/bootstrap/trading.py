@@ -9,12 +9,12 @@ from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.calendar import ExchangeCalendar
 from workbench.adapters.journal import JournalDatabase, VerifyReport
 from workbench.adapters.kernel_guard import KernelGuard, dead_holder, guard_kernel, process_holder
 from workbench.adapters.run_parameters import read_parameters
 from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
+from workbench.bootstrap.permission import book_waiting_halts, desk_supervision
 from workbench.bootstrap.resources import present_code_hash
 from workbench.bootstrap.venues import VenueLink, open_venue
 from workbench.config import SessionTime, Settings, load_settings
@@ -150,8 +150,8 @@ def open_account(settings: Settings, *, start_ns: int = 0) -> Account:
             f"account {settings.account} was never opened",
             next_step='workbench adopt --as-of SESSION --person NAME --reason "..."',
         )
-    supervision = Supervision(journal, ArmedFileOnDisk(desk.paths.armed), settings.account)
-    return Account(desk, journal, desk.calendar, link, supervision)
+    book_waiting_halts(settings, journal)
+    return Account(desk, journal, desk.calendar, link, desk_supervision(settings, journal))
 
 
 def session_times(settings: Settings, calendar: ExchangeCalendar, session: str) -> SessionTimes:

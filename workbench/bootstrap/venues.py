@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from workbench.adapters.alpaca_broker import AlpacaBroker, AlpacaTransport, connect_alpaca
+from workbench.adapters.alpaca_broker import (
+    AlpacaBroker,
+    AlpacaOpenOrders,
+    AlpacaTransport,
+    alpaca_broker,
+    connect_alpaca,
+)
 from workbench.adapters.alpaca_stream import AlpacaStream, FrameInbox
+from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.clock import SimulatedClock, SystemClock
 from workbench.adapters.loopback_clock import LoopbackClock
-from workbench.adapters.simulated_broker import SimulatedBroker
+from workbench.adapters.simulated_broker import SimulatedBroker, SimulatedOpenOrders
 from workbench.bootstrap.desk import Desk
 from workbench.config import Settings
+from workbench.core.cancelling import OpenOrders
 from workbench.core.ports import Clock
 from workbench.core.types import Mode
-from workbench.errors import ConfigError
+from workbench.errors import ConfigError, OutcomeUnknown
 
 DATA_URL = "https://data.alpaca.markets"
 #: A venue on this machine sets no limit of its own; a replay asks it thousands of times a session.
@@ -68,7 +78,7 @@ def open_venue(settings: Settings, desk: Desk, *, start_ns: int) -> VenueLink:
     """
     if not uses_alpaca(settings):
         return embedded_venue(settings, desk, desk.paths.venue, start_ns=start_ns)
-    broker = _connect(settings)
+    broker = connect_alpaca(**_terms(settings), barred=_barred(desk))
     try:
         now_ns = broker.now_ns()
         if settings.mode is not Mode.REPLAY:
@@ -132,15 +142,69 @@ def embedded_venue(settings: Settings, desk: Desk, path: Path, *, start_ns: int)
     return VenueLink(broker, clock, broker.last_ns)
 
 
-def _connect(settings: Settings) -> AlpacaBroker:
+@dataclass(frozen=True)
+class CancelLink:
+    """What is open at the desk's venue, for a halt: no lease, no order, no journal.
+
+    Attributes
+    ----------
+    verified : bool
+        Whether the venue has said that the keys open the account of the settings.
+    """
+
+    orders: OpenOrders
+    verified: bool
+    broker: SimulatedBroker | AlpacaBroker
+
+    def close(self) -> None:
+        """Close connections and files."""
+        self.broker.close()
+
+
+def open_for_cancels(settings: Settings, desk: Desk) -> CancelLink:
+    """A way to the desk's open orders that needs nothing but the venue.
+
+    Raises
+    ------
+    ConfigError
+        Mode, address, keys and account do not belong together.
+    Refused
+        A running loop of this desk holds the embedded venue.
+    """
+    if not uses_alpaca(settings):
+        link = embedded_venue(settings, desk, desk.paths.venue, start_ns=0)
+        return CancelLink(SimulatedOpenOrders(link.broker), True, link.broker)  # type: ignore[arg-type]
+    broker = alpaca_broker(**_terms(settings), barred=lambda: "this connection only cancels")
+    try:
+        theirs = broker.account().account
+    except OutcomeUnknown:  # a halt does not wait for an account's answer, but ends by id only
+        return CancelLink(AlpacaOpenOrders(broker), False, broker)
+    if theirs != settings.account:
+        broker.close()
+        raise ConfigError(
+            f"the keys open account {theirs} at the venue, not {settings.venue.account_id}",
+            next_step="cancel by hand at the venue, then set venue.account_id and the keys of one account",
+        )
+    return CancelLink(AlpacaOpenOrders(broker), True, broker)
+
+
+def _barred(desk: Desk) -> Callable[[], str]:
+    """What the connection asks just before a POST: whether the ARMED file is still there."""
+    armed = ArmedFileOnDisk(desk.paths.armed)
+    return lambda: "" if armed.read() is not None else "the ARMED file is gone"
+
+
+def _terms(settings: Settings) -> dict[str, Any]:
     venue, (key, secret) = settings.venue, _keys(settings)
     near = _is_near(venue.url)
-    return connect_alpaca(
-        mode=settings.mode, url=venue.url, data_url=data_url(settings), key=key, secret=secret,
-        account=settings.account, account_id=venue.account_id, connect_s=venue.connect_timeout_s,
-        read_s=venue.answer_timeout_s, reserve=venue.reserved_requests, feed=venue.feed,
-        per_minute=max(LOOPBACK_PER_MINUTE, venue.requests_per_minute) if near else venue.requests_per_minute,
-    )  # fmt: skip
+    return {
+        "mode": settings.mode, "url": venue.url, "data_url": data_url(settings), "key": key,
+        "secret": secret, "account": settings.account, "account_id": venue.account_id,
+        "connect_s": venue.connect_timeout_s, "read_s": venue.answer_timeout_s,
+        "reserve": venue.reserved_requests, "feed": venue.feed,
+        "per_minute": max(LOOPBACK_PER_MINUTE, venue.requests_per_minute) if near
+        else venue.requests_per_minute,
+    }  # fmt: skip
 
 
 def _stream(settings: Settings, desk: Desk) -> AlpacaStream:

@@ -1,4 +1,4 @@
-"""Commands of the person who supervises: from init and status to halt, reconcile and dashboards."""
+"""Commands of the person who supervises: from init and status to reconcile and dashboards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AsOf = Annotated[str, typer.Option("--as-of", help="The embedded account opens a
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command tree."""
-    for command in (init, status, adopt, resume, reduce, halt, reconcile, dashboards):
+    for command in (init, status, adopt, reduce, reconcile, dashboards):
         app.command(command.__name__)(command)
 
 
@@ -52,6 +52,8 @@ _HEAD = ("account", "mode", "state", "reason", "digests")
 def _flat(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {item}" for key, item in value.items() if not isinstance(item, dict)) or "-"
+    if isinstance(value, list) and value and isinstance(value[0], dict) and "level" in value[0]:
+        return "; ".join(f"{one['level']} {one['target']} {one['state']}: {one['reason']}" for one in value)
     if isinstance(value, list):
         return ", ".join(str(item) for item in value) or "none"
     return f"{value:,.2f}" if isinstance(value, float) else str(value)
@@ -66,14 +68,6 @@ def adopt(
     emit(payload, as_json, lambda out: out.print(f"the ledger opens with {cash / 1e6:,.2f} USD"))
 
 
-def resume(person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Look up what is unresolved, reconcile, and when that is clean make the account ACTIVE."""
-    permission = admin.resume(load_settings(str(config)), person=person, reason=reason)
-    payload = dataclasses.asdict(permission)
-    text = f"{permission.state}, epoch {permission.epoch}, code {permission.code_hash[:12]}, by {person}"
-    emit(payload, as_json, lambda out: out.print(text, markup=False))
-
-
 def reduce(person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Allow risk-reducing orders only."""
     admin.reduce(load_settings(str(config)), person=person, reason=reason)
@@ -81,16 +75,6 @@ def reduce(person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_j
         {"state": "REDUCING", "person": person},
         as_json,
         lambda out: out.print(f"REDUCING, by {person}", markup=False),
-    )
-
-
-def halt(person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Stop sending at once, with or without a running loop; latches until a person resumes."""
-    admin.halt(load_settings(str(config)), person=person, reason=reason)
-    emit(
-        {"state": "HALTED", "person": person},
-        as_json,
-        lambda out: out.print(f"HALTED, by {person}: {reason}", markup=False),
     )
 
 

@@ -1,4 +1,4 @@
-"""The last look before a request leaves: permission, lease, ticket, runner, controls."""
+"""The last look before a request leaves: permission, lease, ticket, runner, halts, controls."""
 
 from __future__ import annotations
 
@@ -55,6 +55,9 @@ class LastLook:
         reduces = held_nano * after_nano >= 0 and abs(after_nano) < abs(held_nano)
         if permission.state == REDUCING and not reduces:
             return (REDUCING,)
+        stopped = (halt.denies(order.intent, reduces=reduces) for halt in permission.halts)
+        if words := tuple(word for word in stopped if word):
+            return words
         if order.intent.session != self._session:
             raise TradingHalted(f"order {order.intent.client_order_id} belongs to {order.intent.session}")
         return self._controls(order)

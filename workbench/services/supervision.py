@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from workbench.core.alerts import alert
+from workbench.core.halts import Halt
 from workbench.core.ports import ArmedFile, Event, Journal, Lease
 from workbench.errors import JournalConflict, Refused, TradingHalted
+from workbench.services.halts import Halts
 from workbench.services.people import People
 
 ACTIVE: Final = "ACTIVE"
@@ -32,22 +34,35 @@ class Permission:
         Why, in words a person can act on.
     code_hash : str
         Hash of package and production notebook that the resuming person accepted.
+    halts : tuple of Halt
+        Halts of single orders, symbols and strategies of the account, which the state does not show.
     """
 
     state: str
     epoch: int
     reason: str
     code_hash: str = ""
+    halts: tuple[Halt, ...] = ()
 
 
 class Supervision:
-    """State of one account; the only writer of the state row and of the ARMED file."""
+    """State of one account; the only writer of the state row and of the ARMED file.
 
-    def __init__(self, journal: Journal, armed: ArmedFile, account: str) -> None:
+    Parameters
+    ----------
+    journal, armed
+        Ports.
+    account : str
+    broker : str
+        At which broker the account is; "" = not known here, so that a halt of any broker stops it.
+    """
+
+    def __init__(self, journal: Journal, armed: ArmedFile, account: str, broker: str = "") -> None:
         self._journal = journal
         self._armed = armed
         self._account = account
         self._people = People(journal)
+        self.halts = Halts(journal, account, broker)
 
     def permission(self) -> Permission:
         """The state in force: the row *and* the ARMED file must agree, else HALTED."""
@@ -69,7 +84,12 @@ class Supervision:
                 f"account {self._account} epoch {epoch}",
                 code_hash,
             )
-        return Permission(str(row["state"]), epoch, reason, code_hash)
+        halts = self.halts.in_force()
+        if above := [halt for halt in halts if not halt.account]:
+            halt = min(above, key=lambda halt: halt.reducing)  # the strictest speaks
+            words = f"the {halt.level} is halted ({halt.target}, by {halt.person or 'nobody'}): {halt.reason}"
+            return Permission(REDUCING if halt.reducing else HALTED, epoch, words, code_hash, halts)
+        return Permission(str(row["state"]), epoch, reason, code_hash, halts)
 
     def require(self, *, risk_reducing: bool = False) -> Permission:
         """The permission, if it allows sending; raises TradingHalted otherwise."""
@@ -145,7 +165,33 @@ class Supervision:
         """
         self._people.require(person, reason)
         self._require_clean()
+        for halt in self.halts.in_force():
+            if not halt.account:
+                raise TradingHalted(
+                    f"the {halt.level} is halted ({halt.target}): {halt.reason}",
+                    next_step=f"workbench resume --level {halt.level} first; it covers every account there",
+                )
         self._set(ACTIVE, reason, person, code_hash, after_epoch=after_epoch)
+        return self.permission()
+
+    def permit_flatten(self, *, person: str, reason: str, code_hash: str, after_epoch: int) -> Permission:
+        """Let a registered person's flatten send orders that reduce risk, and nothing else.
+
+        Raises
+        ------
+        TradingHalted
+            The state has changed since the person looked, or a halt above the account allows no reduction.
+        Refused
+            The person may not act.
+        """
+        self._people.require(person, reason)
+        for halt in self.halts.in_force():
+            if not halt.account and not halt.reducing:
+                raise TradingHalted(
+                    f"the {halt.level} is halted ({halt.target}) and lets no reduction pass: {halt.reason}",
+                    next_step="docs/runbooks/flatten-by-hand.md",
+                )
+        self._set(REDUCING, f"flatten: {reason}", person, code_hash, after_epoch=after_epoch)
         return self.permission()
 
     def _require_clean(self) -> None:

@@ -293,6 +293,10 @@ class AlpacaBroker:
     def _get(self, path: str, fields: Mapping[str, Any]) -> Answer:
         return self._ask(self._trading, "GET", path, fields, urgent=False)
 
+    def urgently(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> Answer:
+        """One request that may use the reserve of the budget: a cancel, or what a cancel must know."""
+        return self._ask(self._trading, method, path, fields, urgent=True)
+
     def _must(self, path: str) -> Any:
         answer = self._ask(self._trading, "GET", path, urgent=False)
         if answer.status != 200 or answer.json is None:
@@ -339,11 +343,30 @@ class AlpacaBroker:
         return self._ours.get(venue_order_id, venue_order_id)
 
 
-def connect_alpaca(
+def alpaca_broker(
     *, mode: Mode, url: str, data_url: str, key: str, secret: str, account: str, account_id: str,
     connect_s: float, read_s: float, per_minute: int, reserve: int, feed: str = "iex",
+    barred: Callable[[], str] = str,
 ) -> AlpacaBroker:  # fmt: skip
-    """A broker whose venue, account and clock have been seen to be the right ones.
+    """A broker at an address that belongs to the mode; nothing has been asked of the venue yet.
+
+    Raises
+    ------
+    ConfigError
+        Mode, address and keys do not belong together, or alpaca-py is not the examined one.
+    """
+    environment_of(url, mode=mode, key=key)
+    lines = {"key": key, "secret": secret, "connect_s": connect_s, "read_s": read_s}
+    return AlpacaBroker(
+        AlpacaTransport(url=url, barred=barred, **lines),  # type: ignore[arg-type]
+        AlpacaTransport(url=data_url, data=True, **lines),  # type: ignore[arg-type]
+        account=account, account_id=account_id, budget=RateBudget(per_minute=per_minute, reserve=reserve),
+        feed=feed,
+    )  # fmt: skip
+
+
+def connect_alpaca(*, account: str, account_id: str, **terms: Any) -> AlpacaBroker:
+    """A broker whose venue, account and clock have been seen to be the right ones; terms as above.
 
     Raises
     ------
@@ -352,15 +375,7 @@ def connect_alpaca(
     OutcomeUnknown
         The venue does not answer.
     """
-    environment_of(url, mode=mode, key=key)
-    broker = AlpacaBroker(
-        AlpacaTransport(key=key, secret=secret, url=url, connect_s=connect_s, read_s=read_s),
-        AlpacaTransport(
-            key=key, secret=secret, url=data_url, connect_s=connect_s, read_s=read_s, data=True
-        ),
-        account=account, account_id=account_id, budget=RateBudget(per_minute=per_minute, reserve=reserve),
-        feed=feed,
-    )  # fmt: skip
+    broker = alpaca_broker(account=account, account_id=account_id, **terms)
     try:
         theirs = broker.account()
         if theirs.account != account:

@@ -18,8 +18,8 @@ MAX_PAGES = 1_000
 Get = Callable[[str, Mapping[str, Any]], Answer]
 
 
-def list_orders(get: Get, *, since_ns: int) -> tuple[OrderRow, ...]:
-    """Every order submitted at or after `since_ns`, oldest first.
+def list_orders(get: Get, *, since_ns: int, status: str = "all") -> tuple[OrderRow, ...]:
+    """Every order of a status ("all", "open") submitted at or after `since_ns`, oldest first.
 
     The venue has no cursor: `after` is exclusive on submitted_at, and a page ends at 500. The next page is
     asked for from one microsecond before the last row, and repeats are dropped by id.
@@ -32,7 +32,7 @@ def list_orders(get: Get, *, since_ns: int) -> tuple[OrderRow, ...]:
     found: dict[str, OrderRow] = {}
     after_ns = max(since_ns, 0)
     for _ in range(MAX_PAGES):
-        fields = {"status": "all", "limit": ORDER_PAGE, "direction": "asc", "nested": "false"}
+        fields = {"status": status, "limit": ORDER_PAGE, "direction": "asc", "nested": "false"}
         page = _rows(get("/orders", fields | {"after": before(after_ns)}), "orders")
         known = len(found)
         try:

@@ -131,10 +131,11 @@ def side(row: Mapping[str, Any]) -> Side:
 
 @dataclass(frozen=True)
 class OrderRow:
-    """An order as listed, with what paging and later questions need."""
+    """An order as listed, with what paging and later questions need; price 0 = neither limit nor stop."""
 
     order: VenueOrder
     submitted_ns: int
+    price_micro: int = 0
 
 
 def order_row(value: Any) -> OrderRow:
@@ -158,8 +159,15 @@ def order_row(value: Any) -> OrderRow:
             text(row, "client_order_id"), text(row, "id"), text(row, "symbol"), side(row), quantity, filled,
             state, reason,
         ),
-        time_ns(row, submitted),
+        time_ns(row, submitted), _price_micro(row),
     )  # fmt: skip
+
+
+def _price_micro(row: Mapping[str, Any]) -> int:
+    for name in ("limit_price", "stop_price"):
+        if row.get(name) is not None:
+            return scaled(row, name, MICRO, exact=False)
+    return 0
 
 
 def _reject_reason(row: Mapping[str, Any], state: OrderState) -> str:

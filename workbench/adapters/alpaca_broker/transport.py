@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -84,6 +84,8 @@ class AlpacaTransport:
         Limits for connecting and for every read, seconds; a whole answer takes at most three reads' time.
     data : bool
         Whether the address is that of market data.
+    barred : callable () -> str
+        Asked at the last moment before a POST: why nothing may be sent any more, "" = it may.
 
     Raises
     ------
@@ -92,8 +94,9 @@ class AlpacaTransport:
     """
 
     def __init__(
-        self, *, key: str, secret: str, url: str, connect_s: float, read_s: float, data: bool = False
-    ) -> None:
+        self, *, key: str, secret: str, url: str, connect_s: float, read_s: float, data: bool = False,
+        barred: Callable[[], str] = str,
+    ) -> None:  # fmt: skip
         url = url.rstrip("/").removesuffix("/v2")  # the SDK adds the version
         client: RESTClient = (
             StockHistoricalDataClient(key, secret, raw_data=True, url_override=url)
@@ -106,6 +109,7 @@ class AlpacaTransport:
         self._answer: Answer | None = None
         self._until = 0.0
         self._lock = Lock()
+        self._barred = barred
 
     def __repr__(self) -> str:
         return "<AlpacaTransport>"
@@ -130,6 +134,9 @@ class AlpacaTransport:
             Query of a GET or DELETE, JSON of a POST. Texts stay texts: decimals are sent as they are.
         """
         with self._lock:  # a requests session is not made for two threads
+            # whatever was waited for since the last look (the budget, this lock), a halt came first
+            if method == "POST" and (why := self._barred()):
+                return Answer(0, words=f"not sent: {why}", left=False)
             self._answer, failure = None, ""
             left = True
             self._until = time.monotonic() + self._whole_s

@@ -72,6 +72,12 @@ _DECLARED: dict[str, str] = {
     "alert.acknowledged": "account:text alert_id:int person:text reason:text",
     "alert.escalated": "account:text alert_id:int level:int",
     "alert.judged": "account:text alert_id:int real:bool person:text reason:text",
+    # halts below and above the account, and where its desks are
+    "halt.placed": "account:text level:text target:text state:text reason:text cause:text person:text",
+    "halt.lifted": "account:text level:text target:text placed_seq:int reason:text person:text second:text "
+    "weaker:bool",
+    "halt.carried_out": "account:text level:text target:text person:text reason:text spool:text report:dict",
+    "desk.registered": "account:text broker:text host:text folder:text",
 }
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from workbench.adapters.journal import folds_alerts
+from workbench.adapters.journal.folds_alerts import FOLDS as ALERT_FOLDS
+from workbench.adapters.journal.folds_kill import FOLDS as KILL_FOLDS
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
 from workbench.core.canonical import canonical_json
@@ -368,5 +369,6 @@ _FOLDS: dict[str, Fold] = {
     "promotion.judged": _judged,
     "calibration.done": _kept_as_event,
     "journal.archived": _added("archives"),
-    **folds_alerts.FOLDS,
+    **ALERT_FOLDS,
+    **KILL_FOLDS,
 }

@@ -257,6 +257,7 @@ _CHANGED_LATER = {
     for name in (
         "orders", "configs", "people", "state", "leases", "tickets", "runs", "models", "cost_models",
         "outbox",
+        "halts", "desks",
     )
 }  # fmt: skip
 _RANK = {name: position for position, name in enumerate(PROJECTIONS)}

@@ -263,6 +263,12 @@ _projection(
     "reason:text",
     key="last_seq",
 )
+_projection(
+    "halts",
+    "account:text level:text target:text state:text reason:text cause:text person:text at_ns:int",
+    key="account level target",
+)
+_projection("desks", "account:text host:text folder:text broker:text at_ns:int", key="account host folder")
 
 #: The tables that a rebuild drops and refolds; events and meta are never among them.
 PROJECTION_TABLES = [projection.table for projection in PROJECTIONS.values()]

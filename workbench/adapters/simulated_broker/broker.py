@@ -201,6 +201,13 @@ class SimulatedBroker:
             at[i] = now_ns if bid[i] else -1
         return Quotes(tuple(symbols), bid, ask, at)
 
+    def open_prices(self) -> dict[str, int]:
+        """Limit or stop price of each open order that has one, micros, by client id."""
+        return {
+            order.client_order_id: order.limit_micro or order.stop_micro
+            for order in self._venue.open_orders()
+        }
+
     # --- the venue's time --------------------------------------------------------------------------
 
     def _advance(self) -> int:
