@@ -52,9 +52,7 @@ class Ears:
 def desk(tmp_path: Path) -> Iterator[Desk]:
     desk = Desk(tmp_path)
     desk.journal = desk.open()
-    desk.journal.commit(
-        [Event("person.added", {"person": "ann", "role": "operator", "passphrase_hash": ""})]
-    )
+    desk.journal.commit([Event("person.added", {"person": "ann", "role": "operator", "passphrase_hash": ""})])
     yield desk
     desk.close()
 

@@ -88,7 +88,9 @@ class MailSink:
     @property
     def url(self) -> str:
         port = int(self.server.server_address[1])
-        return f"mailto://127.0.0.1:{port}?smtp=127.0.0.1&mode=insecure&from=desk@example.org&to=a@example.org"
+        return (
+            f"mailto://127.0.0.1:{port}?smtp=127.0.0.1&mode=insecure&from=desk@example.org&to=a@example.org"
+        )
 
 
 @contextmanager

@@ -41,11 +41,12 @@ class AlertSpool:
                 os.close(descriptor)
         except OSError as error:
             raise StorageFailed(
-                f"the alert cannot be kept in {self.path}: {error.strerror}", next_step="free space on the disk"
+                f"the alert cannot be kept in {self.path}: {error.strerror}",
+                next_step="free space on the disk",
             ) from error
 
     def read(self) -> tuple[dict[str, Any], ...]:
-        """All alerts that are kept, oldest first, as their last line says; a line that a crash cut short is no alert."""
+        """All alerts that are kept, oldest first, as their last line says; a line cut short is no alert."""
         try:
             lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:

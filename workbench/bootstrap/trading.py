@@ -17,6 +17,7 @@ from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
 from workbench.bootstrap.permission import book_waiting_halts, desk_supervision
 from workbench.bootstrap.resources import present_code_hash
 from workbench.bootstrap.venues import VenueLink, open_venue
+from workbench.bootstrap.watchdog_sign import watchdog_check, watchdog_trouble
 from workbench.config import SessionTime, Settings, load_settings
 from workbench.core.features import features_hash, select_features
 from workbench.core.ports import Broker, Clock
@@ -308,7 +309,8 @@ def start_trading(
         )
 
         def stop_reason() -> str:
-            return "" if guard is None or guard.parent_alive() else "the runner of this kernel is silent"
+            alone = guard is not None and not guard.parent_alive()
+            return "the runner of this kernel is silent" if alone else watchdog_trouble(settings)
 
         authority = account.authority(code_hash=code_hash, stop_reason=stop_reason, ticket_redeemed=True)
         account.take(authority)
@@ -343,6 +345,7 @@ def _trading(account: Account, authority: Authority, times: SessionTimes) -> Tra
         stage_budget_ms=account.desk.settings.session.stage_budget_ms,
         hints=account.link.stream,
         silence_s=account.desk.settings.venue.stream_silence_s,
+        more_checks=lambda: (watchdog_check(account.desk.settings),),
     )
 
 

@@ -102,23 +102,23 @@ _TABLE: Final = (
         "The watchdog has halted the account and asked the venue to cancel our orders.",
     ),
     _rule(
-        "LOOP_DEAD", _C, "loop-is-dead-or-stuck", "The process that traded ended without giving the account back."
+        "LOOP_DEAD", _C, "loop-is-dead-or-stuck", "The process that traded has ended uncleanly."
     ),
     _rule(
         "DESK_HALTED", _C, "desk-halted", "The account is HALTED: nothing is sent until a person resumes it."
     ),
     _rule("ORDERS_CANCELLED", _I, "watchdog-halted-the-desk", "The venue shows all our orders as ended."),
     _rule("LOOP_STUCK", _C, "loop-is-dead-or-stuck", "The process that trades shows no sign of progress."),
-    _rule("RUN_CRASHED", _W, "loop-is-dead-or-stuck", "A run ended without a record; it held no right to send."),
+    _rule("RUN_CRASHED", _W, "loop-is-dead-or-stuck", "A run ended without a record."),
     _rule("ORDERS_UNWATCHED", _W, "orders-without-a-loop", "Orders are open while no process watches them."),
-    _rule("ORDERS_LEFT", _C, "orders-left-after-a-cancel", "Orders could not be shown to be cancelled."),
+    _rule("CANCEL_UNCONFIRMED", _C, "orders-left-after-a-cancel", "Orders are not shown as cancelled."),
     _rule("CLOCK_SKEW", _C, "clock-skew", "Our clock and the venue's differ by more than the bound."),
-    _rule("JOURNAL_UNREACHABLE", _C, "journal-unreachable", "The journal cannot be read: nothing is recorded."),
+    _rule("JOURNAL_UNREACHABLE", _C, "journal-unreachable", "The journal cannot be read."),
     _rule("JOURNAL_GROWTH", _W, "journal-growth", "The journal grows faster than a desk can explain."),
-    _rule("DISK_LOW", _C, "disk-is-filling", "The disk of the desk is nearly full: soon nothing can be recorded."),
+    _rule("DISK_LOW", _C, "disk-is-filling", "The disk of the desk is nearly full."),
     _rule("VENUE_UNREACHABLE", _C, "venue-unreachable", "The venue does not answer."),
     _rule(
-        "WATCHDOG_FAILED", _C, "watchdog-halted-the-desk", "The watchdog could not finish a look or an action."
+        "WATCHDOG_FAILED", _C, "watchdog-halted-the-desk", "The watchdog could not look or act."
     ),
     _rule(
         "ALERT_NOT_DELIVERED", _C, "alert-not-delivered",

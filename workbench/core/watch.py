@@ -243,7 +243,9 @@ def _room(sight: Sight, memory: Memory, bounds: Bounds) -> Iterator[Finding]:
     if len(memory.sizes) > 1:
         grown_mb = (memory.sizes[-1][1] - memory.sizes[0][1]) / 1e6
         if grown_mb > bounds.max_growth_mb_per_hour:
-            yield Finding("JOURNAL_GROWTH", f"the journal grew by {grown_mb:,.0f} MB within an hour", "journal")
+            yield Finding(
+                "JOURNAL_GROWTH", f"the journal grew by {grown_mb:,.0f} MB within an hour", "journal"
+            )
     if sight.free_bytes is not None and sight.free_bytes < bounds.min_free_disk_mb * 1e6:
         text = f"{sight.free_bytes / 1e6:,.0f} MB are left, the bound is {bounds.min_free_disk_mb:,.0f} MB"
         yield Finding("DISK_LOW", text, "disk")
@@ -262,9 +264,7 @@ def _lasted(since_ns: int, sight: Sight, bound_s: float) -> bool:
     return sight.wall_ns - since_ns >= bound_s * NANO
 
 
-def _sizes(
-    sizes: Sequence[tuple[int, int]], now_ns: int, size: int | None
-) -> tuple[tuple[int, int], ...]:
+def _sizes(sizes: Sequence[tuple[int, int]], now_ns: int, size: int | None) -> tuple[tuple[int, int], ...]:
     if size is None:
         return tuple(sizes)
     kept = [entry for entry in sizes if now_ns - entry[0] <= 3_600 * NANO]

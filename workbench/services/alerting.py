@@ -32,9 +32,17 @@ _AT_ONCE: Final = 20
 class Spool(Protocol):
     """Alerts that were told without the journal, on disk until it has them."""
 
-    def append(self, entry: Mapping[str, Any]) -> None: ...
-    def read(self) -> tuple[dict[str, Any], ...]: ...
-    def clear(self) -> None: ...
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Keep an alert, or say more about one that is kept, durably."""
+        ...
+
+    def read(self) -> tuple[dict[str, Any], ...]:
+        """All that is kept, oldest first."""
+        ...
+
+    def clear(self) -> None:
+        """Forget everything: the journal has it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,7 @@ class Alerting:
         return self._journal.rows("outbox", account=self._account, status="pending")
 
     def _is_free(self, row: Mapping[str, Any], now_ns: int) -> bool:
-        return row["until_wall_ns"] <= now_ns or row["holder"] == self._holder
+        return bool(row["until_wall_ns"] <= now_ns or row["holder"] == self._holder)
 
     def _merge(self, pending: Sequence[Mapping[str, Any]]) -> tuple[int, set[int]]:
         """Count repetitions up on the alert that they repeat: how many, and those left for the next look."""
@@ -140,9 +148,7 @@ class Alerting:
         """Claim one alert and send it to every channel that has not had it."""
         until_ns = self._wall_ns() + int(self._rules.claim_s * NANO)
         number = row["alert_id"]
-        if not self._commit(
-            self._event("claimed", number, holder=self._holder, until_wall_ns=until_ns)
-        ):
+        if not self._commit(self._event("claimed", number, holder=self._holder, until_wall_ns=until_ns)):
             return "taken"
         channels, left = self._channels(row)
         attempt = row["attempts"] + 1

@@ -87,6 +87,8 @@ class TradingSession:
         The venue's stream of trade updates, where there is one.
     silence_s : float
         How long venue or stream may be silent before the account is halted, seconds.
+    more_checks : callable () -> tuple of Check
+        Lines of the preflight table about what this session does not see itself.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class TradingSession:
         stage_budget_ms: int,
         hints: Hints | None = None,
         silence_s: float = 30.0,
+        more_checks: Callable[[], tuple[Check, ...]] = tuple,
     ) -> None:
         self.times = times
         self.strategy = strategy
@@ -114,6 +117,7 @@ class TradingSession:
         self._bars = bars
         self._supervision = supervision
         self._authority = authority
+        self._more_checks = more_checks
         self.timer = StageTimer(clock.wall_ns, budget_ms=stage_budget_ms)
         self._last_closing: Sequence[dict[str, Any]] | None = None
         account = strategy.account
@@ -174,7 +178,7 @@ class TradingSession:
     def preflight(self) -> tuple[Check, ...]:
         """Everything that must hold before trading, each with what was found and what to do."""
         with self.timer.stage("preflight"):
-            return preflight_checks(
+            checks = preflight_checks(
                 times=self.times,
                 strategy=self.strategy,
                 bars=self._bars,
@@ -188,6 +192,7 @@ class TradingSession:
                     self._journal.rows("decisions", account=self.strategy.account, session=self.times.session)
                 ),
             )
+            return (*checks, *self._more_checks())
 
     @_orderly
     def start(self) -> tuple[Break, ...]:
@@ -224,7 +229,7 @@ class TradingSession:
         if self.closed:
             return self.oms.of_decision(scheduled_ns)
         self._supervision.require(risk_reducing=True)
-        self._clock.sleep_until(scheduled_ns)
+        self._authority.wait_until(scheduled_ns, step_ns=self.times.poll_every_ns)
         account, strategy = self.strategy.account, self.strategy.name
         known = self._journal.rows("decisions", account=account, strategy=strategy, scheduled_ns=scheduled_ns)
         if not known:
@@ -252,6 +257,7 @@ class TradingSession:
             while at_ns < self.times.end_ns:
                 changes += self._listening.wait_until(at_ns)
                 changes += self._listening.poll()
+                self._authority.keep_alive()
                 if self._clock.now_ns() < self.times.close_ns:
                     changes += self._send_due()
                 if progress is not None:

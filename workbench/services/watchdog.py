@@ -21,6 +21,7 @@ from workbench.services.supervision import HALTED, Supervision
 
 #: What could not be cancelled is tried again after so many seconds, for as long as the cause stands.
 _AGAIN_S: Final = 20
+_NEVER_NS: Final = 2**63
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,10 @@ class Watchdog:
         One look at the desk; it never raises.
     supervision : callable () -> Supervision
         The writer of the state; raises a WorkbenchError while the journal cannot be opened.
-    disarm : callable ()
-        Removes the ARMED file, with or without a journal.
+    disarm : callable () -> bool
+        Removes the ARMED file, with or without a journal; whether there was one.
+    keep : callable (str)
+        Keeps the words of a halt that the journal could not record, until it can.
     cancel : callable () -> CancelReport
         Ends what is open at the venue; raises a WorkbenchError when it cannot.
     direct : DirectAlerts
@@ -69,7 +72,8 @@ class Watchdog:
         sight: Callable[[], Sight],
         journal: Callable[[], Journal],
         supervision: Callable[[], Supervision],
-        disarm: Callable[[], None],
+        disarm: Callable[[], bool],
+        keep: Callable[[str], None],
         cancel: Callable[[], CancelReport],
         direct: DirectAlerts,
         bounds: Bounds,
@@ -80,13 +84,14 @@ class Watchdog:
         self._journal = journal
         self._supervision = supervision
         self._disarm = disarm
+        self._keep = keep
         self._cancel = cancel
         self._direct = direct
         self._bounds = bounds
         self._wall_ns = wall_ns
         self._memory = Memory()
         self._told: dict[tuple[str, str], int] = {}
-        self._next_cancel_ns: dict[tuple[str, str], int] = {}  # 0 = done
+        self._next_cancel_ns: dict[tuple[str, str], int] = {}
 
     def look(self) -> LookReport:
         """See, judge, and act on what is found."""
@@ -101,7 +106,7 @@ class Watchdog:
         halting = [finding for finding in findings if finding.halts]
         halted = False
         if halting and sight.state != HALTED:
-            halted = self._halt(halting, told)
+            halted = self._halt(halting, told, recordable=not sight.journal_trouble)
         else:
             self._tell([self._alert(finding) for finding in told])
         words = [finding.code for finding in told]
@@ -110,30 +115,45 @@ class Watchdog:
 
     # --- acting ----------------------------------------------------------------------------------
 
-    def _halt(self, causes: Sequence[Finding], told: Sequence[Finding]) -> bool:
-        """Disarm before anything else is tried, then record it together with the alerts."""
+    def _halt(self, causes: Sequence[Finding], told: Sequence[Finding], *, recordable: bool) -> bool:
+        """Disarm before anything else is tried, then record it together with the alerts.
+
+        Returns whether a permission may have been taken away by it. A journal that did not answer a moment
+        ago is not waited for: the cancels come first.
+        """
         reason = "; ".join(f"{cause.code}: {cause.text}" for cause in causes)
-        self._disarm()
         alerts = [self._alert(finding) for finding in told]
         try:
-            self._supervision().halt(reason, cause="watchdog", alerts=alerts)
-        except WorkbenchError as error:  # the desk is disarmed: what is missing is the record
-            halt = f"the ARMED file is removed; the journal could not record it: {error.message}"
-            self._tell_directly([*alerts, alert(self._account, "WATCHDOG_HALTED", f"{reason}; {halt}")])
-        return True
+            armed = self._disarm()
+        except WorkbenchError as error:  # the row and the cancels are tried all the same
+            armed = True
+            failure = Finding("WATCHDOG_FAILED", f"{error.message}; {error.next_step}", "ARMED")
+            alerts += [self._alert(finding) for finding in self._new([failure])]
+        trouble = "the journal does not answer"
+        if recordable:
+            try:
+                self._supervision().halt(reason, cause="watchdog", alerts=alerts)
+                return True
+            except WorkbenchError as error:  # the desk is disarmed: what is missing is the record
+                trouble = error.message
+        if armed:
+            self._keep(reason)
+            words = f"{reason}; the ARMED file is removed, the record waits: {trouble}"
+            alerts.append(alert(self._account, "WATCHDOG_HALTED", words, subject="journal down"))
+        self._tell_directly(alerts)
+        return armed
 
     def _end_orders(self, causes: Sequence[Finding], words: list[str]) -> CancelReport | None:
         """Cancel once for each cause, and again while the venue does not show that it worked."""
         now_ns = self._wall_ns()
-        due = [_key(cause) for cause in causes if self._next_cancel_ns.get(_key(cause), 1) not in (0,)]
-        due = [key for key in due if self._next_cancel_ns.get(key, 0) <= now_ns]
+        due = [key for key in map(_key, causes) if self._next_cancel_ns.get(key, 0) <= now_ns]
         if not due:
             return None
         try:
             report = self._cancel()
         except WorkbenchError as error:
             report = CancelReport(trouble=error.message)
-        again_ns = 0 if report.proven else self._wall_ns() + _AGAIN_S * NANO
+        again_ns = _NEVER_NS if report.proven else self._wall_ns() + _AGAIN_S * NANO
         self._next_cancel_ns.update(dict.fromkeys(due, again_ns))
         found = self._of_report(report, subject=due[0][1])
         if found is not None:
@@ -151,7 +171,7 @@ class Watchdog:
             )
             text = f"not shown to be cancelled: {left or 'unknown'}"
             text += f"; the venue's list: {report.trouble}" if report.trouble else ""
-            return Finding("ORDERS_LEFT", text, subject)
+            return Finding("CANCEL_UNCONFIRMED", text, subject)
         if report.asked:
             text = f"{len(report.confirmed)} order(s) ended within {report.seconds:.1f} s"
             return Finding("ORDERS_CANCELLED", text, subject)
