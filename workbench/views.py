@@ -62,6 +62,7 @@ ALERTS = _columns("at:t code text")
 PEOPLE = _columns("person role has_passphrase:b")
 RUNS = _columns("run_id job session attempt:i status exit_code:n started_at:t finished_at:t reason notebook")
 STATE = _columns("account state epoch:i reason cause person at:t")
+HALTS = _columns("level target state reason cause person at:t account")
 
 
 class History(Protocol):
@@ -262,6 +263,11 @@ class Views:
     def state(self) -> pd.DataFrame:
         """The account's state row: ACTIVE, REDUCING or HALTED, why, by whom. No row means HALTED."""
         return _frame([{**row, "at": row["at_ns"]} for row in self._rows("state")], STATE)
+
+    def halts(self) -> pd.DataFrame:
+        """Halts above and below the account; one that was lifted is ACTIVE."""
+        rows = [row for row in self._journal.rows("halts") if row["account"] in ("", self._account)]
+        return _frame([{**row, "at": row["at_ns"]} for row in rows], HALTS)
 
     # --- shared ------------------------------------------------------------------------------------
 

@@ -54,11 +54,15 @@ def screen(name: str) -> Screen:
 def _desk_screen(settings: Settings) -> DeskScreen:
     desk = Desk(settings)
     armed = ArmedFileOnDisk(desk.paths.armed)
+
+    def halt(person: str, reason: str) -> None:
+        killing.halt(settings, killing.HaltOrder(person, reason))
+
     return DeskScreen(
         desk,
         mark=lambda: (_journal_end(desk), armed.read()),
         permission=lambda: desk_supervision(settings, desk.journal).permission(),
-        halt=lambda person, reason: killing.halt(settings, killing.HaltOrder(person, reason)),
+        halt=halt,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
@@ -31,6 +31,7 @@ from workbench.core.ports import Event
 from workbench.errors import ConfigError, StorageFailed, UsageError, WorkbenchError
 from workbench.services.halts import known_targets
 from workbench.services.killing import MassCancel, carried_out, known_open_orders
+from workbench.services.people import People
 from workbench.services.supervision import HALTED, REDUCING, Permission, Supervision
 
 #: How long the cancels wait for the state row, and how long the record waits for the journal at the end, s.
@@ -85,6 +86,10 @@ class HaltReport:
     trouble : str
         Why the journal could not be written.
     cancel : CancelReport or None
+    stopped_at_ns : int
+        Wall-clock time at which the ARMED file was gone for good, UTC nanoseconds; 0 = it was not touched.
+    seconds : float
+        From then to the last cancel that the venue confirmed.
     """
 
     order: HaltOrder
@@ -94,6 +99,8 @@ class HaltReport:
     journal: str = "written"
     trouble: str = ""
     cancel: CancelReport | None = None
+    stopped_at_ns: int = 0
+    seconds: float = 0.0
 
     @property
     def proven(self) -> bool:
@@ -192,9 +199,11 @@ def halt(settings: Settings, order: HaltOrder) -> HaltReport:
     desk = Desk(settings)
     if not desk.paths.root.is_dir():
         raise ConfigError(f"there is no desk at {desk.paths.root}", next_step="workbench init, or --config")
-    covers = order.covers_desk(settings)
+    covers, stopped_at_ns = order.covers_desk(settings), 0
     if covers:
         ArmedFileOnDisk(desk.paths.armed).remove()
+        stopped_at_ns = time.time_ns()
+    began = time.monotonic()
     record = _Record(settings, order, account_halts=order.level not in DENIALS)
     if covers:
         record.start()
@@ -210,10 +219,14 @@ def halt(settings: Settings, order: HaltOrder) -> HaltReport:
             )
         if record.trouble:  # a halt of a part that nobody could record becomes one of the whole
             ArmedFileOnDisk(desk.paths.armed).remove()
+            stopped_at_ns = time.time_ns()
+    waited = time.monotonic() - began
     cancel = _cancel(settings, desk, order, record) if order.cancel else None
     record.over.wait(RECORD_S)
     try:
-        return _reported(desk, order, record, cancel)
+        report = _reported(desk, order, record, cancel)
+        seconds = waited + cancel.seconds if cancel is not None else 0.0
+        return replace(report, stopped_at_ns=stopped_at_ns, seconds=seconds)
     finally:
         record.close()
 
@@ -233,6 +246,7 @@ def lift(settings: Settings, level: str, target: str, *, person: str, reason: st
     journal = open_journal(settings, read_only=False)
     try:
         supervision = desk_supervision(settings, journal)
+        People(journal).require(person, reason)
         halt = supervision.halts.find(level, target or own.get(level, ""))
         supervision.halts.lift(halt, person=person, reason=reason)
         return supervision.permission()
@@ -265,8 +279,6 @@ def _require_known(settings: Settings, order: HaltOrder) -> None:
     try:
         with open_journal(settings, read_only=True) as journal:
             known = known_targets(journal, order.level, account=settings.account, also=also)
-    except (UsageError, ConfigError):
-        raise
     except Exception:  # boundary: nobody can say that there is no such target, so the halt goes on
         return
     require_target(order.level, order.target, known)

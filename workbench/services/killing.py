@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from workbench.core.cancelling import CancelReport, OpenOrder, OpenOrders, by_exposure, residual_of
 from workbench.core.halts import LEVELS
 from workbench.core.orders import TERMINAL, WORKING, OrderState
-from workbench.core.ports import Event, Journal, SubmitOutcome, VenueOrder
+from workbench.core.ports import Event, Journal, SubmitOutcome, SubmitResult, VenueOrder
 from workbench.core.types import Side
-from workbench.errors import OutcomeUnknown
+from workbench.errors import WorkbenchError
 from workbench.services.supervision import Supervision
 
 #: A request that had its last look before the halt may still land within this, seconds: what is open is
@@ -99,8 +100,8 @@ class MassCancel:
     def _list(self) -> tuple[OpenOrder, ...] | None:
         try:
             listed = self._venue.listed()
-        except OutcomeUnknown as error:
-            self._trouble, self._failures = error.message, self._failures + 1
+        except Exception as error:  # boundary: whatever the adapter raised, there is no list
+            self._trouble, self._failures = _in_short(error), self._failures + 1
             return None
         self._trouble, self._failures = "", 0
         return listed
@@ -115,7 +116,7 @@ class MassCancel:
             for one in self._open()
             if self._asks.get(one.identity, 0) < MOST_ASKS and one.order.venue_order_id
         ]
-        if alone and len(todo) > 1 and self._venue.cancel_all().outcome is SubmitOutcome.ACCEPTED:
+        if alone and len(todo) > 1 and self._tried(self._venue.cancel_all) is SubmitOutcome.ACCEPTED:
             self._way = "all"
             self._asked(*todo)
             return
@@ -127,13 +128,20 @@ class MassCancel:
     def _cancel(self, order: OpenOrder) -> bool:
         """Ask for the end of one order, waiting for room; False when there is none to be had."""
         for _ in range(MOST_WAITS):
-            if self._venue.cancel(order).outcome is not SubmitOutcome.NOT_ACCEPTED:
+            if self._tried(partial(self._venue.cancel, order)) is not SubmitOutcome.NOT_ACCEPTED:
                 self._asked(order)
                 return True
             if self._elapsed_s() > self._deadline_s:
                 break
             self._sleep(NO_ROOM_S)
         return False
+
+    @staticmethod
+    def _tried(request: Callable[[], SubmitResult]) -> SubmitOutcome:
+        try:
+            return request().outcome
+        except Exception:  # boundary: it may have been asked for; only reading back tells
+            return SubmitOutcome.UNKNOWN
 
     def _asked(self, *orders: OpenOrder) -> None:
         for order in orders:
@@ -144,8 +152,8 @@ class MassCancel:
         """Believe only what the venue shows of each id; that a list leaves one out proves nothing."""
         try:
             shown = self._venue.read_back(self._open())
-        except OutcomeUnknown as error:
-            self._trouble = error.message
+        except Exception as error:  # boundary: nothing was shown
+            self._trouble = _in_short(error)
             return
         for identity, order in shown.items():
             self._shown.add(identity)
@@ -183,6 +191,10 @@ class MassCancel:
             return "the venue does not show it, which proves nothing"
         asks = self._asks.get(order.identity, 0)
         return f"still {order.order.state} after its end was asked for {asks} time(s)"
+
+
+def _in_short(error: Exception) -> str:
+    return error.message if isinstance(error, WorkbenchError) else type(error).__name__
 
 
 def known_open_orders(journal: Journal, account: str) -> tuple[OpenOrder, ...]:

@@ -23,6 +23,8 @@ class SimulatedOpenOrders:
 
     def listed(self) -> tuple[OpenOrder, ...]:
         """Every open order, oldest first."""
+        if not self._broker.last_ns:
+            return ()  # nothing ever happened there
         found = [order for order in self._broker.orders(since_ns=0) if order.state in WORKING]
         prices = self._broker.open_prices()
         return tuple(OpenOrder(order, prices.get(order.client_order_id, 0), 0) for order in found)

@@ -1,0 +1,206 @@
+"""A desk at a loopback venue with many open orders, and a loop in another process that goes on sending.
+
+``python kill_world.py CONFIG COUNT`` is that loop: it sends COUNT orders through the order path, prints one
+line, and then sends and polls for as long as its standard input is open. Each order is one share of a symbol
+of its own, far below the market.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.support.alpaca_world import Prices, ServedVenue
+from tests.support.order_desk import CALENDAR, Market
+from workbench.adapters.kernel_guard import dead_holder, process_holder
+from workbench.adapters.venue_server import VenueOptions
+from workbench.bootstrap import admin
+from workbench.bootstrap.desk import Desk, open_journal
+from workbench.bootstrap.permission import desk_supervision, register_desk
+from workbench.bootstrap.venues import open_venue
+from workbench.config import DEFAULT_TOML, Settings, load_settings
+from workbench.core.ledger import opening_postings
+from workbench.core.orders import OrderIntent, client_order_id
+from workbench.core.ports import Event
+from workbench.core.types import NANO, OrderType, Side
+from workbench.errors import WorkbenchError
+from workbench.services.authority import Authority
+from workbench.services.last_look import LastLook
+from workbench.services.oms import Oms
+from workbench.services.people import People
+
+ROOT = Path(__file__).resolve().parents[2]
+SESSION = "2013-02-01"
+ACCOUNT = "demo"
+MANY = tuple(f"S{number:03d}" for number in range(900))
+WHO = {"person": "ada", "reason": "checked"}
+
+
+def venue_of_many(folder: Path, **options: Any) -> ServedVenue:
+    """A venue of 900 symbols at 100 dollars whose clock runs with the wall clock's speed."""
+    chosen = VenueOptions(
+        account=ACCOUNT, cash_micro=100_000_000_000_000, symbols=MANY, matching="quotes",
+        start_ns=CALENDAR.session_open_ns(SESSION) + 1_800 * NANO, **{"clock_rate": 1.0, **options},
+    )  # fmt: skip
+    return ServedVenue(chosen, calendar=CALENDAR, market=Prices(bars=Market()), state_path=folder / "v.jsonl")
+
+
+def limited(venue: ServedVenue, per_minute: int) -> None:
+    """From now on the venue refuses more requests a minute than this."""
+    import dataclasses
+
+    server = venue._started["server"]
+    options = dataclasses.replace(server.venue.options, rate_limit_per_minute=per_minute)
+    server.venue.options = options
+    server.door._tokens = float(per_minute)
+
+
+def desk_at(folder: Path, venue: ServedVenue | None, *, journal_url: str = "") -> Settings:
+    """A desk of that venue (None = the embedded one) which a person has just resumed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = DEFAULT_TOML
+    if venue is not None:
+        hands = venue.hands
+        os.environ["WORKBENCH_SECRETS__VENUE_KEY"] = hands.key
+        os.environ["WORKBENCH_SECRETS__VENUE_SECRET"] = hands.secret
+        head, _, tail = text.partition("[venue]")
+        for key, value in {"broker": "alpaca", "url": hands.rest}.items():
+            tail = tail.replace(f'\n{key} = ""', f'\n{key} = "{value}"', 1)
+        text = head.replace('mode = "replay"', 'mode = "paper"') + "[venue]" + tail
+    if journal_url:
+        head, _, tail = text.partition("[journal]")
+        text = head + "[journal]" + tail.replace('\nurl = ""', f'\nurl = "{journal_url}"', 1)
+    config = folder / "workbench.toml"
+    config.write_text(text)
+    settings = admin.init(config)
+    with open_journal(settings, read_only=False) as journal:
+        People(journal).add("ada", role="operator")
+        People(journal).add("bob", role="operator")
+        People(journal).add("visitor", role="viewer")
+    arm(settings)
+    return settings
+
+
+def arm(settings: Settings) -> None:
+    """Make the account ACTIVE on a person's word, as `resume` does once everything is reconciled."""
+    with open_journal(settings, read_only=False) as journal:
+        register_desk(settings, journal)
+        supervision = desk_supervision(settings, journal)
+        supervision.resume(**WHO, code_hash="h", after_epoch=supervision.permission().epoch)
+
+
+def identity(number: int, leg: str = "entry") -> str:
+    return client_order_id(ACCOUNT, "trend", 1, MANY[number], leg)
+
+
+def intent_of(number: int, leg: str = "entry", **changes: Any) -> OrderIntent:
+    return OrderIntent(
+        identity(number, leg), ACCOUNT, "trend", SESSION, 1, MANY[number], leg, Side.BUY,
+        changes.get("shares", 1) * NANO, OrderType.LIMIT, changes.get("limit_micro", 50_000_000), 100_000_000,
+    )  # fmt: skip
+
+
+class OrderPath:
+    """OMS with the real last look, journal, lease and broker of a desk."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, desk = settings, Desk(settings)
+        self.journal = open_journal(settings, read_only=False)
+        self.link = open_venue(settings, desk, start_ns=0)
+        self.supervision = desk_supervision(settings, self.journal)
+        self.authority = Authority(
+            journal=self.journal, clock=self.link.clock, account=ACCOUNT, holder=process_holder(), ttl_s=30.0,
+            code_hash="h", stop_reason=str, ticket_redeemed=True,
+        )  # fmt: skip
+        self.authority.acquire(is_dead=dead_holder)
+        gate = LastLook(
+            supervision=self.supervision, authority=self.authority, session=SESSION,
+            ledger=lambda: self.oms.ledger, controls=lambda order: (),
+        )  # fmt: skip
+        self.oms = Oms(
+            journal=self.journal, broker=self.link.broker, clock=self.link.clock, account=ACCOUNT,
+            lease=self.authority.lease, gate=gate, halt=lambda reason: None,
+        )  # fmt: skip
+        if not self.oms.ledger.cash_micro:
+            self.oms.record_opening("opening", "", opening_postings(100_000_000_000_000), "test")
+
+    def send(self, *numbers: int) -> tuple[Any, ...]:
+        for number in numbers:
+            if identity(number) not in self.oms.orders:
+                self.oms.intend(intent_of(number), "d", ())
+        return self.oms.send_many([identity(number) for number in numbers])
+
+    def close(self) -> None:
+        self.link.close()
+        self.journal.close()
+
+
+class Loop:
+    """The loop in a process of its own."""
+
+    def __init__(self, settings: Settings, count: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__)), str(settings.file), str(count)],
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        waiting, _, _ = select.select([self._process.stdout], [], [], 120)
+        line = self._process.stdout.readline() if waiting else ""
+        assert line.startswith("ready"), f"the loop did not start: {line}"
+
+    def stop(self) -> dict[str, Any]:
+        """Let it end; how often it was refused, and how many orders it sent after it was ready."""
+        out, _ = self._process.communicate("", timeout=60)
+        found: dict[str, Any] = json.loads(out.splitlines()[-1])
+        return found
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def main(config: str, count: int) -> None:
+    path = OrderPath(load_settings(config))
+    for first in range(0, count, 50):
+        path.send(*range(first, min(first + 50, count)))
+    over = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+    print("ready", flush=True)
+    sent = refused = 0
+    number = count
+    while not over.is_set():
+        try:
+            path.send(number)
+            sent, number = sent + 1, min(number + 1, len(MANY) - 1)
+        except WorkbenchError:
+            refused += 1
+            over.wait(0.005)
+    print(json.dumps({"sent": sent, "refused": refused}), flush=True)
+    os._exit(0)
+
+
+def posts_after(venue: ServedVenue, at_ns: int, *, within_ms: float = 100.0) -> list[dict[str, Any]]:
+    """POSTs of orders that reached the venue later than so long after a moment of the wall clock."""
+    before = time.time_ns()
+    venue_ns = venue.hands.state()["now_ns"]
+    offset = venue_ns - (before + time.time_ns()) // 2
+    limit = at_ns + offset + int(within_ms * 1e6)
+    return [
+        row
+        for row in venue.hands.requests()
+        if row["endpoint"] == "POST /v2/orders" and row["at_ns"] - int(row["ms"] * 1e6) > limit
+    ]
+
+
+__all__ = ["Event", "Loop", "OrderPath", "arm", "desk_at", "limited", "posts_after", "venue_of_many"]
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
