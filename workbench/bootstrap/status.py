@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from workbench.bootstrap.alerts import summary_of
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.permission import desk_supervision
+from workbench.bootstrap.watchdog_sign import watchdog_state
 from workbench.config import Settings
 from workbench.core.digest import desk_digest
 
@@ -21,7 +23,8 @@ def desk_status(settings: Settings) -> dict[str, Any]:
         last_session, decisions (decision times), orders (number sent or intended), orders_by_state, denials,
         fills, digest (of the whole history), digests (by session), breaks (of the last reconciliation),
         unresolved (ids of orders whose fate is unknown), equity_usd, cash_usd, positions (shares), model_id,
-        cost_model_id, config_hash.
+        cost_model_id, config_hash, watchdog (required, alive, age_s, holder), alerts (open, undelivered,
+        waiting, oldest_waiting_s, false_alarms).
     """
     desk = Desk(settings)
     journal, account = desk.journal, settings.account
@@ -70,4 +73,6 @@ def desk_status(settings: Settings) -> dict[str, Any]:
         "model_id": models[-1] if models else None,
         "cost_model_id": cost_models[-1] if cost_models else None,
         "config_hash": settings.config_hash,
+        "watchdog": watchdog_state(settings),
+        "alerts": summary_of(settings),
     }

@@ -19,6 +19,7 @@ from workbench.bootstrap.permission import book_waiting_halts, desk_supervision
 from workbench.bootstrap.resources import present_code_hash
 from workbench.bootstrap.signing import Credentials, people_of
 from workbench.bootstrap.venues import VenueLink, open_venue
+from workbench.bootstrap.watchdog_sign import watchdog_check, watchdog_trouble
 from workbench.config import SessionTime, Settings, load_settings
 from workbench.core.features import features_hash, select_features
 from workbench.core.ports import Broker, Clock
@@ -307,7 +308,8 @@ def start_trading(
         )
 
         def stop_reason() -> str:
-            return "" if guard is None or guard.parent_alive() else "the runner of this kernel is silent"
+            alone = guard is not None and not guard.parent_alive()
+            return "the runner of this kernel is silent" if alone else watchdog_trouble(settings)
 
         authority = account.authority(code_hash=code_hash, stop_reason=stop_reason, ticket_redeemed=True)
         account.take(authority)
@@ -345,6 +347,7 @@ def _trading(account: Account, authority: Authority, times: SessionTimes) -> Tra
         rules=account.desk.settings.approvals,
         people=people_of(account.desk.settings, account.journal),
         config_hash=account.desk.settings.config_hash,
+        more_checks=lambda: (watchdog_check(account.desk.settings),),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from workbench.cli import approvals, data, desk, jobs, journal, killing, models, people, replay, settings, venue
+from workbench.cli import alerts, approvals, data, desk, jobs, journal, killing, models, people, replay, settings, venue
 from workbench.cli.console import fail
 from workbench.cli.payloads import KEYS
 from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError
@@ -30,7 +30,7 @@ def build() -> Any:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (desk, killing, models, replay, approvals):
+    for module in (desk, killing, models, replay, approvals, alerts):
         module.register(app)
     groups = {
         "config": settings,
@@ -39,6 +39,7 @@ def build() -> Any:
         "jobs": jobs,
         "journal": journal,
         "venue": venue,
+        "alerts": alerts,
     }
     for name, module in groups.items():
         app.add_typer(module.app, name=name)

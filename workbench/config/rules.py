@@ -132,6 +132,16 @@ def _admin_url(value: str) -> str:
     return "" if not value or near else "must be http:// on the loopback address"
 
 
+def _within(least: float, most: float) -> Callable[[float], str]:
+    return lambda value: "" if least <= value <= most else f"must be from {least:g} to {most:g}"
+
+
+def _channels(value: tuple[str, ...]) -> str:
+    """At least one that needs nobody else: an alert must always have somewhere to go."""
+    known = set(value) <= {"console", "file"} and len(set(value)) == len(value)
+    return "" if value and known else 'must be one or both of "console" and "file"'
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     return lambda value: "" if value in words else f"must be one of {', '.join(filter(None, words))}"
 
@@ -180,6 +190,20 @@ _SINGLE: Mapping[str, Callable[[Any], str]] = {
     "supervision.runner_heartbeat_s": _positive,
     "limits.restricted": _symbols,
     "dashboards.session_hours": _day_at_most,
+    "alerts.channels": _channels,
+    "alerts.external_from": _one_of("info", "warning", "critical"),
+    "alerts.poll_s": _within(0.1, 2),
+    "alerts.max_attempts": _within(1, 20),
+    "alerts.retry_first_s": _within(1, 60),
+    "watchdog.look_every_s": _within(0.1, 5),
+    "watchdog.silent_after_s": _within(1, 60),
+    "watchdog.stuck_after_s": _within(1, 300),
+    "watchdog.no_progress_s": _within(10, 900),
+    "watchdog.max_clock_skew_s": _within(0.1, 10),
+    "watchdog.venue_silent_s": _within(1, 300),
+    "watchdog.journal_silent_s": _within(1, 300),
+    "watchdog.max_growth_mb_per_hour": _within(1, 100_000),
+    "watchdog.min_free_disk_mb": _within(10, 1_000_000),
 }
 
 
@@ -246,6 +270,8 @@ _RELATIONS: tuple[tuple[str, str, str], ...] = (
     ("policy.allow_short", "<=", "limits.allow_short"),
     ("model.horizon_sessions", "==", "policy.horizon_sessions"),
     ("supervision.runner_heartbeat_s", "<", "lease.ttl_s"),
+    ("lease.ttl_s", "<", "watchdog.no_progress_s"),
+    ("watchdog.look_every_s", "<", "watchdog.silent_after_s"),
     ("venue.reserved_requests", "<", "venue.requests_per_minute"),
 )
 _HOLDS: Mapping[str, Callable[[Any, Any], bool]] = {"<=": operator.le, "<": operator.lt, "==": operator.eq}

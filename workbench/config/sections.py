@@ -235,6 +235,64 @@ class DashboardsSettings:
     tls_key: str = ""
     trusted_proxy: bool = False
     origins: tuple[str, ...] = ()
+class AlertsSettings:
+    """Who is told, how often it is tried.
+
+    channels : tuple of str
+        Channels that get every alert: "console", "file" (alerts.jsonl in the desk's folder). The addresses of
+        all others are secrets: alert_urls and alert_urls_second.
+    external_from : str
+        Alerts below it stay on the channels above: "info", "warning" or "critical".
+    poll_s : float
+        How often the outbox is looked at, seconds; .1 to 2.
+    max_attempts : int
+        Attempts to reach a channel before the alert is "undeliverable", which is an alert; 1 to 20.
+    retry_first_s : float
+        Seconds before the second attempt, doubled for each further one; 1 to 60.
+
+    channels: tuple[str, ...] = ("console", "file")
+    external_from: str = "warning"
+    poll_s: float = 0.5
+    max_attempts: int = 8
+    retry_first_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class WatchdogSettings:
+    """What the watchdog bears with before it halts the account; every bound has a largest value.
+
+    required : bool
+        Whether a session refuses to start, and to send, without a living watchdog.
+    look_every_s : float
+        Time between two looks, seconds; .1 to 5.
+    silent_after_s : float
+        A session refuses when the watchdog's own heartbeat is older, seconds; 1 to 60.
+    stuck_after_s : float
+        A loop whose runner has not given a sign of life, or whose lease has run out, for longer is stuck,
+        seconds; 1 to 300.
+    no_progress_s : float
+        A loop that holds the lease and has recorded nothing for longer is stuck, seconds; 10 to 900.
+    max_clock_skew_s : float
+        Difference of our clock from the venue's beyond which the account is halted, seconds; .1 to 10.
+    venue_silent_s : float
+        A venue that has not answered for longer is unreachable, seconds; 1 to 300.
+    journal_silent_s : float
+        A journal that could not be read for longer is unreachable, seconds; 1 to 300.
+    max_growth_mb_per_hour : int
+        Growth of the journal beyond which there is an alert, megabytes; 1 to 100_000.
+    min_free_disk_mb : int
+        Space left on the desk's disk below which there is an alert, megabytes; 10 to 1_000_000.
+
+    required: bool = False
+    look_every_s: float = 1.0
+    silent_after_s: float = 10.0
+    stuck_after_s: float = 15.0
+    no_progress_s: float = 120.0
+    max_clock_skew_s: float = 2.0
+    venue_silent_s: float = 30.0
+    journal_silent_s: float = 10.0
+    max_growth_mb_per_hour: int = 1_000
+    min_free_disk_mb: int = 1_000
 
 
 @dataclass(frozen=True)
@@ -253,6 +311,10 @@ class Secrets:
         Password of the user that journal.url names.
     person_passphrase : Secret
         Passphrase of the person who acts, where no prompt can ask for it.
+    alert_urls : Secret
+        Addresses that alerts go to, as apprise knows them, separated by white space.
+    alert_urls_second : Secret
+        Addresses that are told when nobody acknowledges a critical alert.
     """
 
     venue_key: Secret | None = None
@@ -260,3 +322,5 @@ class Secrets:
     anchor_key: Secret | None = None
     journal_password: Secret | None = None
     person_passphrase: Secret | None = None
+    alert_urls: Secret | None = None
+    alert_urls_second: Secret | None = None

@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 
 from workbench.config.secret import shown
 from workbench.config.sections import (
+    AlertsSettings,
     ApprovalsSettings,
     DashboardsSettings,
     DeskSettings,
@@ -24,6 +25,7 @@ from workbench.config.sections import (
     SessionSettings,
     SupervisionSettings,
     VenueSettings,
+    WatchdogSettings,
 )
 from workbench.core.approvals import ApprovalRules
 from workbench.core.canonical import canonical_json, sha256_of
@@ -60,6 +62,7 @@ class Settings:
         Seed of everything that draws random numbers.
     desk, journal, session, venue, people, model, lease, supervision : dataclasses
     desk, journal, session, venue, approvals, people, model, lease, supervision, dashboards : dataclasses
+    desk, journal, session, venue, approvals, model, lease, supervision, alerts, watchdog : dataclasses
         The sections of `workbench.config.sections`.
     approvals, limits, policy, prior_cost, fees, fills : dataclasses
         Parameters of the kernels, exactly as they are called with them.
@@ -88,6 +91,8 @@ class Settings:
     lease: LeaseSettings
     supervision: SupervisionSettings
     dashboards: DashboardsSettings
+    alerts: AlertsSettings
+    watchdog: WatchdogSettings
     limits: Limits
     policy: PolicyParams
     prior_cost: PriorCost

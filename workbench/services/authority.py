@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from workbench.core.ports import Clock, Journal, Lease
 from workbench.core.types import NANO
-from workbench.errors import LeaseLost, Refused, TradingHalted
+from workbench.errors import LeaseLost, Refused, StorageFailed, TradingHalted
 from workbench.services.supervision import Permission
 
 
@@ -78,6 +79,20 @@ class Authority:
         if self._lease.until_wall_ns - self._clock.wall_ns() < self._ttl_ns // 2:
             self._lease = self._journal.renew_lease(self._lease, ttl_ns=self._ttl_ns)
         return self._lease
+
+    def keep_alive(self) -> None:
+        """Renew the lease while nothing is recorded: a loop that waits shows that it lives.
+
+        A journal that does not answer now is met by whoever writes next.
+        """
+        with contextlib.suppress(StorageFailed):
+            self.lease()
+
+    def wait_until(self, at_ns: int, *, step_ns: int) -> None:
+        """Return at that trading time or later, showing signs of life on the way."""
+        while (now_ns := self._clock.now_ns()) < at_ns:
+            self.keep_alive()
+            self._clock.sleep_until(min(at_ns, now_ns + step_ns))
 
     def require(self, permission: Permission) -> None:
         """Refuse unless ticket, lease, runner and code are all as they must be to send."""

@@ -93,6 +93,8 @@ class TradingSession:
         How long venue or stream may be silent before the account is halted, seconds.
     rules, people, config_hash
         Which orders wait for a person, who proves the answer, and the settings it has to be of.
+    more_checks : callable () -> tuple of Check
+        Lines of the preflight table about what this session does not see itself.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class TradingSession:
         rules: ApprovalRules = _NOBODY_ASKED,
         people: People | None = None,
         config_hash: str = "",
+        more_checks: Callable[[], tuple[Check, ...]] = tuple,
     ) -> None:
         self.times = times
         self.strategy = strategy
@@ -123,6 +126,7 @@ class TradingSession:
         self._bars = bars
         self._supervision = supervision
         self._authority = authority
+        self._more_checks = more_checks
         self.timer = StageTimer(clock.wall_ns, budget_ms=stage_budget_ms)
         self._last_closing: Sequence[dict[str, Any]] | None = None
         account = strategy.account
@@ -187,7 +191,7 @@ class TradingSession:
     def preflight(self) -> tuple[Check, ...]:
         """Everything that must hold before trading, each with what was found and what to do."""
         with self.timer.stage("preflight"):
-            return preflight_checks(
+            checks = preflight_checks(
                 times=self.times,
                 strategy=self.strategy,
                 bars=self._bars,
@@ -201,6 +205,7 @@ class TradingSession:
                     self._journal.rows("decisions", account=self.strategy.account, session=self.times.session)
                 ),
             )
+            return (*checks, *self._more_checks())
 
     @_orderly
     def start(self) -> tuple[Break, ...]:
@@ -237,7 +242,7 @@ class TradingSession:
         if self.closed:
             return self.oms.of_decision(scheduled_ns)
         self._supervision.require(risk_reducing=True)
-        self._clock.sleep_until(scheduled_ns)
+        self._authority.wait_until(scheduled_ns, step_ns=self.times.poll_every_ns)
         account, strategy = self.strategy.account, self.strategy.name
         known = self._journal.rows("decisions", account=account, strategy=strategy, scheduled_ns=scheduled_ns)
         if not known:
@@ -274,6 +279,8 @@ class TradingSession:
                 closed = self._clock.now_ns() >= self.times.close_ns
                 changes += self.approvals.settle(at_end=closed)
                 if not closed:
+                self._authority.keep_alive()
+                if self._clock.now_ns() < self.times.close_ns:
                     changes += self._send_due()
                 if progress is not None:
                     progress(at_ns)

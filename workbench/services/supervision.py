@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from workbench.core.alerts import alert
 from workbench.core.halts import Halt
 from workbench.core.ports import ArmedFile, Event, Journal, Lease
 from workbench.errors import JournalConflict, Refused, TradingHalted
@@ -112,22 +114,40 @@ class Supervision:
             reason=permission.reason,
         )
 
-    def halt(self, reason: str, *, cause: str, person: str = "", lease: Lease | None = None) -> None:
+    def halt(
+        self,
+        reason: str,
+        *,
+        cause: str,
+        person: str = "",
+        lease: Lease | None = None,
+        alerts: Sequence[Event] = (),
+    ) -> None:
         """HALT the account; it latches until a person resumes.
 
-        The ARMED file goes first, so that the halt holds even when the journal cannot be written.
+        The ARMED file goes first, so that the halt holds even when the journal cannot be written. A halt
+        that ends a permission is an alert in the same transaction, beside those of its cause.
         """
         try:
             self._armed.remove()
         finally:
             for attempt in range(HALT_TRIES):
                 event = self._change(HALTED, self._epoch() + 1, reason, cause, person, "")
+                told = [*self._halt_alert(reason, cause, person), *alerts]
                 try:
-                    self._journal.commit([event], lease=lease)
+                    self._journal.commit([event, *told], lease=lease)
                     break
                 except JournalConflict:  # somebody else changed the state just now: a halt still has to win
                     if attempt == HALT_TRIES - 1:
                         raise
+
+    def _halt_alert(self, reason: str, cause: str, person: str) -> list[Event]:
+        rows = self._journal.rows("state", account=self._account)
+        if not rows or rows[0]["state"] == HALTED:
+            return []
+        code = "WATCHDOG_HALTED" if cause == "watchdog" else "DESK_HALTED"
+        text = f"halted by {person or cause}: {reason}"
+        return [alert(self._account, code, text, subject=f"epoch {rows[0]['epoch']}")]
 
     def reduce(self, *, person: str, reason: str) -> None:
         """Allow risk-reducing orders only; needs an ACTIVE desk and a registered person."""

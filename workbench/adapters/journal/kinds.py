@@ -63,7 +63,15 @@ _DECLARED: dict[str, str] = {
     "step_low_micro:int? step_high_micro:int? cusum_micro:int",
     "journal.archived": "last_seq:int last_hash:text first_seq:int before_session:text base_hash:text "
     "file_hash:text person:text reason:text",
-    "alert.raised": "account:text code:text text:text at_ns:int",
+    "alert.raised": "account:text code:text text:text at_ns:int subject:text? spool_id:text? delivered:list?",
+    # What became of an alert.
+    "alert.merged": "account:text alert_id:int merged:list",
+    "alert.claimed": "account:text alert_id:int holder:text until_wall_ns:int",
+    "alert.delivered": "account:text alert_id:int attempt:int channel:text complete:bool",
+    "alert.failed": "account:text alert_id:int attempt:int channel:text error:text next_wall_ns:int",
+    "alert.acknowledged": "account:text alert_id:int person:text reason:text",
+    "alert.escalated": "account:text alert_id:int level:int",
+    "alert.judged": "account:text alert_id:int real:bool person:text reason:text",
     # halts below and above the account, and where its desks are
     "halt.placed": "account:text level:text target:text state:text reason:text cause:text person:text",
     "halt.lifted": "account:text level:text target:text placed_seq:int reason:text person:text second:text "

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from workbench.adapters.journal import folds_approve
+from workbench.adapters.journal.folds_alerts import FOLDS as ALERT_FOLDS
 from workbench.adapters.journal.folds_kill import FOLDS as KILL_FOLDS
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
@@ -371,7 +372,7 @@ _FOLDS: dict[str, Fold] = {
     "promotion.judged": _judged,
     "calibration.done": _kept_as_event,
     "journal.archived": _added("archives"),
-    "alert.raised": _added("alerts"),
+    **ALERT_FOLDS,
     **KILL_FOLDS,
     **folds_approve.FOLDS,
 }

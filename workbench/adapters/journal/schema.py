@@ -249,6 +249,15 @@ _projection(
 )
 _projection("alerts", "account:text code:text text:text at_ns:int", key="added_seq", index=("account",))
 _projection(
+    "outbox",
+    "alert_id:int account:text code:text subject:text text:text at_ns:int raised_at_ns:int last_at_ns:int "
+    "count:int level:int level_at_ns:int status:text attempts:int next_wall_ns:int holder:text "
+    "until_wall_ns:int delivered:json error:text acknowledged_by:text acknowledged_at_ns:int "
+    "acknowledged_reason:text judged:text judged_by:text spool_id:text",
+    key="alert_id",
+    index=("account status", "account code subject"),
+)
+_projection(
     "archives",
     "last_seq:int last_hash:text first_seq:int before_session:text base_hash:text file_hash:text person:text "
     "reason:text",
