@@ -64,6 +64,9 @@ _DECLARED: dict[str, str] = {
     "journal.archived": "last_seq:int last_hash:text first_seq:int before_session:text base_hash:text "
     "file_hash:text person:text reason:text",
     "alert.raised": "account:text code:text text:text at_ns:int",
+    # symbols that a control has disabled until a person enables them
+    "symbol.disabled": "account:text symbol:text reason:text at_ns:int",
+    "symbol.enabled": "account:text symbol:text person:text reason:text at_ns:int",
 }
 
 

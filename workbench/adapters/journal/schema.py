@@ -17,7 +17,7 @@ from workbench.core.canonical import canonical_json
 from workbench.core.orders import TERMINAL
 
 #: Rises when the meaning of the stored rows changes; older code refuses a journal with a larger one.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 #: Name of the row of `meta` that says which event was archived last.
 CHECKPOINT = "archived"
@@ -253,6 +253,12 @@ _projection(
     "last_seq:int last_hash:text first_seq:int before_session:text base_hash:text file_hash:text person:text "
     "reason:text",
     key="last_seq",
+)
+# symbols that a control has disabled until a person enables them
+_projection(
+    "disabled_symbols",
+    "account:text symbol:text disabled:bool reason:text person:text at_ns:int",
+    key="account symbol",
 )
 
 #: The tables that a rebuild drops and refolds; events and meta are never among them.
