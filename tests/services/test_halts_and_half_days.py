@@ -10,7 +10,7 @@ import pytest
 from order_desk import CALENDAR, FIRST, SECOND, Desk, Market, S, make_desk
 
 from workbench.core.pretrade import AccountValues
-from workbench.core.pretrade.controls import check_hours
+from workbench.core.pretrade.market import check_hours
 from workbench.core.types import NANO, OrderType, TimeInForce
 
 HALF, AFTER = "2012-12-24", "2012-12-26"

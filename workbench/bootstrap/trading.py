@@ -196,6 +196,7 @@ def load_strategy(account: Account, *, session: str, now_ns: int) -> Strategy:
         cost_model_id=cost_model.model_id,
         model=model,
         model_id=model_id,
+        mode=settings.mode.value,
     )
 
 

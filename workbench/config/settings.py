@@ -239,7 +239,9 @@ def _walk(kind: Any, prefix: str, defaults: Mapping[str, Any]) -> Iterator[Leaf]
         if dataclasses.is_dataclass(hint):
             yield from _walk(hint, f"{key}.", {})
             continue
-        default = defaults.get(item.name, item.default)
+        made = item.default_factory
+        own = item.default if made is dataclasses.MISSING else made()
+        default = defaults.get(item.name, own)
         yield Leaf(key, hint, default, described.get(item.name, ""))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
@@ -44,11 +45,14 @@ def _first_line(kind: type) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """The value as TOML text; strings, numbers, booleans and tuples of strings."""
+    """The value as TOML text; strings, numbers, booleans, tuples and mappings of strings."""
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, tuple):
         return "[" + ", ".join(json.dumps(item, ensure_ascii=False) for item in value) + "]"
+    if isinstance(value, Mapping):
+        pairs = (f"{json.dumps(key)} = {json.dumps(part)}" for key, part in value.items())
+        return "{" + ", ".join(pairs) + "}"
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, int) and not isinstance(value, bool):

@@ -29,6 +29,8 @@ from workbench.core.types import (
 from workbench.errors import DataError
 from workbench.services.cost_gate import cost_floors
 from workbench.services.knowledge import Knowledge
+from workbench.services.lately import Lately
+from workbench.services.own_flow import OwnFlow
 from workbench.services.own_orders import OwnOrders
 
 
@@ -54,6 +56,7 @@ class Strategy:
     cost_model_id: str
     model: Forecaster
     model_id: str
+    mode: str = ""  # of the desk; sessions of another one are not behind it
 
     @property
     def lookback(self) -> int:
@@ -89,6 +92,8 @@ class DecisionMaker:
     bars, broker, calendar
         Ports.
     strategy : Strategy
+    flow : OwnFlow
+        What the account's messages, executions and sessions add up to.
     orders : callable () -> OwnOrders
         Every order of the account (for exposure, rate and duplicates).
     ledger : callable () -> Ledger
@@ -103,6 +108,7 @@ class DecisionMaker:
         broker: Broker,
         calendar: Calendar,
         strategy: Strategy,
+        flow: OwnFlow,
         orders: Callable[[], OwnOrders],
         ledger: Callable[[], Ledger],
         session_start_equity_micro: Callable[[], int],
@@ -112,7 +118,8 @@ class DecisionMaker:
         self.known = Knowledge(
             bars=bars, broker=broker, calendar=calendar, account=strategy.account, strategy=strategy.name,
             universe=strategy.universe, lookback=strategy.lookback,
-            duplicate_window_s=strategy.limits.duplicate_window_s, orders=orders, ledger=ledger,
+            duplicate_window_s=strategy.limits.duplicate_window_s,
+            lately=Lately(flow, orders=orders, limits=strategy.limits), orders=orders, ledger=ledger,
             session_start_equity_micro=session_start_equity_micro,
         )  # fmt: skip
 

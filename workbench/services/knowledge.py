@@ -18,6 +18,7 @@ from workbench.core.orders import WORKING, OrderIntent
 from workbench.core.ports import BarStore, Broker, Calendar
 from workbench.core.pretrade import RiskState
 from workbench.core.types import NANO, Bars, Booleans, Floats, Integers, Snapshot, to_micro
+from workbench.services.lately import Lately
 from workbench.services.own_orders import OwnOrders
 
 MINUTE_NS = 60 * NANO
@@ -50,6 +51,8 @@ class Knowledge:
         Bars that a decision needs.
     duplicate_window_s : float
         For so long an order of the same content counts as its repetition.
+    lately : Lately
+        Windows and tallies of own orders.
     orders : callable () -> OwnOrders
     ledger : callable () -> Ledger
     session_start_equity_micro : callable () -> int
@@ -66,6 +69,7 @@ class Knowledge:
         universe: tuple[str, ...],
         lookback: int,
         duplicate_window_s: float,
+        lately: Lately,
         orders: Callable[[], OwnOrders],
         ledger: Callable[[], Ledger],
         session_start_equity_micro: Callable[[], int],
@@ -76,6 +80,7 @@ class Knowledge:
         self._account, self._strategy = account, strategy
         self._universe, self._lookback = universe, lookback
         self._window_ns = math.ceil(duplicate_window_s * NANO)  # whole: a float cannot hold a moment
+        self._lately = lately
         self._orders = orders
         self._ledger = ledger
         self._session_start_equity = session_start_equity_micro
@@ -124,7 +129,11 @@ class Knowledge:
 
     def risk_state(self, snapshot: Snapshot, *, now_ns: int, buying_power_micro: int) -> RiskState:
         """What the controls look at for a whole decision, from the journal's orders, never from counters."""
-        orders = self._orders()
+        orders, facts = self._orders(), self._facts(snapshot.scheduled_ns)
+        recent = self._lately.recent(
+            facts.panel, facts.volatility, facts.prices, session=snapshot.session, now_ns=now_ns
+        )
+        self._lately.saw(snapshot.symbols, snapshot.bid_micro, snapshot.ask_micro)
         return RiskState.from_snapshot(
             snapshot,
             now_ns=now_ns,
@@ -133,6 +142,7 @@ class Knowledge:
             buying_power_micro=buying_power_micro,
             orders_last_minute=orders.sent_after(now_ns - MINUTE_NS),
             recent_fingerprints=frozenset(orders.contents_after(now_ns - self._window_ns)) | set(orders),
+            recent=recent,
         )
 
     def before_sending(self, intent: OrderIntent, *, now_ns: int, buying_power_micro: int) -> RiskState:
@@ -158,7 +168,12 @@ class Knowledge:
             bid[at], ask[at] = quotes.bid_micro[0], quotes.ask_micro[0]
             age[at] = quotes.age_ns(now_ns)[0]
         held, equity_micro = self._valued(facts, ledger)
-        recent = orders.contents_after(now_ns - self._window_ns, symbol=symbol, without=itself)
+        contents = orders.contents_after(now_ns - self._window_ns, symbol=symbol, without=itself)
+        recent = self._lately.recent(
+            facts.panel, facts.volatility, facts.prices, session=intent.session, now_ns=now_ns, only=symbol,
+            without=itself,
+        )  # fmt: skip
+        self._lately.saw(quotes.symbols, quotes.bid_micro, quotes.ask_micro)
         return RiskState(
             account=self._account,
             symbols=symbols,
@@ -181,7 +196,8 @@ class Knowledge:
             session_open_ns=self._calendar.session_open_ns(intent.session),
             session_close_ns=self._calendar.session_close_ns(intent.session),
             orders_last_minute=orders.sent_after(now_ns - MINUTE_NS, without=itself),
-            recent_fingerprints=frozenset(recent),
+            recent_fingerprints=frozenset(contents),
+            recent=recent,
         )
 
     # --- parts -----------------------------------------------------------------------------------

@@ -9,11 +9,33 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, ValuesView
+from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.core.orders import TERMINAL, WORKING, Order
+from workbench.core.orders import TERMINAL, WITH_LIMIT, WORKING, Order
 from workbench.core.pretrade import content_fingerprint
+from workbench.core.pretrade.values import ANY_BUY_MICRO, ANY_SELL_MICRO, OrderValues, ordered_micro
 from workbench.core.types import NANO, Side
+
+_LAST = "\U0010ffff"  # sorts after every id
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What an order that was sent counts for in windows."""
+
+    at_ns: int
+    symbol: str
+    shares: int
+    value_micro: int
+
+
+@dataclass
+class SentInSession:
+    """Orders of one session that were sent: how many of each symbol, and their value together."""
+
+    orders: dict[str, int] = field(default_factory=dict)
+    value_micro: int = 0
 
 
 class OwnOrders(MutableMapping[str, Order]):
@@ -30,7 +52,9 @@ class OwnOrders(MutableMapping[str, Order]):
         self._working: dict[str, tuple[int, int]] = {}  # symbol -> shares to buy, to sell
         self._decided: dict[tuple[int, str], dict[str, None]] = {}  # ids, in the order of their making
         self._decisions: dict[int, dict[str, None]] = {}
-        self._sent: list[int] = []  # moments, ascending
+        self._sent: list[tuple[int, str]] = []  # moments and ids, ascending
+        self._counts: dict[str, Sent] = {}  # by id, of those that were sent
+        self._sessions: dict[str, SentInSession] = {}
         self._sent_of: dict[str, dict[str, Order]] = {}  # symbol -> id -> order
         self.update(orders or {})
 
@@ -54,11 +78,8 @@ class OwnOrders(MutableMapping[str, Order]):
         else:
             self._unfinished.setdefault(symbol, {})[identity] = order
         self._count_working(symbol)
-        if before is not None and before.sent_at_ns and before.sent_at_ns != order.sent_at_ns:
-            self._sent.pop(bisect_right(self._sent, before.sent_at_ns) - 1)
+        self._count_sent(before, order)
         if order.sent_at_ns:
-            if before is None or before.sent_at_ns != order.sent_at_ns:
-                insort(self._sent, order.sent_at_ns)
             self._sent_of.setdefault(symbol, {})[identity] = order
         else:
             self._drop(self._sent_of, symbol, identity)
@@ -101,9 +122,43 @@ class OwnOrders(MutableMapping[str, Order]):
 
     def sent_after(self, at_ns: int, *, without: str = "") -> int:
         """How many orders were sent after a moment, one left out by its id."""
-        count = len(self._sent) - bisect_right(self._sent, at_ns)
+        count = len(self._sent) - bisect_right(self._sent, (at_ns, _LAST))
         skipped = self._orders.get(without)
         return count - (skipped is not None and skipped.sent_at_ns > at_ns and bool(skipped.sent_at_ns))
+
+    def ordered_after(self, at_ns: int, *, without: str = "") -> tuple[dict[str, int], int]:
+        """Shares by symbol, and value in micros, of orders sent after a moment, one left out by its id."""
+        shares: dict[str, int] = {}
+        value_micro = 0
+        for _, identity in self._sent[bisect_right(self._sent, (at_ns, _LAST)) :]:
+            if identity != without:
+                sent = self._counts[identity]
+                shares[sent.symbol] = shares.get(sent.symbol, 0) + sent.shares
+                value_micro += sent.value_micro
+        return shares, value_micro
+
+    def sent_in(self, session: str, *, without: str = "") -> tuple[dict[str, int], int]:
+        """Number by symbol, and value in micros, of a session's sent orders, one left out by its id."""
+        tally = self._sessions.get(session, SentInSession())
+        left_out = self._counts.get(without)
+        if left_out is None or self._orders[without].intent.session != session:
+            return dict(tally.orders), tally.value_micro
+        orders = {**tally.orders, left_out.symbol: tally.orders[left_out.symbol] - 1}
+        return orders, tally.value_micro - left_out.value_micro
+
+    def own_prices(self, symbol: str, *, without: str = "") -> tuple[int, int]:
+        """Dearest price at which working orders buy, cheapest at which they sell; 0 = none does."""
+        buys, sells = [0], []
+        for order in self.unfinished(symbol):
+            intent = order.intent
+            if order.state not in WORKING or intent.client_order_id == without:
+                continue
+            limited = intent.order_type in WITH_LIMIT
+            if intent.side is Side.BUY:
+                buys.append(intent.limit_micro if limited else ANY_BUY_MICRO)
+            else:
+                sells.append(intent.limit_micro if limited else ANY_SELL_MICRO)
+        return max(buys), min(sells, default=0)
 
     def contents_after(self, at_ns: int, *, symbol: str = "", without: str = "") -> set[str]:
         """Content fingerprints of the orders sent after a moment, of one symbol or of all."""
@@ -114,6 +169,24 @@ class OwnOrders(MutableMapping[str, Order]):
             for identity, order in group.items()
             if order.sent_at_ns > at_ns and identity != without
         }
+
+    def _count_sent(self, before: Order | None, order: Order) -> None:
+        """Keep the log of what was sent; an order has the terms that it was sent with."""
+        identity, at_ns = order.intent.client_order_id, order.sent_at_ns
+        if before is not None and before.sent_at_ns == at_ns:
+            return
+        if before is not None and before.sent_at_ns:
+            self._sent.pop(bisect_right(self._sent, (before.sent_at_ns, identity)) - 1)
+            gone = self._counts.pop(identity)
+            tally = self._sessions[before.intent.session]
+            tally.orders[gone.symbol] -= 1
+            tally.value_micro -= gone.value_micro
+        if at_ns:
+            insort(self._sent, (at_ns, identity))
+            sent = self._counts[identity] = counted(order)
+            tally = self._sessions.setdefault(order.intent.session, SentInSession())
+            tally.orders[sent.symbol] = tally.orders.get(sent.symbol, 0) + 1
+            tally.value_micro += sent.value_micro
 
     def _count_working(self, symbol: str) -> None:
         shares = {Side.BUY: 0, Side.SELL: 0}
@@ -132,3 +205,13 @@ class OwnOrders(MutableMapping[str, Order]):
             group.pop(identity, None)
             if not group:
                 del groups[symbol]
+
+
+def counted(order: Order) -> Sent:
+    """What an order counts for in windows, by the kernel that counts it within a cycle."""
+    intent = order.intent
+    values = OrderValues(
+        int(intent.side), intent.shares, int(intent.order_type), intent.limit_micro, intent.reference_micro,
+        0, 0, 0, intent.stop_micro, int(intent.time_in_force),
+    )  # fmt: skip
+    return Sent(order.sent_at_ns, intent.symbol, intent.shares, int(ordered_micro(values)))

@@ -34,11 +34,13 @@ from workbench.services.legs import Legs
 from workbench.services.listening import Listening
 from workbench.services.oms import Oms
 from workbench.services.people import People
+from workbench.services.own_flow import OwnFlow
 from workbench.services.preflight import Check, failed, preflight_checks
 from workbench.services.reconciler import Reconciler
 from workbench.services.reporting import session_report
 from workbench.services.resending import Resender
 from workbench.services.stages import StageTimer
+from workbench.services.stops import Stops
 from workbench.services.supervision import Supervision
 
 Result = TypeVar("Result")
@@ -165,7 +167,13 @@ class TradingSession:
             account=account, config_hash=config_hash, oms=lambda: self.oms, lease=authority.lease,
         )  # fmt: skip
         self._resender = Resender(oms=self.oms, clock=clock, session=times.session, until_ns=times.close_ns)
+        flow = OwnFlow(
+            journal, account=account, mode=strategy.mode, limits=strategy.limits,
+            orders=lambda: self.oms.orders,
+        )  # fmt: skip
+        self._stops = Stops(journal=journal, clock=clock, lease=authority.lease, halt=self._halt, flow=flow)
         self._maker = DecisionMaker(
+            flow=flow,
             bars=bars,
             broker=broker,
             calendar=calendar,
@@ -256,6 +264,7 @@ class TradingSession:
                 self._journal.commit([*events, *asked], lease=self._authority.lease())
                 self.oms.adopt_intents(cycle.intents, cycle.denied)
                 self.oms.orders.update(held)
+                self._stops.heed(code for codes in cycle.denied.values() for code in codes)
         with self.timer.stage("send"):
             self._listening.catch_up()
             due = [order for order in self.oms.of_decision(scheduled_ns) if order.state in SENDABLE]
@@ -378,9 +387,11 @@ class TradingSession:
         return self._last_closing
 
     def _judge(self, order: Order) -> tuple[str, ...]:
-        return self._maker.judge_again(
+        codes = self._maker.judge_again(
             order, buying_power_micro=self._buying_power_micro(), now_ns=self._clock.now_ns()
         )
+        self._stops.heed(codes)
+        return codes
 
     def _sweep(self) -> None:
         self.oms.sweep(

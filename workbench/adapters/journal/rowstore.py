@@ -256,7 +256,7 @@ _CHANGED_LATER = {
     name: _shape(PROJECTIONS[name].key)
     for name in (
         "orders", "configs", "people", "state", "leases", "tickets", "runs", "models", "cost_models",
-        "halts", "desks", "person_keys", "agreements", "approvals", "outbox",
+        "halts", "desks", "person_keys", "agreements", "approvals", "outbox", "disabled_symbols",
     )
 }  # fmt: skip
 _RANK = {name: position for position, name in enumerate(PROJECTIONS)}

@@ -302,6 +302,10 @@ _projection(
     "effective_wall_ns:int",
     key="added_seq",
     index=("account",),
+# symbols that a control has disabled until a person enables them
+    "disabled_symbols",
+    "account:text symbol:text disabled:bool reason:text person:text at_ns:int",
+    key="account symbol",
 )
 
 #: The tables that a rebuild drops and refolds; events and meta are never among them.

@@ -31,7 +31,7 @@ from workbench.core.ports import (
     VenueAccount,
     VenueOrder,
 )
-from workbench.core.pretrade.controls import EARLIEST_NS
+from workbench.core.pretrade.market import EARLIEST_NS
 from workbench.core.types import NANO, Bars, Quotes, TimeInForce
 from workbench.core.venue import Venue, standing_quote
 from workbench.errors import ConfigError, DataError, OutcomeUnknown, Refused, StorageFailed, WorkbenchError

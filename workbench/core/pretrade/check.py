@@ -9,9 +9,10 @@ import numpy as np
 
 from workbench.core.orders import OrderIntent
 from workbench.core.pretrade.codes import DenialCode
-from workbench.core.pretrade.controls import AccountValues, OrderValues
 from workbench.core.pretrade.limits import Limits
-from workbench.core.pretrade.row import MarketArrays, OrderArrays, judge_orders
+from workbench.core.pretrade.recent import Recent, known, per_symbol, sector_numbers
+from workbench.core.pretrade.row import MarketArrays, OrderArrays, RecentArrays, judge_orders
+from workbench.core.pretrade.values import AccountValues, FlowValues, OrderValues
 from workbench.core.types import MISSING, Booleans, Floats, Integers, Snapshot
 
 _PER_SYMBOL = (
@@ -39,9 +40,12 @@ class RiskState:
     now_ns, session_open_ns, session_close_ns : int
         Trading time, and the session's hours from the exchange calendar; UTC nanoseconds.
     orders_last_minute : int
+        Orders; with the cancels of `recent` they are the messages of the rate limit.
     recent_fingerprints : frozenset of str or None
         Ids and content fingerprints of orders seen within the duplicate window; None = not known,
         which denies.
+    recent : Recent
+        Windows and tallies of the symbols and of the account.
     """
 
     account: str
@@ -66,8 +70,11 @@ class RiskState:
     session_close_ns: int
     orders_last_minute: int
     recent_fingerprints: frozenset[str] | None
+    recent: Recent
 
     def __post_init__(self) -> None:
+        if self.recent.symbols != len(self.symbols):
+            raise ValueError(f"recent describes {self.recent.symbols} of {len(self.symbols)} symbols")
         for name in _PER_SYMBOL:
             if np.shape(getattr(self, name)) != (len(self.symbols),):
                 raise ValueError(f"{name} must have one element for each of {len(self.symbols)} symbols")
@@ -83,6 +90,7 @@ class RiskState:
         buying_power_micro: int,
         orders_last_minute: int,
         recent_fingerprints: frozenset[str] | None,
+        recent: Recent,
     ) -> RiskState:
         """The risk state of a snapshot at `now_ns`; quotes have aged since the scheduled time."""
         age = np.asarray(snapshot.quote_age_ns, dtype=np.int64)
@@ -109,6 +117,7 @@ class RiskState:
             session_close_ns=session_close_ns,
             orders_last_minute=orders_last_minute,
             recent_fingerprints=recent_fingerprints,
+            recent=recent,
         )
 
 
@@ -180,7 +189,9 @@ def check_orders(intents: Sequence[OrderIntent], limits: Limits, state: RiskStat
         judge_orders(
             _order_arrays(intents, limits, state),
             _market_arrays(state),
+            _recent_arrays(state, limits),
             _account_values(state),
+            _flow_values(state),
             limits.values(),
             verdicts,
         )
@@ -216,9 +227,7 @@ def _order_arrays(intents: Sequence[OrderIntent], limits: Limits, state: RiskSta
         )
         rows.append((where.get(intent.symbol, -1) if intent.account == state.account else -1, *order))
         seen |= marks
-    return OrderArrays(
-        *(_integers([_int64(value) for value in column]) for column in zip(*rows, strict=True))
-    )
+    return OrderArrays(*(_integers([known(value) for value in column]) for column in zip(*rows, strict=True)))
 
 
 def _market_arrays(state: RiskState) -> MarketArrays:
@@ -238,28 +247,57 @@ def _market_arrays(state: RiskState) -> MarketArrays:
     )
 
 
+def _recent_arrays(state: RiskState, limits: Limits) -> RecentArrays:
+    columns = {name: getattr(state.recent, name) for name in per_symbol()}
+    volatility = np.array(columns.pop("volatility_bps"), dtype=np.float64)
+    return RecentArrays(
+        volatility_bps=volatility,
+        sector=sector_numbers(state.symbols, limits.sectors),
+        sector_micro=np.zeros(len(state.symbols)),
+        **{name: _integers(values) for name, values in columns.items()},
+    )
+
+
+def _sum(*values: object) -> int:
+    """The sum of counts; `MISSING` when one is not known."""
+    numbers = [known(value) for value in values]
+    return sum(numbers) if all(0 <= number < 2**60 for number in numbers) else int(MISSING)
+
+
+def _flow_values(state: RiskState) -> FlowValues:
+    recent = state.recent
+    return FlowValues(
+        net_long_micro=0.0,
+        net_short_micro=0.0,
+        working_orders=0,
+        open_symbols=0,
+        attempts_last_minute=_sum(
+            state.orders_last_minute, recent.cancels_last_minute, recent.denials_last_minute
+        ),
+        window_notional_micro=known(recent.window_notional_micro),
+        session_symbols=0,
+        session_orders=0,
+        session_notional_micro=known(recent.session_notional_micro),
+        closed_sessions=known(recent.closed_sessions),
+        shortfall_micro=known(recent.shortfall_micro),
+    )
+
+
 def _account_values(state: RiskState) -> AccountValues:
     return AccountValues(
-        cash_micro=_int64(state.cash_micro),
-        equity_micro=_int64(state.equity_micro),
-        session_start_equity_micro=_int64(state.session_start_equity_micro),
-        buying_power_micro=_int64(state.buying_power_micro),
+        cash_micro=known(state.cash_micro),
+        equity_micro=known(state.equity_micro),
+        session_start_equity_micro=known(state.session_start_equity_micro),
+        buying_power_micro=known(state.buying_power_micro),
         reserved_micro=0.0,
         used_micro=0.0,
         gross_micro=0.0,
-        orders_last_minute=_int64(state.orders_last_minute),
-        now_ns=_int64(state.now_ns),
-        session_open_ns=_int64(state.session_open_ns),
-        session_close_ns=_int64(state.session_close_ns),
+        messages_last_minute=_sum(state.orders_last_minute, state.recent.cancels_last_minute),
+        now_ns=known(state.now_ns),
+        session_open_ns=known(state.session_open_ns),
+        session_close_ns=known(state.session_close_ns),
     )
 
 
 def _integers(values: object) -> Integers:
     return np.array(values, dtype=np.int64)
-
-
-def _int64(value: object) -> int:
-    # None, NaN, text and numbers that no record can hold are "not known"
-    if isinstance(value, (int, np.integer)) and MISSING < value < -MISSING:
-        return int(value)
-    return MISSING

@@ -33,6 +33,24 @@ class DenialCode(IntFlag):
     BUYING_POWER = 1 << 22
     ACCOUNT_MISSING = 1 << 23
     ORDER_TYPE = 1 << 24
+    NET_EXPOSURE = 1 << 25
+    SECTOR_EXPOSURE = 1 << 26
+    SYMBOL_LOSS = 1 << 27
+    PRICE_MOVE = 1 << 28
+    VOLATILITY = 1 << 29
+    QUOTE_JUMP = 1 << 30
+    QUOTE_CROSSED = 1 << 31
+    RATE_STOP = 1 << 32
+    WINDOW_SHARES = 1 << 33
+    WINDOW_NOTIONAL = 1 << 34
+    SYMBOL_DISABLED = 1 << 35
+    WORKING_ORDERS = 1 << 36
+    OPEN_SYMBOLS = 1 << 37
+    SELF_MATCH = 1 << 38
+    SHORTFALL = 1 << 39
+    FIRST_SYMBOLS = 1 << 40
+    FIRST_ORDERS = 1 << 41
+    FIRST_NOTIONAL = 1 << 42
 
     @property
     def explain(self) -> str:
@@ -66,4 +84,22 @@ _EXPLAIN: dict[DenialCode, str] = {
     DenialCode.BUYING_POWER: "Buying power or cash does not cover the order, or is not known.",
     DenialCode.ACCOUNT_MISSING: "Cash or equity of the account is not known.",
     DenialCode.ORDER_TYPE: "Side, type, time in force and prices make no order, or a price is off the grid.",
+    DenialCode.NET_EXPOSURE: "Longs less shorts, with working orders, would exceed their ceiling in value.",
+    DenialCode.SECTOR_EXPOSURE: "The sector, with working orders, would exceed its ceiling in value.",
+    DenialCode.SYMBOL_LOSS: "The symbol has lost more in this session than orders that add risk allow.",
+    DenialCode.PRICE_MOVE: "The price has moved too far within the last sessions, or that is not known.",
+    DenialCode.VOLATILITY: "The quote has moved by too many usual days: new risk in the symbol pauses.",
+    DenialCode.QUOTE_JUMP: "The quote has jumped since it was looked at before, or that is not known.",
+    DenialCode.QUOTE_CROSSED: "The bid is above the ask, or one of them is missing.",
+    DenialCode.RATE_STOP: "So many attempts within a minute that the account is halted.",
+    DenialCode.WINDOW_SHARES: "Too many shares of the symbol ordered within the short window.",
+    DenialCode.WINDOW_NOTIONAL: "Too much value ordered within the short window.",
+    DenialCode.SYMBOL_DISABLED: "Repeated executions disabled the symbol; a named person has to enable it.",
+    DenialCode.WORKING_ORDERS: "Too many orders are working.",
+    DenialCode.OPEN_SYMBOLS: "Too many symbols have a position or a working order.",
+    DenialCode.SELF_MATCH: "The order could trade with an own working order of the other side.",
+    DenialCode.SHORTFALL: "The session's fills have cost more against their decision prices than allowed.",
+    DenialCode.FIRST_SYMBOLS: "More symbols than a new desk may trade in one session.",
+    DenialCode.FIRST_ORDERS: "More orders than a new desk may send in one session.",
+    DenialCode.FIRST_NOTIONAL: "More value than a new desk may order in one session.",
 }

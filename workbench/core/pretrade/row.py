@@ -6,19 +6,30 @@ import math
 from typing import NamedTuple
 
 from workbench.core.kernel import kernel
-from workbench.core.pretrade.controls import (
+from workbench.core.pretrade.controls import judge_order
+from workbench.core.pretrade.limits import LimitValues
+from workbench.core.pretrade.values import (
+    ANY_BUY_MICRO,
+    ANY_SELL_MICRO,
+    MAX_PRICE_MICRO,
     UNLIMITED_CUSHION_BPS,
     AccountValues,
+    FlowValues,
     MarketValues,
     OrderValues,
+    RecentValues,
+    added_shares,
+    is_open,
     is_reduction,
-    judge_order,
+    ordered_micro,
     sane_position,
     worst_position,
     worst_price_micro,
 )
-from workbench.core.pretrade.limits import LimitValues
-from workbench.core.types import Floats, Integers
+from workbench.core.types import Floats, Integers, OrderType
+
+_LIMIT = int(OrderType.LIMIT)
+_STOP_LIMIT = int(OrderType.STOP_LIMIT)
 
 
 class OrderArrays(NamedTuple):
@@ -53,6 +64,26 @@ class MarketArrays(NamedTuple):
     adv_shares: Floats
 
 
+class RecentArrays(NamedTuple):
+    """Fields of `RecentValues`, shape (symbols,).
+
+    `sector` is the position of the sector's sum in `sector_micro`, which is room and computed anew.
+    """
+
+    volatility_bps: Floats
+    window_price_micro: Integers
+    previous_mid_micro: Integers
+    disabled: Integers
+    own_buy_micro: Integers
+    own_sell_micro: Integers
+    session_shares: Integers
+    session_paid_micro: Integers
+    session_orders: Integers
+    window_shares: Integers
+    sector: Integers
+    sector_micro: Floats
+
+
 @kernel
 def market_at(market: MarketArrays, i: int) -> MarketValues:
     """What is known of the symbol at position i; everything is missing when there is none."""
@@ -70,6 +101,26 @@ def market_at(market: MarketArrays, i: int) -> MarketValues:
         market.open_buy_shares[i],
         market.open_sell_shares[i],
         market.adv_shares[i],
+    )
+
+
+@kernel
+def recent_at(recent: RecentArrays, i: int) -> RecentValues:
+    """What happened lately in the symbol at position i; everything is missing when there is none."""
+    if not 0 <= i < recent.volatility_bps.shape[0]:
+        return RecentValues(math.nan, 0, 0, 1, -1, -1, 0, 0, -1, -1, math.nan)
+    return RecentValues(
+        recent.volatility_bps[i],
+        recent.window_price_micro[i],
+        recent.previous_mid_micro[i],
+        recent.disabled[i],
+        recent.own_buy_micro[i],
+        recent.own_sell_micro[i],
+        recent.session_shares[i],
+        recent.session_paid_micro[i],
+        recent.session_orders[i],
+        recent.window_shares[i],
+        recent.sector_micro[recent.sector[i]],
     )
 
 
@@ -99,9 +150,20 @@ def symbol_exposure(one: MarketValues) -> tuple[float, float]:
     worst = worst_position(one, 0, 0)
     if worst == 0:
         return (0.0, 0.0)
-    if not 0 < one.price_micro <= 1_000_000_000_000:
+    if not 0 < one.price_micro <= MAX_PRICE_MICRO:
         return (math.nan, math.nan)
     return (float(worst) * one.price_micro, float(one.open_buy_shares) * one.price_micro)
+
+
+@kernel
+def symbol_net(one: MarketValues) -> tuple[float, float]:
+    """Value of one symbol if its working buys fill, and if its working sales do, micros; NaN = not known."""
+    if not is_open(one):
+        return (0.0, 0.0)
+    if not (sane_position(one) and 0 < one.price_micro <= MAX_PRICE_MICRO):
+        return (math.nan, math.nan)
+    longest = float(one.position_shares + one.open_buy_shares)
+    return (longest * one.price_micro, float(one.position_shares - one.open_sell_shares) * one.price_micro)
 
 
 @kernel
@@ -111,15 +173,57 @@ def reserved_micro(working_micro: float) -> float:
 
 
 @kernel
+def sum_sectors(market: MarketArrays, recent: RecentArrays) -> None:
+    """Write the gross exposure of every sector."""
+    for i in range(market.price_micro.shape[0]):
+        recent.sector_micro[i] = 0.0
+    for i in range(market.price_micro.shape[0]):
+        recent.sector_micro[recent.sector[i]] += symbol_exposure(market_at(market, i))[0]
+
+
+@kernel
+def total_flow(market: MarketArrays, recent: RecentArrays, flow: FlowValues) -> FlowValues:
+    """The account's flow with what follows from its symbols: net exposure, working orders, open symbols.
+
+    One order that is not finished per symbol, so a symbol with working quantities is one working order.
+    """
+    net_long, net_short = 0.0, 0.0
+    working, opened, traded, orders = 0, 0, 0, 0
+    known = True
+    for i in range(market.price_micro.shape[0]):
+        one = market_at(market, i)
+        longest, shortest = symbol_net(one)
+        net_long += longest
+        net_short += shortest
+        opened += 1 if is_open(one) else 0
+        working += 1 if one.open_buy_shares != 0 or one.open_sell_shares != 0 else 0
+        sent = recent.session_orders[i]
+        known = known and 0 <= sent <= 1_000_000_000
+        traded += 1 if sent > 0 else 0
+        orders += sent
+    return FlowValues(
+        net_long,
+        net_short,
+        working,
+        opened,
+        flow.attempts_last_minute,
+        flow.window_notional_micro,
+        traded if known else -1,
+        orders if known else -1,
+        flow.session_notional_micro,
+        flow.closed_sessions,
+        flow.shortfall_micro,
+    )
+
+
+@kernel
 def account_with(order: OrderValues, market: MarketValues, account: AccountValues) -> AccountValues:
     """What the account has left for later orders of a cycle once this one is allowed."""
     used, gross = account.used_micro, account.gross_micro
     if not is_reduction(order, market):
-        buy = order.shares if order.side == 1 else 0
-        sell = order.shares if order.side != 1 else 0
         worst_price = worst_price_micro(order, market)
         used += order.shares * worst_price
-        gross += (worst_position(market, buy, sell) - worst_position(market, 0, 0)) * worst_price
+        gross += added_shares(order, market) * worst_price
     return AccountValues(
         account.cash_micro,
         account.equity_micro,
@@ -128,7 +232,7 @@ def account_with(order: OrderValues, market: MarketValues, account: AccountValue
         account.reserved_micro,
         used,
         gross,
-        account.orders_last_minute + 1,
+        account.messages_last_minute + 1,
         account.now_ns,
         account.session_open_ns,
         account.session_close_ns,
@@ -136,23 +240,93 @@ def account_with(order: OrderValues, market: MarketValues, account: AccountValue
 
 
 @kernel
+def flow_with(order: OrderValues, market: MarketValues, recent: RecentValues, flow: FlowValues) -> FlowValues:
+    """The account's flow for later orders of a cycle once this one is allowed."""
+    value = order.shares * worst_price_micro(order, market)
+    whole = ordered_micro(order)
+    working = market.open_buy_shares != 0 or market.open_sell_shares != 0
+    return FlowValues(
+        flow.net_long_micro + (value if order.side == 1 else 0.0),
+        flow.net_short_micro - (value if order.side != 1 else 0.0),
+        flow.working_orders + (0 if working else 1),
+        flow.open_symbols + (0 if is_open(market) else 1),
+        flow.attempts_last_minute + 1,
+        flow.window_notional_micro + whole,
+        flow.session_symbols + (1 if recent.session_orders == 0 else 0),
+        flow.session_orders + 1,
+        flow.session_notional_micro + whole,
+        flow.closed_sessions,
+        flow.shortfall_micro,
+    )
+
+
+@kernel
+def flow_tried(flow: FlowValues) -> FlowValues:
+    """The account's flow for later orders of a cycle once this one is denied: it was an attempt."""
+    return FlowValues(
+        flow.net_long_micro,
+        flow.net_short_micro,
+        flow.working_orders,
+        flow.open_symbols,
+        flow.attempts_last_minute + 1,
+        flow.window_notional_micro,
+        flow.session_symbols,
+        flow.session_orders,
+        flow.session_notional_micro,
+        flow.closed_sessions,
+        flow.shortfall_micro,
+    )
+
+
+@kernel
+def put_to_work(
+    i: int, order: OrderValues, one: MarketValues, market: MarketArrays, recent: RecentArrays
+) -> None:
+    """Add an allowed order to what works and was ordered in its symbol."""
+    if not is_reduction(order, one):
+        recent.sector_micro[recent.sector[i]] += added_shares(order, one) * worst_price_micro(order, one)
+    recent.session_orders[i] += 1
+    recent.window_shares[i] += order.shares
+    limited = order.order_type == _LIMIT or order.order_type == _STOP_LIMIT
+    if order.side == 1:
+        market.open_buy_shares[i] += order.shares
+        price = order.limit_micro if limited else ANY_BUY_MICRO
+        recent.own_buy_micro[i] = max(recent.own_buy_micro[i], price)
+    else:
+        market.open_sell_shares[i] += order.shares
+        price = order.limit_micro if limited else ANY_SELL_MICRO
+        before = recent.own_sell_micro[i]
+        recent.own_sell_micro[i] = min(before, price) if before > 0 else price
+
+
+@kernel
 def judge_orders(
-    orders: OrderArrays, market: MarketArrays, account: AccountValues, limits: LimitValues, verdicts: Integers
+    orders: OrderArrays,
+    market: MarketArrays,
+    recent: RecentArrays,
+    account: AccountValues,
+    flow: FlowValues,
+    limits: LimitValues,
+    verdicts: Integers,
 ) -> None:
     """Write a bitmask of denial codes for every order, in order; 0 = allowed.
 
     Parameters
     ----------
     orders : OrderArrays
-    market : MarketArrays
-        `open_buy_shares` and `open_sell_shares` are *changed*: allowed orders are added to them.
+    market, recent : MarketArrays, RecentArrays
+        Working quantities, own prices and tallies are *changed*: allowed orders are added to them.
     account : AccountValues
         `reserved_micro`, `used_micro` and `gross_micro` are computed here and ignored on entry.
+    flow : FlowValues
+        Net exposure and all counts but `attempts_last_minute` are computed here and ignored on entry.
     limits : LimitValues
     verdicts : int64 (orders,)
         Output.
     """
     gross, reserved = exposure(market)
+    sum_sectors(market, recent)
+    tally = total_flow(market, recent, flow)
     now = AccountValues(
         account.cash_micro,
         account.equity_micro,
@@ -161,7 +335,7 @@ def judge_orders(
         reserved,
         0.0,
         gross,
-        account.orders_last_minute,
+        account.messages_last_minute,
         account.now_ns,
         account.session_open_ns,
         account.session_close_ns,
@@ -181,9 +355,11 @@ def judge_orders(
             orders.time_in_force[k],
         )
         one = market_at(market, i)
-        verdicts[k] = judge_order(order, one, now, limits)
+        lately = recent_at(recent, i)
+        verdicts[k] = judge_order(order, one, lately, now, tally, limits)
         if verdicts[k] != 0:
+            tally = flow_tried(tally)
             continue
         now = account_with(order, one, now)
-        market.open_buy_shares[i] += order.shares if order.side == 1 else 0
-        market.open_sell_shares[i] += order.shares if order.side != 1 else 0
+        tally = flow_with(order, one, lately, tally)
+        put_to_work(i, order, one, market, recent)

@@ -110,6 +110,7 @@ class AccountRow(IntEnum):
     CANDIDATE = 6  #: positions of the symbols that may trade
     CHOICE = 7  #: and the seven after it: the fields of the policy's decision
     INPUT = 15  #: and the four after it: a row of the policy's inputs
+    SECTOR = 20  #: number of the symbol's sector; -1 = a sector of its own
 
 
 class History(NamedTuple):
@@ -142,15 +143,28 @@ class Rules(NamedTuple):
     max_slice_shares: int
     duplicate_window_ns: int
     known_micro: float  # notional up to which the cost model knows
+    window_ns: int  # short window of size and value
+    price_move_sessions: int
+
+
+class Held(NamedTuple):
+    """What symbols add to the account's exposure; of one symbol, or the sum over all."""
+
+    gross: float  # micros, on the worse side of what works
+    working: float  # value of working buys, micros
+    net_long: float  # micros, if working buys fill
+    net_short: float  # micros, if working sales fill
+    orders: int  # that work
+    symbols: int  # with a position or a working order
 
 
 class Exposure(NamedTuple):
     """What earlier orders leave to a later one of the same decision."""
 
     equity_micro: int
-    gross: float  # micros, on the worse side of what works
-    working: float  # value of working buys, micros
     sent: int  # orders of the last minute
+    ordered: int  # value ordered within the short window, micros
+    held: Held
 
 
 class Book(NamedTuple):
@@ -162,8 +176,8 @@ class Book(NamedTuple):
     orders: Integers  # (room, OrderColumn)
     fills: Integers  # (room, FillColumn)
     queue: Integers  # (2 x symbols,): orders that meet the present bar, in order of acceptance
-    floats: Floats  # (4, symbols): half spread, then room for volatility, volume and cost floor
+    floats: Floats  # (5, symbols): half spread, room for volatility, volume and cost floor, sector's orders
     decisions: Integers  # (times, 9, symbols), or (0, 9, symbols) when decisions are not kept
 
 
-ACCOUNT_ROWS = int(AccountRow.INPUT) + 5
+ACCOUNT_ROWS = int(AccountRow.SECTOR) + 1

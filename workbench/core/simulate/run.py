@@ -11,6 +11,7 @@ from workbench.core.costs import CostModel, PriorCost
 from workbench.core.fills import FillParams
 from workbench.core.policy import PolicyParams
 from workbench.core.pretrade import Limits
+from workbench.core.pretrade.recent import sector_numbers
 from workbench.core.simulate.arrays import (
     ACCOUNT_ROWS,
     AccountRow,
@@ -150,6 +151,8 @@ def _rules(parameters: Parameters) -> Rules:
         max_slice_shares=int(parameters.policy.max_slice_shares),
         duplicate_window_ns=int(parameters.limits.duplicate_window_s) * NANO,
         known_micro=float(prior.max_notional_usd) * MICRO,
+        window_ns=int(parameters.limits.window_s) * NANO,
+        price_move_sessions=int(parameters.limits.price_move_sessions),
     )
 
 
@@ -172,12 +175,20 @@ def _new_book(market: MarketHistory, parameters: Parameters, *, keep_decisions: 
     money[MoneyColumn.CASH] = parameters.cash_usd * MICRO
     account[AccountRow.RATIO_NEW] = account[AccountRow.RATIO_OLD] = 1
     account[AccountRow.RESTRICTED] = [s in parameters.limits.restricted for s in market.bars.symbols]
+    account[AccountRow.SECTOR] = _shared_sectors(market.bars.symbols, parameters.limits)
     room = max(1_024, 8 * symbols)
     return Book(
         money=money, account=account, series=integers(2, rows), orders=integers(room, len(OrderColumn)),
-        fills=integers(room, len(FillColumn)), queue=integers(2 * symbols), floats=np.zeros((4, symbols)),
+        fills=integers(room, len(FillColumn)), queue=integers(2 * symbols), floats=np.zeros((5, symbols)),
         decisions=integers(rows if keep_decisions else 0, 9, symbols),
     )  # fmt: skip
+
+
+def _shared_sectors(symbols: tuple[str, ...], limits: Limits) -> Integers:
+    """Number of each symbol's sector; -1 for a symbol that is a sector of its own."""
+    numbers = sector_numbers(symbols, limits.sectors)
+    sizes = np.bincount(numbers, minlength=len(symbols))
+    return np.where(sizes[numbers] > 1, numbers, -1)
 
 
 def _with_more_room(book: Book) -> Book:

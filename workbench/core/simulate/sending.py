@@ -11,12 +11,21 @@ from workbench.core.fees import fee_micro
 from workbench.core.fills import bar_half_spread_bps
 from workbench.core.kernel import kernel
 from workbench.core.orders import MOST_AT_ONCE
-from workbench.core.pretrade.controls import AccountValues, MarketValues, OrderValues, judge_order
-from workbench.core.pretrade.row import account_with, reserved_micro, symbol_exposure
+from workbench.core.pretrade.controls import judge_order
+from workbench.core.pretrade.row import account_with, flow_with, reserved_micro
+from workbench.core.pretrade.values import (
+    AccountValues,
+    MarketValues,
+    OrderValues,
+    added_shares,
+    is_reduction,
+    worst_price_micro,
+)
 from workbench.core.simulate.arrays import (
     AccountRow,
     Book,
     Exposure,
+    Held,
     History,
     MoneyColumn,
     OrderColumn,
@@ -31,6 +40,17 @@ from workbench.core.simulate.deciding import (
     POSITION,
     VOLATILITY,
     last_bar,
+)
+from workbench.core.simulate.lately import (
+    add_to_sector,
+    changed,
+    clear_sectors,
+    flow_of,
+    held_in_all,
+    held_of,
+    order_value_micro,
+    ordered_within,
+    recent_of,
 )
 from workbench.core.types import MISSING, NANO, Integers, OrderType
 from workbench.core.venue.kernels import hold_price_micro, quote_micro
@@ -118,21 +138,31 @@ def write_intents(t: int, count: int, history: History, rules: Rules, book: Book
 @kernel
 def judge_and_send(t: int, first: int, equity_micro: int, history: History, rules: Rules, book: Book) -> None:
     """Judge the intents together, then send those allowed, batch by batch, as the session does."""
-    gross = 0.0
-    for i in range(book.account.shape[1]):
-        if book.account[POSITION, i] != 0:
-            gross += symbol_exposure(held_values(i, history.decision_micro[t, i], book))[0]
-    sent = sent_within(first, MINUTE_NS, book)
+    decided = book.orders[first, DECIDED_NS]
+    now = Exposure(
+        equity_micro, sent_within(first, MINUTE_NS, book),
+        ordered_within(first, -1, decided, rules.window_ns, book)[1], held_in_all(t, history, book),
+    )  # fmt: skip
     cash = book.money[CASH]
-    account = AccountValues(cash, equity_micro, book.series[0, t], cash, 0.0, 0.0, gross, sent, 0, 0, 0)
+    account = AccountValues(
+        cash, equity_micro, book.series[0, t], cash, 0.0, 0.0, now.held.gross, now.sent, 0, 0, 0
+    )
+    flow = flow_of(now, 0)
+    clear_sectors(book)
     for k in range(first, book.money[ORDERS]):
         order, market = book.orders[k], market_of(t, k, history, rules, book)
         values = order_values(k, rules, book)
-        order[BITS] = judge_order(values, market, at_hours(t, values, account, history), rules.limits)
+        lately = recent_of(t, k, market.price_micro, (0, 0), decided, history, rules, book)
+        hours = at_hours(t, values, account, history)
+        order[BITS] = judge_order(values, market, lately, hours, flow, rules.limits)
         order[STATE] = DENIED if order[BITS] != 0 else INTENDED
         if order[BITS] == 0:
             account = account_with(values, market, account)
-    now = Exposure(equity_micro, gross, 0.0, sent)
+            flow = flow_with(values, market, lately, flow)
+            if not is_reduction(values, market):
+                added = added_shares(values, market) * worst_price_micro(values, market)
+                add_to_sector(order[SYMBOL], added, book)
+    clear_sectors(book)
     start = first
     batch = 0
     for k in range(first, book.money[ORDERS]):
@@ -160,7 +190,7 @@ def send_batch(
             order[STATE], order[SENT_NS] = SENT, order[DECIDED_NS]
             before = exposed(t, k, history, book)
             set_working(order, order[SHARES], book)
-            now = moved(now, before, exposed(t, k, history, book), 1)
+            now = moved(now, before, exposed(t, k, history, book), 1, order_value_micro(k, book))
     for k in range(start, stop):
         order = book.orders[k]
         if order[STATE] != SENT:
@@ -168,13 +198,14 @@ def send_batch(
         before = exposed(t, k, history, book)
         set_working(order, -order[SHARES], book)  # it does not stand in its own way
         free = exposed(t, k, history, book)
-        now = moved(now, before, free, -1)
+        value = order_value_micro(k, book)
+        now = moved(now, before, free, -1, -value)
         if batch > 1:
             order[BITS] = look(t, k, now, history, rules, book)
         order[STATE] = DENIED
         if order[BITS] == 0:
             submit(k, last_bar(t, order[SYMBOL], history, book)[0], rules, book)
-        now = moved(now, free, exposed(t, k, history, book), 1)
+        now = moved(now, free, exposed(t, k, history, book), 1, value)
     return now
 
 
@@ -183,25 +214,28 @@ def look(t: int, k: int, now: Exposure, history: History, rules: Rules, book: Bo
     """Denial codes of one order against the account and all that works or has been sent."""
     cash = book.money[CASH]
     account = AccountValues(
-        cash, now.equity_micro, book.series[0, t], cash - book.money[HELD], reserved_micro(now.working), 0.0,
-        now.gross, now.sent, 0, 0, 0,
+        cash, now.equity_micro, book.series[0, t], cash - book.money[HELD], reserved_micro(now.held.working),
+        0.0, now.held.gross, now.sent, 0, 0, 0,
     )  # fmt: skip
     values, market = order_values(k, rules, book), market_of(t, k, history, rules, book)
-    return int(judge_order(values, market, at_hours(t, values, account, history), rules.limits))
+    at = at_hours(t, values, account, history)
+    decided = book.orders[k, DECIDED_NS]
+    lately = recent_of(t, k, market.price_micro, (0, 0), decided, history, rules, book)
+    return int(judge_order(values, market, lately, at, flow_of(now, 0), rules.limits))
 
 
 @kernel
-def exposed(t: int, k: int, history: History, book: Book) -> tuple[float, float]:
-    """Exposure of an order's symbol and value of its working buys."""
-    i = book.orders[k, SYMBOL]
-    return symbol_exposure(held_values(i, history.decision_micro[t, i], book))
+def exposed(t: int, k: int, history: History, book: Book) -> Held:
+    """What an order's symbol adds to the account's exposure."""
+    return held_of(t, book.orders[k, SYMBOL], history, book)
 
 
 @kernel
-def moved(now: Exposure, before: tuple[float, float], after: tuple[float, float], sent: int) -> Exposure:
+def moved(now: Exposure, before: Held, after: Held, sent: int, ordered_micro: int) -> Exposure:
     """The account's exposure once one symbol's has changed."""
-    gross, working = now.gross + after[0] - before[0], now.working + after[1] - before[1]
-    return Exposure(now.equity_micro, gross, working, now.sent + sent)
+    return Exposure(
+        now.equity_micro, now.sent + sent, now.ordered + ordered_micro, changed(now.held, before, after)
+    )
 
 
 @kernel
@@ -220,7 +254,7 @@ def at_hours(t: int, order: OrderValues, account: AccountValues, history: Histor
     return AccountValues(
         account.cash_micro, account.equity_micro, account.session_start_equity_micro,
         account.buying_power_micro, account.reserved_micro, account.used_micro, account.gross_micro,
-        account.orders_last_minute, now, opens, closes,
+        account.messages_last_minute, now, opens, closes,
     )  # fmt: skip
 
 
@@ -247,24 +281,6 @@ def market_of(t: int, k: int, history: History, rules: Rules, book: Book) -> Mar
         book.account[POSITION, i], book.account[BUYING, i], book.account[SELLING, i],
         history.panel[ADV, t, i],
     )  # fmt: skip
-
-
-@kernel
-def held_values(i: int, price_micro: int, book: Book) -> MarketValues:
-    """A symbol as far as exposure needs it: price, position, working quantities."""
-    return MarketValues(
-        price_micro,
-        0,
-        0,
-        0,
-        0,
-        1,
-        0,
-        book.account[POSITION, i],
-        book.account[BUYING, i],
-        book.account[SELLING, i],
-        0.0,
-    )
 
 
 @kernel

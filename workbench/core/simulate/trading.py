@@ -10,11 +10,13 @@ from workbench.core.corporate import split_shares
 from workbench.core.fees import fee_micro
 from workbench.core.fills import bar_half_spread_bps
 from workbench.core.kernel import kernel
-from workbench.core.pretrade.controls import AccountValues, MarketValues, judge_order
-from workbench.core.pretrade.row import reserved_micro, symbol_exposure
+from workbench.core.pretrade.controls import judge_order
+from workbench.core.pretrade.row import reserved_micro
+from workbench.core.pretrade.values import AccountValues, MarketValues
 from workbench.core.simulate.arrays import (
     Book,
     EventColumn,
+    Exposure,
     FillColumn,
     History,
     MoneyColumn,
@@ -34,6 +36,14 @@ from workbench.core.simulate.deciding import (
     VOLUME,
     last_bar,
 )  # fmt: skip
+from workbench.core.simulate.lately import (
+    flow_of,
+    held_in_all,
+    ordered_within,
+    recent_of,
+    session_fills,
+    session_shortfall_micro,
+)
 from workbench.core.simulate.sending import (
     BEFORE_OPEN,
     BITS,
@@ -60,7 +70,6 @@ from workbench.core.simulate.sending import (
     SYMBOL,
     TARGET,
     TYPE,
-    held_values,
     order_values,
     session_hours,
     set_working,
@@ -245,16 +254,22 @@ def send_slice(row: int, parent: int, wanted: int, history: History, rules: Rule
     order[SENT_NS], order[HOLD], order[HOLD_PRICE] = 0, 0, 0
     book.money[ORDERS] += 1
     values = order_values(k, rules, book)
-    account = account_at_open(row, order[DECIDED_NS], history, rules, book)
+    now = exposure_at_open(row, order[DECIDED_NS], history, rules, book)
+    account = account_at_open(row, now, history, book)
     opened = int(np.rint(history.panel[OPEN, row, i] * 1e6))
-    _, high, low, _ = last_bar(row - 1, i, history, book)
-    bid, ask = quote_micro(opened, bar_half_spread_bps(high, low, rules.fills))
+    last, high, low, _ = last_bar(row - 1, i, history, book)
+    half_spread = bar_half_spread_bps(high, low, rules.fills)
+    bid, ask = quote_micro(opened, half_spread)
     market = MarketValues(
         history.decision_micro[row - 1, i], 0, bid, ask, 0 if bid > 0 else -1, 1, 0,
         book.account[POSITION, i], book.account[BUYING, i], book.account[SELLING, i],
         history.panel[ADV, row - 1, i],
     )  # fmt: skip
-    order[BITS] = judge_order(values, market, account, rules.limits)
+    bid, ask = quote_micro(last, half_spread)  # the look before was at the decision
+    own = session_fills(row, i, book)
+    lately = recent_of(row - 1, k, (bid + ask) // 2, own, account.now_ns, history, rules, book)
+    flow = flow_of(now, session_shortfall_micro(row, book))
+    order[BITS] = judge_order(values, market, lately, account, flow, rules.limits)
     order[STATE] = DENIED
     if order[BITS] == 0:
         order[SENT_NS] = account.now_ns
@@ -262,26 +277,28 @@ def send_slice(row: int, parent: int, wanted: int, history: History, rules: Rule
 
 
 @kernel
-def account_at_open(row: int, decided: int, history: History, rules: Rules, book: Book) -> AccountValues:
-    """The account just after the open of bar `row`, at the closes before it."""
+def exposure_at_open(row: int, decided: int, history: History, rules: Rules, book: Book) -> Exposure:
+    """What is held, works and was sent just after the open of bar `row`, at the closes before it."""
     equity = book.money[CASH]
-    gross = 0.0
-    working = 0.0
     for i in range(book.account.shape[1]):
-        price = history.decision_micro[row - 1, i]
-        equity += book.account[POSITION, i] * price
-        held, bought = symbol_exposure(held_values(i, price, book))
-        gross += held
-        working += bought
-    opens, closes = session_hours(row - 1, 0, history)[1:]
+        equity += book.account[POSITION, i] * history.decision_micro[row - 1, i]
+    opens = session_hours(row - 1, 0, history)[1]
     sent = 0
     for k in range(book.money[ORDERS] - 2, -1, -1):
         if decided - book.orders[k, DECIDED_NS] >= MINUTE_NS:
             break
         recent = book.orders[k, SENT_NS] > 0 and opens - book.orders[k, SENT_NS] < MINUTE_NS
         sent += 1 if recent else 0
+    ordered = ordered_within(book.money[ORDERS] - 1, -1, opens, rules.window_ns, book)[1]
+    return Exposure(equity, sent, ordered, held_in_all(row - 1, history, book))
+
+
+@kernel
+def account_at_open(row: int, now: Exposure, history: History, book: Book) -> AccountValues:
+    """The account just after the open of bar `row`."""
+    opens, closes = session_hours(row - 1, 0, history)[1:]
     cash = book.money[CASH]
     return AccountValues(
-        cash, equity, book.series[0, row - 1], cash - book.money[HELD], reserved_micro(working), 0.0, gross,
-        sent, opens, opens, closes,
+        cash, now.equity_micro, book.series[0, row - 1], cash - book.money[HELD],
+        reserved_micro(now.held.working), 0.0, now.held.gross, now.sent, opens, opens, closes,
     )  # fmt: skip
