@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.bootstrap import admin, killing
 from workbench.bootstrap.desk import Desk, has_journal
-from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.page_access import is_passphrase, may_log_in, role_of
+from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.resources import apps_folder, sample_folder
 from workbench.config import Settings, load_settings
 from workbench.errors import ConfigError, DataError, Refused, UsageError
@@ -66,8 +66,6 @@ def _desk_screen(settings: Settings) -> DeskScreen:
         mark=lambda: (_journal_end(desk), armed.read()),
         permission=lambda: desk_supervision(settings, desk.journal).permission(),
         halt=halt,
-        permission=lambda: Supervision(desk.journal, armed, settings.account).permission(),
-        halt=lambda person, reason: admin.halt(settings, person=person, reason=reason),
         role_of=functools.partial(role_of, desk),
     )
 

@@ -9,7 +9,20 @@ from typing import Any
 
 import typer
 
-from workbench.cli import alerts, approvals, data, desk, jobs, journal, killing, models, people, replay, settings, venue
+from workbench.cli import (
+    alerts,
+    approvals,
+    data,
+    desk,
+    jobs,
+    journal,
+    killing,
+    models,
+    people,
+    replay,
+    settings,
+    venue,
+)
 from workbench.cli.console import fail
 from workbench.cli.payloads import KEYS
 from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError

@@ -235,9 +235,14 @@ class DashboardsSettings:
     tls_key: str = ""
     trusted_proxy: bool = False
     origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class AlertsSettings:
     """Who is told, how often it is tried.
 
+    Attributes
+    ----------
     channels : tuple of str
         Channels that get every alert: "console", "file" (alerts.jsonl in the desk's folder). The addresses of
         all others are secrets: alert_urls and alert_urls_second.
@@ -249,6 +254,7 @@ class AlertsSettings:
         Attempts to reach a channel before the alert is "undeliverable", which is an alert; 1 to 20.
     retry_first_s : float
         Seconds before the second attempt, doubled for each further one; 1 to 60.
+    """
 
     channels: tuple[str, ...] = ("console", "file")
     external_from: str = "warning"
@@ -261,6 +267,8 @@ class AlertsSettings:
 class WatchdogSettings:
     """What the watchdog bears with before it halts the account; every bound has a largest value.
 
+    Attributes
+    ----------
     required : bool
         Whether a session refuses to start, and to send, without a living watchdog.
     look_every_s : float
@@ -282,6 +290,7 @@ class WatchdogSettings:
         Growth of the journal beyond which there is an alert, megabytes; 1 to 100_000.
     min_free_disk_mb : int
         Space left on the desk's disk below which there is an alert, megabytes; 10 to 1_000_000.
+    """
 
     required: bool = False
     look_every_s: float = 1.0

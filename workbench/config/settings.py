@@ -14,7 +14,6 @@ from typing import Any, get_type_hints
 from workbench.config.secret import shown
 from workbench.config.sections import (
     AlertsSettings,
-    ApprovalsSettings,
     DashboardsSettings,
     DeskSettings,
     JournalSettings,
@@ -60,9 +59,9 @@ class Settings:
         Symbols the desk may trade; sorted, unique, opaque, not empty.
     seed : int
         Seed of everything that draws random numbers.
-    desk, journal, session, venue, people, model, lease, supervision : dataclasses
-    desk, journal, session, venue, approvals, people, model, lease, supervision, dashboards : dataclasses
-    desk, journal, session, venue, approvals, model, lease, supervision, alerts, watchdog : dataclasses
+    desk, journal, session, venue, people, model, lease : dataclasses
+        The sections of `workbench.config.sections`.
+    supervision, dashboards, alerts, watchdog : dataclasses
         The sections of `workbench.config.sections`.
     approvals, limits, policy, prior_cost, fees, fills : dataclasses
         Parameters of the kernels, exactly as they are called with them.

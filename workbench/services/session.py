@@ -33,8 +33,8 @@ from workbench.services.last_look import LastLook
 from workbench.services.legs import Legs
 from workbench.services.listening import Listening
 from workbench.services.oms import Oms
-from workbench.services.people import People
 from workbench.services.own_flow import OwnFlow
+from workbench.services.people import People
 from workbench.services.preflight import Check, failed, preflight_checks
 from workbench.services.reconciler import Reconciler
 from workbench.services.reporting import session_report
@@ -287,9 +287,8 @@ class TradingSession:
                 changes += self._listening.poll()
                 closed = self._clock.now_ns() >= self.times.close_ns
                 changes += self.approvals.settle(at_end=closed)
-                if not closed:
                 self._authority.keep_alive()
-                if self._clock.now_ns() < self.times.close_ns:
+                if not closed:
                     changes += self._send_due()
                 if progress is not None:
                     progress(at_ns)

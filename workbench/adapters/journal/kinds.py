@@ -94,7 +94,6 @@ _DECLARED: dict[str, str] = {
     "approval.refused": "approval_id:text account:text person:text verdict:text why:text",
     "limits.changed": "account:text limits:text config_hash:text changes:list first:text second:text "
     "weaker:bool reason:text effective_wall_ns:int",
-    "alert.raised": "account:text code:text text:text at_ns:int",
     # symbols that a control has disabled until a person enables them
     "symbol.disabled": "account:text symbol:text reason:text at_ns:int",
     "symbol.enabled": "account:text symbol:text person:text reason:text at_ns:int",

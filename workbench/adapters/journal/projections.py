@@ -8,8 +8,8 @@ from typing import Any
 
 from workbench.adapters.journal import folds_approve
 from workbench.adapters.journal.folds_alerts import FOLDS as ALERT_FOLDS
-from workbench.adapters.journal.folds_kill import FOLDS as KILL_FOLDS
 from workbench.adapters.journal.folds_controls import FOLDS as CONTROLS_FOLDS
+from workbench.adapters.journal.folds_kill import FOLDS as KILL_FOLDS
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
 from workbench.core.canonical import canonical_json
@@ -376,6 +376,5 @@ _FOLDS: dict[str, Fold] = {
     **ALERT_FOLDS,
     **KILL_FOLDS,
     **folds_approve.FOLDS,
-    "alert.raised": _added("alerts"),
     **CONTROLS_FOLDS,
 }

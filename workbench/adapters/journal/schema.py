@@ -302,7 +302,9 @@ _projection(
     "effective_wall_ns:int",
     key="added_seq",
     index=("account",),
+)
 # symbols that a control has disabled until a person enables them
+_projection(
     "disabled_symbols",
     "account:text symbol:text disabled:bool reason:text person:text at_ns:int",
     key="account symbol",
