@@ -13,7 +13,10 @@ positions, show_positions = wb.pages.table("Positions", empty="No shares are hel
 orders, show_orders = wb.pages.table("Orders of the last session", empty="No order was sent.")
 denials, show_denials = wb.pages.table("Denied by our own controls", empty="Nothing was denied.")
 breaks, show_breaks = wb.pages.table("Breaks of the last reconciliation", empty="None: the venue agrees.")
-alerts, show_alerts = wb.pages.table("Alerts", empty="No alert was raised.")
+halts, show_halts = wb.pages.table("Halts beside the account's state", empty="None.")
+agreements, show_agreements = wb.pages.table("Waits for a second person", empty="Nothing.")
+pending, show_pending = wb.pages.approvals_card(screen.commands, person=who)
+alerts, show_alerts = wb.pages.alerts_card(screen.commands, person=who)
 runs, show_runs = wb.pages.table("Job runs", empty="No job has run yet: workbench jobs run trading_loop")
 
 
@@ -30,13 +33,20 @@ def redraw() -> None:
         (show_denials, "denials"),
         (show_breaks, "breaks"),
         (show_alerts, "alerts"),
+        (show_pending, "pending"),
+        (show_agreements, "agreements"),
+        (show_halts, "halts"),
         (show_runs, "runs"),
     ):
         show(frames[name])
 
 
+switch = wb.pages.halt_card(screen.commands, person=who)
 sections = [
-    wb.pages.beside(state, wb.pages.halt_card(screen.halt, person=who)) if screen.may_command(who) else state,
+    wb.pages.beside(state, switch) if screen.commands.may_command(who) else state,
+    pending,
+    agreements,
+    halts,
     wb.pages.beside(money, used),
     curve,
     positions,

@@ -11,14 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
-from workbench.bootstrap import admin, killing
+from workbench.bootstrap import admin, alerts, approving, killing
 from workbench.bootstrap.desk import Desk, has_journal
 from workbench.bootstrap.page_access import is_passphrase, may_log_in, role_of
 from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.resources import apps_folder, sample_folder
+from workbench.bootstrap.signing import Credentials
 from workbench.config import Settings, load_settings
 from workbench.errors import ConfigError, DataError, Refused, UsageError
-from workbench.screens import DeskScreen, DriftScreen, OverfittingScreen, ReplayScreen, Screen, TcaScreen
+from workbench.screens import (
+    DeskCommands,
+    DeskScreen,
+    DriftScreen,
+    OverfittingScreen,
+    ReplayScreen,
+    Screen,
+    TcaScreen,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,12 +70,27 @@ def _desk_screen(settings: Settings) -> DeskScreen:
     def halt(person: str, reason: str) -> None:
         killing.halt(settings, killing.HaltOrder(person, reason))
 
+    def answer(approval_id: str, *, passphrase: str, **words: str) -> None:
+        key = Credentials(passphrase=lambda: passphrase)
+        approving.answer(settings, approval_id, credentials=key, **words)  # type: ignore[arg-type]
+
+    def acknowledge(alert: int, person: str, reason: str) -> None:
+        with alerts.open_alerting(settings) as service:
+            service.acknowledge(alert, person=person, reason=reason)
+
     return DeskScreen(
         desk,
         mark=lambda: (_journal_end(desk), armed.read()),
         permission=lambda: desk_supervision(settings, desk.journal).permission(),
-        halt=halt,
-        role_of=functools.partial(role_of, desk),
+        pending=lambda: approving.pending(settings),
+        alerts=lambda: alerts.list_alerts(settings, everything=False),
+        commands=DeskCommands(
+            login=settings.dashboards.login,
+            role_of=functools.partial(role_of, desk),
+            halt=halt,
+            answer=answer,
+            acknowledge=acknowledge,
+        ),  # fmt: skip
     )
 
 

@@ -5,6 +5,7 @@ Everything is served by this process: no font, script or picture comes from anot
 
 from __future__ import annotations
 
+from workbench.pages.cards import alerts_card, approvals_card, halt_card
 from workbench.pages.frame import NAMES, page, visitor
 from workbench.pages.parts import (
     VERDICTS,
@@ -13,7 +14,6 @@ from workbench.pages.parts import (
     card,
     exchange_time,
     facts,
-    halt_card,
     notes,
     picture,
     save_button,
@@ -26,6 +26,8 @@ from workbench.pages.parts import (
 __all__ = [
     "NAMES",
     "VERDICTS",
+    "alerts_card",
+    "approvals_card",
     "bars",
     "beside",
     "card",

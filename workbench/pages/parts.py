@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.pages.frame import PARTS
 
-_BOX = {
+BOX = {
     "border": "1px solid var(--line)", "border-radius": "8px", "background": "var(--card)", "padding": "8px",
 }  # fmt: skip
 _GRID = ":host .tabulator { font-size: 13px; } .tabulator .tabulator-footer { background: transparent; }"
@@ -228,35 +228,3 @@ def _readable(frame: pd.DataFrame) -> pd.DataFrame:
 def _escaped(value: object) -> str:
     missing = value is None or value is pd.NaT or value is pd.NA or value != value
     return "" if missing else html.escape(str(value))
-
-
-def halt_card(halt: Callable[[str, str], str], *, person: str = "") -> Any:
-    """The kill switch: a name, a reason, and a second press to confirm.
-
-    Parameters
-    ----------
-    halt : callable (person, reason) -> str
-        Halts and returns what to tell the person.
-    person : str
-        Who has logged in; "" = whoever presses types a name.
-    """
-    import panel as pn
-
-    name = pn.widgets.TextInput(label="Your name", sizing_mode="stretch_width", visible=not person)
-    reason = pn.widgets.TextInput(label="Reason", sizing_mode="stretch_width")
-    sure = pn.widgets.Checkbox(label="Yes, stop sending now")
-    button = pn.widgets.Button(label="HALT", button_type="danger", width=160)
-    answer = card()
-
-    def press(_: Any) -> None:
-        if not sure.value:
-            answer.object = '<span class="warn">Not halted: tick the box to confirm.</span>'
-            return
-        answer.object = f"<b>{html.escape(halt(person or name.value, reason.value))}</b>"
-        sure.value = False
-
-    button.on_click(press)
-    return pn.Column(
-        card("<h2>Kill switch</h2>"), name, reason, pn.Row(sure, button), answer,
-        sizing_mode="stretch_width", styles=_BOX,
-    )  # fmt: skip

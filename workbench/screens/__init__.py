@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workbench.screens.commands import DeskCommands
 from workbench.screens.desk import DeskScreen
 from workbench.screens.drift import DriftScreen
 from workbench.screens.overfitting import OverfittingScreen
@@ -9,4 +10,12 @@ from workbench.screens.replay import ReplayScreen
 from workbench.screens.screen import Screen
 from workbench.screens.tca import TcaScreen
 
-__all__ = ["DeskScreen", "DriftScreen", "OverfittingScreen", "ReplayScreen", "Screen", "TcaScreen"]
+__all__ = [
+    "DeskCommands",
+    "DeskScreen",
+    "DriftScreen",
+    "OverfittingScreen",
+    "ReplayScreen",
+    "Screen",
+    "TcaScreen",
+]

@@ -11,6 +11,7 @@ import param
 from workbench.core.ledger import Ledger, Posting
 from workbench.core.orders import TERMINAL, OrderState
 from workbench.core.types import MICRO, NANO
+from workbench.screens.commands import DeskCommands
 from workbench.screens.screen import Screen
 
 #: Words for a person, one for each state.
@@ -19,8 +20,11 @@ MEANING: Mapping[str, str] = {
     "REDUCING": "only orders that reduce risk may be sent",
     "HALTED": "nothing may be sent until a person resumes",
 }
-#: Roles that may give commands from a page.
-COMMANDING = frozenset({"operator", "approver"})
+#: What a person needs to decide on a waiting order, beyond the columns of the table.
+PENDING_DETAIL = (
+    "order_type", "decision_price", "bid", "ask", "quote_age_s", "expected_cost_usd", "verdict",
+    "position_before", "position_after", "session", "leg", "expires_in_s", "hash", "same_settings",
+)  # fmt: skip
 _ENDED = frozenset(state.value for state in TERMINAL)
 
 
@@ -31,13 +35,17 @@ class DeskScreen(Screen):
     ----------
     permission : callable () -> object
         What may be sent now, with `state`, `epoch`, `reason`; the state row and the ARMED file together.
-    halt : callable (person, reason) -> None
-        The kill switch: the same as `workbench halt`.
-    role_of : callable (person) -> str
-        The person's role now, "" when nobody of that name may look; asked at every command.
+    pending : callable () -> mapping
+        What waits for people: rows by "orders", "agreements", "cost_models".
+    alerts : callable () -> mapping
+        The outbox: its rows by "alerts", and its counts.
+    commands : DeskCommands
+        What people may order from the page.
     """
 
-    frames = param.Dict({}, doc="Tables by name: positions, orders, limits, breaks, alerts, runs, equity.")
+    frames = param.Dict(
+        {}, doc="Tables by name: positions, orders, limits, breaks, alerts, pending, halts, runs."
+    )
     facts = param.Dict({}, doc="Single values by name, in words or numbers with units in the name.")
 
     def __init__(
@@ -45,28 +53,16 @@ class DeskScreen(Screen):
         desk: Any,
         *,
         permission: Callable[[], Any],
-        halt: Callable[[str, str], None],
-        role_of: Callable[[str], str],
+        pending: Callable[[], Mapping[str, Any]],
+        alerts: Callable[[], Mapping[str, Any]],
+        commands: DeskCommands,
         **params: Any,
     ) -> None:
         super().__init__(desk, **params)
         self._permission = permission
-        self._halt = halt
-        self._role_of = role_of
-        self.login = bool(desk.settings.dashboards.login)
-
-    def may_command(self, person: str) -> bool:
-        """Whether the page may carry out what that person asks; without a log-in names are only recorded."""
-        return not self.login or self._role_of(person) in COMMANDING
-
-    def halt(self, person: str, reason: str) -> str:
-        """Stop sending at once; returns what to tell the person. Nobody is asked for permission to stop."""
-        if not self.may_command(person):
-            return f"Not halted: {person or 'nobody'} may look, not command. `workbench halt` asks nobody."
-        if not person.strip() or not reason.strip():
-            return "Not halted yet: give a name and a reason, so that the record can be read in a year."
-        self._halt(person.strip(), reason.strip())
-        return f"HALTED by {person.strip()}. Nothing is sent until somebody gives `workbench resume`."
+        self._pending = pending
+        self._alerts = alerts
+        self.commands = commands
 
     def money(self) -> dict[str, object]:
         """Money of the last closed session, labelled for reading."""
@@ -91,6 +87,7 @@ class DeskScreen(Screen):
         row = (journal.rows("state", account=account) or [{}])[-1]
         breaks = journal.rows("reconciliations", account=account)
         positions = self._positions(journal, account, last.get("session"))
+        pending = self._pending()
         self.facts = {
             "account": account,
             "mode": self.desk.settings.mode.value,
@@ -109,6 +106,7 @@ class DeskScreen(Screen):
             "reconciled": _reconciled_words(breaks),
             "clean": bool(breaks and breaks[-1]["clean"]),
             "journal_seq": journal.head()[0],
+            "pending": len(pending["orders"]),
         }
         self.frames = {
             "equity": views.equity(),
@@ -119,7 +117,10 @@ class DeskScreen(Screen):
             "denials": views.denials(last.get("session")),
             "limits": self._limits(positions, last),
             "breaks": _breaks(breaks[-1]["breaks"] if breaks else []),
-            "alerts": views.alerts().iloc[::-1].head(200),
+            "alerts": _alerts(self._alerts()["alerts"][:200]),
+            "pending": _pending(pending["orders"]),
+            "agreements": pd.DataFrame(pending["agreements"], columns=["subject", "first", "reason"]),
+            "halts": _halts(views.halts()),
             "runs": views.runs().iloc[::-1].head(200),
             "people": views.people(),
         }
@@ -198,3 +199,41 @@ def _reconciled_words(rows: list[dict[str, Any]]) -> str:
 
 def _breaks(found: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["kind", "symbol", "ours", "theirs", "evidence"])
+
+
+def _pending(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Waiting orders with the columns that fit a table; the rest is shown of the chosen one."""
+    columns = [
+        "symbol",
+        "side",
+        "shares",
+        "limit",
+        "notional_usd",
+        "expected_cost_bps",
+        "waits_because",
+        "id",
+    ]
+    frame = pd.DataFrame(rows, columns=[*columns, *PENDING_DETAIL])
+    frame["waits_because"] = [", ".join(words) for words in frame["waits_because"]]
+    return frame
+
+
+def _alerts(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    columns = [
+        "alert",
+        "severity",
+        "code",
+        "text",
+        "count",
+        "status",
+        "acknowledged_by",
+        "raised_at_ns",
+        "runbook",
+    ]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["raised_at"] = pd.to_datetime(frame.pop("raised_at_ns"), unit="ns", utc=True)
+    return frame
+
+
+def _halts(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[frame["state"] != "ACTIVE"][["level", "target", "state", "reason", "person", "at"]]

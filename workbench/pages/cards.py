@@ -1,0 +1,170 @@
+"""Cards with which a person commands: the kill switch, approvals, alerts. The server judges every press."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from workbench.pages.parts import BOX, card, facts, table
+
+if TYPE_CHECKING:
+    from workbench.screens import DeskCommands
+    from workbench.screens.commands import Said
+
+
+def halt_card(commands: DeskCommands, *, person: str = "") -> Any:
+    """The kill switch: a name, a reason, and a second thought.
+
+    Parameters
+    ----------
+    person : str
+        Who has logged in; "" = whoever presses types a name.
+    """
+    import panel as pn
+
+    name, reason = _name(person), _reason()
+    sure = pn.widgets.Checkbox(label="Yes, stop sending now")
+    button = pn.widgets.Button(label="HALT", button_type="danger", width=160)
+    answer = card()
+
+    def press(_: Any) -> None:
+        if not sure.value:
+            answer.object = '<span class="warn">Not halted: tick the box to confirm.</span>'
+            return
+        answer.object = _words(commands.halt(person or name.value, reason.value))
+        sure.value = False
+
+    button.on_click(press)
+    return pn.Column(
+        card("<h2>Kill switch</h2>"), name, reason, pn.Row(sure, button), answer,
+        sizing_mode="stretch_width", styles=BOX,
+    )  # fmt: skip
+
+
+def approvals_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Callable[[pd.DataFrame], None]]:
+    """Orders that wait for a person, the chosen one in full, and the answer; with the setter of the rows.
+
+    Parameters
+    ----------
+    person : str
+        Who has logged in; "" = whoever answers types a name.
+    """
+    import panel as pn
+
+    shown: dict[str, Any] = {"rows": pd.DataFrame(), "chosen": ""}
+    detail, answer = card(), card()
+    name, reason = _name(person), _reason()
+    passphrase = pn.widgets.PasswordInput(label="Passphrase, to sign the answer", sizing_mode="stretch_width")
+    approve = pn.widgets.Button(label="Approve", button_type="success", width=120)
+    decline = pn.widgets.Button(label="Decline", button_type="danger", width=120)
+    form = pn.Column(name, reason, passphrase, pn.Row(approve, decline), visible=False, styles=BOX)
+
+    def choose(at: int) -> None:
+        row = shown["rows"].iloc[at].to_dict()
+        shown["chosen"] = row["id"]
+        detail.object = facts(f"{row['side']} {row['shares']:,} {row['symbol']}", _labelled(row))
+        form.visible = commands.may_command(person)
+
+    def give(verdict: str) -> Callable[[Any], None]:
+        def press(_: Any) -> None:
+            rows = shown["rows"]
+            chosen = rows[rows["id"] == shown["chosen"]] if len(rows) else rows
+            secret, passphrase.value = passphrase.value, ""
+            if not len(chosen):
+                answer.object = '<span class="warn">This order does not wait any more.</span>'
+                return
+            answer.object = _words(
+                commands.answer(
+                    chosen.iloc[0].to_dict(), verdict, person=person or name.value, reason=reason.value,
+                    passphrase=secret,
+                )
+            )  # fmt: skip
+
+        return press
+
+    approve.on_click(give("approved"))
+    decline.on_click(give("declined"))
+    box, show_rows = table(
+        "Orders that wait for a person", empty="Nothing waits for a person.", choose=choose
+    )
+
+    def show(frame: pd.DataFrame) -> None:
+        shown["rows"] = frame
+        show_rows(frame[[*_COLUMNS]])
+        if shown["chosen"] not in set(frame["id"]):
+            form.visible, detail.object = False, ""
+
+    return pn.Column(box, detail, form, answer, sizing_mode="stretch_width"), show
+
+
+def alerts_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Callable[[pd.DataFrame], None]]:
+    """Alerts that are open, with a way to take the chosen one over; with the setter of the rows."""
+    import panel as pn
+
+    shown: dict[str, Any] = {"rows": pd.DataFrame(), "chosen": -1}
+    name, reason = _name(person), _reason()
+    button = pn.widgets.Button(label="Acknowledge", button_type="primary", width=140)
+    head, answer = card(), card()
+    form = pn.Column(head, name, reason, button, visible=False, styles=BOX)
+
+    def choose(at: int) -> None:
+        row = shown["rows"].iloc[at]
+        shown["chosen"] = int(row["alert"])
+        head.object = (
+            f"<b>{html.escape(str(row['text']))}</b>"
+            f'<p class="muted">What to do: {html.escape(str(row["runbook"]))}</p>'
+        )
+        form.visible = commands.may_command(person) and not row["acknowledged_by"]
+
+    def press(_: Any) -> None:
+        answer.object = _words(
+            commands.acknowledge(shown["chosen"], person=person or name.value, reason=reason.value)
+        )
+
+    button.on_click(press)
+    box, show_rows = table(
+        "Alerts", empty="No alert is open.", choose=choose,
+        colours={"critical": "bad", "warning": "warn", "undeliverable": "bad"},
+    )  # fmt: skip
+
+    def show(frame: pd.DataFrame) -> None:
+        shown["rows"] = frame
+        show_rows(frame.drop(columns="alert"))
+        form.visible = False
+
+    return pn.Column(box, form, answer, sizing_mode="stretch_width"), show
+
+
+_COLUMNS = ("symbol", "side", "shares", "limit", "notional_usd", "expected_cost_bps", "waits_because")
+
+
+def _labelled(row: dict[str, Any]) -> dict[str, object]:
+    """Everything needed to decide on an order, labelled with its unit."""
+    return {
+        "Type": row["order_type"], "Limit, USD": row["limit"], "Decision price, USD": row["decision_price"],
+        "Bid, USD": row["bid"], "Ask, USD": row["ask"], "Age of the quote, s": row["quote_age_s"],
+        "Value, USD": row["notional_usd"], "Expected cost, bps": row["expected_cost_bps"],
+        "Expected cost, USD": row["expected_cost_usd"], "Controls": row["verdict"],
+        "Position before": row["position_before"], "Position after": row["position_after"],
+        "Waits because": row["waits_because"], "Session": row["session"],
+        "Under these settings": "yes" if row["same_settings"] else "NO: it cannot be approved",
+    }  # fmt: skip
+
+
+def _name(person: str) -> Any:
+    import panel as pn
+
+    return pn.widgets.TextInput(label="Your name", sizing_mode="stretch_width", visible=not person)
+
+
+def _reason() -> Any:
+    import panel as pn
+
+    return pn.widgets.TextInput(label="Reason", sizing_mode="stretch_width")
+
+
+def _words(said: Said) -> str:
+    return f'<b class="{"good" if said.done else "warn"}">{html.escape(said.text)}</b>'
