@@ -57,7 +57,7 @@ def limit_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Limit
             found.append(LimitChange(key, old[key], None, permits_more=True))
         elif key not in old:
             found.append(LimitChange(key, None, new[key], permits_more=False))
-        elif _plain(old[key]) != _plain(new[key]):
+        elif _plain(old[key]) != _plain(new[key]) or isinstance(old[key], bool) != isinstance(new[key], bool):
             more = _permits_more(key.rpartition(".")[2], _plain(old[key]), _plain(new[key]))
             found.append(LimitChange(key, old[key], new[key], permits_more=more))
     return tuple(found)
