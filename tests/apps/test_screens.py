@@ -147,7 +147,8 @@ def test_the_desk_screen_values_what_the_ledger_holds(traded: Settings) -> None:
     assert invested == pytest.approx((closed["equity_micro"] - closed["cash_micro"]) / 1e6, abs=0.01)
     gross = shown.frames["limits"].set_index("limit").loc["max_gross_notional_usd", "used"]
     assert gross == pytest.approx(float(positions["value_usd"].abs().sum()))
-    assert shown.halt("", "why") == shown.halt("me", " ")
+    assert shown.commands.halt("", "why") == shown.commands.halt("me", " ")
+    assert not shown.commands.halt("me", " ").done
     assert shown.facts["state"] == "ACTIVE"
 
 

@@ -72,7 +72,7 @@ def _desk_screen(settings: Settings) -> DeskScreen:
 
     def answer(approval_id: str, *, passphrase: str, **words: str) -> None:
         key = Credentials(passphrase=lambda: passphrase)
-        approving.answer(settings, approval_id, credentials=key, **words)  # type: ignore[arg-type]
+        approving.answer(settings, approval_id, credentials=key, **words)
 
     def acknowledge(alert: int, person: str, reason: str) -> None:
         with alerts.open_alerting(settings) as service:
@@ -90,7 +90,7 @@ def _desk_screen(settings: Settings) -> DeskScreen:
             halt=halt,
             answer=answer,
             acknowledge=acknowledge,
-        ),  # fmt: skip
+        ),
     )
 
 

@@ -149,7 +149,7 @@ def table(
         shown = _readable(frame)
         for name, column in shown.items():
             if column.isin(known).any():
-                shown[name] = [_coloured(str(cell), known.get(str(cell), "")) for cell in column]
+                shown[name] = [_coloured(html.escape(str(cell)), known.get(str(cell), "")) for cell in column]
                 grid.formatters = {**grid.formatters, name: {"type": "html"}}
         grid.value = shown
         grid.visible, note.visible = bool(len(frame)), not len(frame)
@@ -213,18 +213,23 @@ def _formatter(column: pd.Series[Any]) -> Any:
 
 
 def _readable(frame: pd.DataFrame) -> pd.DataFrame:
-    """Times in exchange time; texts escaped, because a symbol or a reason may hold anything."""
-    shown = frame.copy()
+    """Times in exchange time, missing values blank; the grid itself shows every text as text."""
+    shown = frame.reset_index(drop=True)
     for name, column in shown.items():
         if isinstance(column.dtype, pd.DatetimeTZDtype):
-            shown[name] = ["" if pd.isna(at) else exchange_time(at) for at in column]
+            shown[name] = _texts("" if pd.isna(at) else exchange_time(at) for at in column)
         elif column.dtype.kind == "f":
             shown[name] = column.astype(object).where(column.notna(), None)  # a missing number is a blank
         elif column.dtype.kind not in "ib":
-            shown[name] = [_escaped(value) for value in column]
-    return shown.reset_index(drop=True)
+            shown[name] = _texts(_text(value) for value in column)
+    return shown
 
 
-def _escaped(value: object) -> str:
+def _texts(values: Iterable[str]) -> pd.Series[str]:
+    """A column of texts, also when there is none: the grid keeps for ever what it first took a column for."""
+    return pd.Series(list(values), dtype="str")
+
+
+def _text(value: object) -> str:
     missing = value is None or value is pd.NaT or value is pd.NA or value != value
-    return "" if missing else html.escape(str(value))
+    return "" if missing else str(value)

@@ -30,7 +30,7 @@ class DeskCommands:
     role_of : callable (person) -> str
         The person's role now, "" when nobody of that name may look.
     halt : callable (person, reason) -> None
-        The kill switch: the same as `workbench halt`. The pages hold no broker's keys, so nothing is cancelled.
+        The kill switch: the same as `workbench halt`. The pages hold no keys, so nothing is cancelled.
     answer : callable (approval_id, verdict, person, reason, passphrase, seen_hash) -> None
         Approves or declines what waits.
     acknowledge : callable (alert_id, person, reason) -> None
@@ -62,8 +62,8 @@ class DeskCommands:
         def stop(who: str, why: str) -> str:
             self._halt(who, why)
             return (
-                f"HALTED by {who}. Nothing is sent until somebody gives `workbench resume`; open orders end by "
-                "`workbench halt --cancel`."
+                f"HALTED by {who}. Nothing is sent until somebody gives `workbench resume`; open orders end "
+                "by `workbench halt --cancel`."
             )
 
         return self._carry_out(person, reason, "Not halted", stop)

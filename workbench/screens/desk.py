@@ -43,9 +43,7 @@ class DeskScreen(Screen):
         What people may order from the page.
     """
 
-    frames = param.Dict(
-        {}, doc="Tables by name: positions, orders, limits, breaks, alerts, pending, halts, runs."
-    )
+    frames = param.Dict({}, doc="Tables by name: positions, orders, limits, alerts, pending, halts, runs.")
     facts = param.Dict({}, doc="Single values by name, in words or numbers with units in the name.")
 
     def __init__(
@@ -214,7 +212,8 @@ def _pending(rows: list[dict[str, Any]]) -> pd.DataFrame:
         "id",
     ]
     frame = pd.DataFrame(rows, columns=[*columns, *PENDING_DETAIL])
-    frame["waits_because"] = [", ".join(words) for words in frame["waits_because"]]
+    words = [", ".join(reasons) for reasons in frame["waits_because"]]
+    frame["waits_because"] = pd.Series(words, dtype="str", index=frame.index)
     return frame
 
 
