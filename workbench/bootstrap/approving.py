@@ -52,10 +52,7 @@ def pending(settings: Settings) -> dict[str, list[dict[str, Any]]]:
     orders = {row["client_order_id"]: row for row in journal.rows("orders", account=settings.account)}
     rows = _deciding(settings, journal).waiting()
     agreements = two_people_of(settings, journal).waiting()
-    refused = [
-        dict(event.payload) for event in journal.events(kinds=("approval.refused",))
-        if event.payload["account"] == settings.account
-    ]  # fmt: skip
+    refused = [dict(event.payload) for event in journal.events(kinds=("act.refused",))]
     return {
         "orders": [_shown(row, orders[row["approval_id"]], settings) for row in rows],
         "agreements": [

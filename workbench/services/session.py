@@ -148,14 +148,9 @@ class TradingSession:
             listening=self._listening,
         )
         self.reconciler = Reconciler(
-            journal=journal,
-            broker=broker,
-            clock=clock,
-            account=account,
-            oms=self.oms,
-            lease=authority.lease,
+            journal=journal, broker=broker, clock=clock, account=account, oms=self.oms, lease=authority.lease,
             halt=self._halt,
-        )
+        )  # fmt: skip
         self.approvals = Approvals(
             journal=journal, broker=broker, clock=clock, people=people or People(journal), rules=rules,
             account=account, config_hash=config_hash, oms=lambda: self.oms, lease=authority.lease,

@@ -113,22 +113,17 @@ def _decided(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
     rows.update("approvals", identity, state=verdict, **columns)
 
 
-#: The answer that an order needs to leave its waiting for a state; any other state needs none.
-_NEEDS = {OrderState.SENT: approvals.APPROVED, OrderState.DECLINED: approvals.DECLINED}
-
-
 def leave_waiting(rows: RowWriter, identity: str, state: OrderState) -> None:
     """What becomes of a request when its order waits no longer; SENT needs an approval and uses it up.
 
     Raises
     ------
     JournalConflict
-        Nobody gave the answer that this step needs.
+        Nobody approved what is to be sent.
     """
     asked = rows.get("approvals", identity)
-    needed = _NEEDS.get(state)
-    if needed is not None and (asked is None or asked["state"] != needed):
-        raise _conflict(f"order {identity} cannot become {state}: nobody {needed} it", "workbench pending")
+    if state is OrderState.SENT and (asked is None or asked["state"] != approvals.APPROVED):
+        raise _conflict(f"order {identity} cannot become {state}: nobody approved it", "workbench pending")
     if asked is not None:
         ends = {OrderState.SENT: approvals.USED, OrderState.DECLINED: approvals.DECLINED}
         rows.update("approvals", identity, state=ends.get(state, approvals.OVER))
@@ -152,6 +147,6 @@ FOLDS: dict[str, Fold] = {
     "agreement.confirmed": _confirmed,
     "approval.requested": _requested,
     "approval.decided": _decided,
-    "approval.refused": _refused,
+    "act.refused": _refused,
     "limits.changed": _limits,
 }

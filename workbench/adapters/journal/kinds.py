@@ -77,7 +77,7 @@ _DECLARED: dict[str, str] = {
     "asked_wall_ns:int expires_wall_ns:int detail:dict",
     "approval.decided": "approval_id:text account:text verdict:text person:text reason:text bound_hash:text "
     "nonce:text decided_wall_ns:int",
-    "approval.refused": "approval_id:text account:text person:text verdict:text why:text",
+    "act.refused": "act:text subject:text person:text why:text",
     "limits.changed": "account:text limits:text config_hash:text changes:list first:text second:text "
     "weaker:bool reason:text effective_wall_ns:int",
 }
