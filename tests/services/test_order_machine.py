@@ -46,7 +46,7 @@ from workbench.core.orders import (
 )
 from workbench.core.ports import Event, LookupResult, SubmitOutcome, SubmitResult
 from workbench.core.types import NANO, OrderType, Side, TimeInForce
-from workbench.errors import IllegalTransition, JournalConflict, JournalConflict
+from workbench.errors import IllegalTransition, JournalConflict
 
 SYMBOLS = ("AAPL", "MSFT")
 KINDS = [(kind, tif) for kind in OrderType for tif in sorted(TIMES_IN_FORCE[kind])]

@@ -255,15 +255,10 @@ class People:
     # --- what was signed -------------------------------------------------------------------------
 
     def proves(self, payload: Mapping[str, Any]) -> bool:
-        """Whether a recorded act is signed with the key that its person has now, and may act."""
-        key = self._key(str(payload["person"]))
-        return (
-            bool(payload["signature"])
-            and not key["revoked"]
-            and self.signing.verify(
-                act_of(payload).text(), public_key=str(key["public_key"]), signature=str(payload["signature"])
-            )
-        )
+        """Whether a recorded act is signed with the key that its person has now; a revoked one has none."""
+        public_key = str(self._key(str(payload["person"]))["public_key"])
+        text, signature = act_of(payload).text(), str(payload["signature"])
+        return bool(signature) and self.signing.verify(text, public_key=public_key, signature=signature)
 
     def verify(self) -> tuple[int, int, tuple[str, ...]]:
         """How many acts are signed and unsigned, and a sentence for each signature that does not hold."""
