@@ -129,6 +129,20 @@ def leave_waiting(rows: RowWriter, identity: str, state: OrderState) -> None:
         rows.update("approvals", identity, state=ends.get(state, approvals.OVER))
 
 
+def _overridden(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+    """A denial lifted once: of an order that was denied for these codes, all of which may be lifted."""
+    identity, codes = payload["client_order_id"], payload["codes"]
+    order = rows.get("orders", identity)
+    denied = order is not None and order["state"] == OrderState.DENIED.value
+    if order is None or not denied or order["account"] != payload["account"]:
+        raise _conflict(f"order {identity} was not denied in this account", "name a denied order")
+    if order["reason"] != ",".join(codes) or not set(codes) <= approvals.OVERRIDABLE:
+        raise _conflict(f"order {identity} was denied for {order['reason']}", "nobody may lift that")
+    if payload["weaker"] != (payload["first"] == payload["second"]):
+        raise _conflict(f"the override of {identity} says of its people what is not so", "correct the caller")
+    rows.insert("overrides", {**payload, "codes": canonical_json(codes)})
+
+
 def _refused(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
     """Rare, and read from the chain itself."""
 
@@ -147,6 +161,7 @@ FOLDS: dict[str, Fold] = {
     "agreement.confirmed": _confirmed,
     "approval.requested": _requested,
     "approval.decided": _decided,
+    "override.granted": _overridden,
     "act.refused": _refused,
     "limits.changed": _limits,
 }
