@@ -160,6 +160,12 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     },
     "approve": {"id": "of the order", "verdict": "approved", "person": "who answered"},
     "decline": {"id": "of the order", "verdict": "declined", "person": "who answered"},
+    "override": {
+        "id": "of the denied order",
+        "codes": "the denials that are lifted",
+        "in_force": "whether two people have spoken",
+        "weaker": "whether one person said both",
+    },
     "accept-limits": {
         "subject": "what is agreed to",
         "changes": "key, old and new value of each",

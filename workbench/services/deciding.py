@@ -58,26 +58,20 @@ class Deciding:
         ApprovalRequired
             The person is no approver, or the answer is not signed where it has to be.
         """
-        try:
+        act = f"{verdict} order"
+        with self._people.refusals_recorded(person, act, named):
             row = self._find(named)
             self._require_same(row, seen_hash)
-            subject = decision_subject(row, verdict)
-            acts = self._people.require(
-                person, reason, act=f"{verdict} order", subject=subject, role=APPROVER
-            )
-            decided = {
-                "approval_id": row["approval_id"], "account": self._account, "verdict": verdict,
-                "person": person, "reason": reason, "bound_hash": row["bound_hash"],
-                "nonce": acts[0].payload["nonce"], "decided_wall_ns": self._wall_ns,
-            }  # fmt: skip
+        acts = self._people.require(
+            person, reason, act=act, subject=decision_subject(row, verdict), role=APPROVER
+        )
+        decided = {
+            "approval_id": row["approval_id"], "account": self._account, "verdict": verdict,
+            "person": person, "reason": reason, "bound_hash": row["bound_hash"],
+            "nonce": acts[0].payload["nonce"], "decided_wall_ns": self._wall_ns,
+        }  # fmt: skip
+        with self._people.refusals_recorded(person, act, named):
             self._journal.commit([*acts, Event("approval.decided", decided)])
-        except (Refused, UsageError) as refusal:
-            refused = {
-                "approval_id": named, "account": self._account, "person": person, "verdict": verdict,
-                "why": refusal.message,
-            }  # fmt: skip
-            self._journal.commit([Event("approval.refused", refused)])
-            raise
         return str(row["approval_id"])
 
     def _find(self, named: str) -> dict[str, Any]:

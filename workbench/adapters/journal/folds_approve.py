@@ -113,25 +113,34 @@ def _decided(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
     rows.update("approvals", identity, state=verdict, **columns)
 
 
-#: The answer that an order needs to leave its waiting for a state; any other state needs none.
-_NEEDS = {OrderState.SENT: approvals.APPROVED, OrderState.DECLINED: approvals.DECLINED}
-
-
 def leave_waiting(rows: RowWriter, identity: str, state: OrderState) -> None:
     """What becomes of a request when its order waits no longer; SENT needs an approval and uses it up.
 
     Raises
     ------
     JournalConflict
-        Nobody gave the answer that this step needs.
+        Nobody approved what is to be sent.
     """
     asked = rows.get("approvals", identity)
-    needed = _NEEDS.get(state)
-    if needed is not None and (asked is None or asked["state"] != needed):
-        raise _conflict(f"order {identity} cannot become {state}: nobody {needed} it", "workbench pending")
+    if state is OrderState.SENT and (asked is None or asked["state"] != approvals.APPROVED):
+        raise _conflict(f"order {identity} cannot become {state}: nobody approved it", "workbench pending")
     if asked is not None:
         ends = {OrderState.SENT: approvals.USED, OrderState.DECLINED: approvals.DECLINED}
         rows.update("approvals", identity, state=ends.get(state, approvals.OVER))
+
+
+def _overridden(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+    """A denial lifted once: of an order that was denied for these codes, all of which may be lifted."""
+    identity, codes = payload["client_order_id"], payload["codes"]
+    order = rows.get("orders", identity)
+    denied = order is not None and order["state"] == OrderState.DENIED.value
+    if order is None or not denied or order["account"] != payload["account"]:
+        raise _conflict(f"order {identity} was not denied in this account", "name a denied order")
+    if order["reason"] != ",".join(codes) or not set(codes) <= approvals.OVERRIDABLE:
+        raise _conflict(f"order {identity} was denied for {order['reason']}", "nobody may lift that")
+    if payload["weaker"] != (payload["first"] == payload["second"]):
+        raise _conflict(f"the override of {identity} says of its people what is not so", "correct the caller")
+    rows.insert("overrides", {**payload, "codes": canonical_json(codes)})
 
 
 def _refused(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
@@ -152,6 +161,7 @@ FOLDS: dict[str, Fold] = {
     "agreement.confirmed": _confirmed,
     "approval.requested": _requested,
     "approval.decided": _decided,
-    "approval.refused": _refused,
+    "override.granted": _overridden,
+    "act.refused": _refused,
     "limits.changed": _limits,
 }

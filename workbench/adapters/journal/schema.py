@@ -297,6 +297,13 @@ _projection(
     index=("account state",),
 )
 _projection(
+    "overrides",
+    "client_order_id:text account:text codes:json first:text second:text weaker:bool reason:text under:text "
+    "granted_wall_ns:int expires_wall_ns:int",
+    key="client_order_id",
+    index=("account",),
+)
+_projection(
     "limits_in_force",
     "account:text limits:text config_hash:text changes:json first:text second:text weaker:bool reason:text "
     "effective_wall_ns:int",
