@@ -111,7 +111,6 @@ class Flatten:
         self._hours, self._limits, self._cost_model = hours, limits, cost_model
         self._snapshot, self._judge = snapshot, judge
         self._why: dict[str, str] = {}
-        self._last: dict[str, OrderIntent] = {}
         self._sent: list[str] = []
 
     def run(self, *, person: str, reason: str, code_hash: str) -> FlattenReport:
@@ -157,7 +156,8 @@ class Flatten:
             now_ns = self._clock.now_ns()
             if self._may_send(now_ns) and (due := self._due()):
                 snapshot = self._snapshot(hours.session, now_ns)
-                self._send([symbol for symbol in due if self._intend(symbol, snapshot, began_ns, now_ns)])
+                legs = [self._intend(symbol, snapshot, began_ns, now_ns) for symbol in due]
+                self._send([identity for identity in legs if identity])
             if now_ns >= hours.until_ns or not (self._due() or self._waiting()):
                 return
             self._clock.sleep_until(min(now_ns + hours.nap_ns, hours.until_ns))
@@ -184,7 +184,6 @@ class Flatten:
         if codes == (DenialCode.RATE.name,):
             return ""  # a minute has room for so many; the next round asks again
         self._oms.intend(intent, DECISION, codes)
-        self._last[symbol] = intent
         if codes:
             self._why[symbol] = ", ".join(codes)
             return ""
@@ -200,8 +199,8 @@ class Flatten:
         if not shares:
             self._why[symbol] = "less than a share, or no size that the limits allow"
             return None
-        before = self._last.get(symbol)
-        leg = LEG if before is None else f"{LEG} {int(before.leg.removeprefix(LEG) or 1) + 1}"
+        former = self._oms.orders.of_decision(began_ns, symbol)  # of a replay's former flatten, too
+        leg = f"{LEG} {len(former) + 1}" if former else LEG
         side = Side.SELL if held_nano > 0 else Side.BUY
         expected = self._cost_model.expected_bps(
             symbol, side.word, shares, adv=float(snapshot.adv_shares[at]),
@@ -215,7 +214,7 @@ class Flatten:
             self._strategy, self._hours.session, began_ns, symbol, leg, side, shares * NANO,
             OrderType.MARKET_ON_OPEN if before_open else OrderType.MARKET, 0, int(snapshot.price_micro[at]),
             expected_cost_micro=to_micro(expected / 1e4) if math.isfinite(expected) else 0,
-            parent_id="" if before is None else before.client_order_id,
+            parent_id=former[-1].intent.client_order_id if former else "",
         )  # fmt: skip
 
     def _slice(self, shares: int, snapshot: Snapshot, at: int) -> int:
@@ -228,9 +227,8 @@ class Flatten:
         by_volume = int(self._limits.max_participation * volume)
         return max(min(shares, self._limits.max_order_shares, by_value, by_volume), 0)
 
-    def _send(self, symbols: list[str]) -> None:
+    def _send(self, identities: list[str]) -> None:
         """Send the legs just journalled; one that never left is not sent again here."""
-        identities = [self._last[symbol].client_order_id for symbol in symbols]
         for order in self._oms.send_many(identities):
             self._sent.append(order.intent.client_order_id)
             if order.state in (
