@@ -9,7 +9,19 @@ from typing import Any
 
 import typer
 
-from workbench.cli import data, desk, jobs, journal, killing, models, people, replay, settings, venue
+from workbench.cli import (
+    approvals,
+    data,
+    desk,
+    jobs,
+    journal,
+    killing,
+    models,
+    people,
+    replay,
+    settings,
+    venue,
+)
 from workbench.cli.console import fail
 from workbench.cli.payloads import KEYS
 from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError
@@ -30,7 +42,7 @@ def build() -> Any:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (desk, killing, models, replay):
+    for module in (desk, killing, approvals, models, replay):
         module.register(app)
     groups = {
         "config": settings,

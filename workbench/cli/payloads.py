@@ -128,6 +128,20 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "role": "viewer, operator or approver",
         "key": "scrypt, ssh-ed25519 or empty",
     },
+    "pending": {
+        "orders": "one row a waiting order, with all that is needed to decide",
+        "agreements": "requests that need a second person",
+        "cost_models": "calibrated, beyond their bounds",
+        "refused": "the latest attempts that were turned away",
+    },
+    "approve": {"id": "of the order", "verdict": "approved", "person": "who answered"},
+    "decline": {"id": "of the order", "verdict": "declined", "person": "who answered"},
+    "accept-limits": {
+        "subject": "what is agreed to",
+        "changes": "key, old and new value of each",
+        "in_force": "whether two people have spoken",
+        "weaker": "whether one person said both",
+    },
     "people key": {"person": "name", "key": "scrypt or ssh-ed25519", "by": "who decided it"},
     "people revoke": {"person": "name", "by": "who decided it"},
     "people verify": {

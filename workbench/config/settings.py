@@ -13,7 +13,6 @@ from typing import Any, get_type_hints
 
 from workbench.config.secret import shown
 from workbench.config.sections import (
-    ApprovalsSettings,
     DeskSettings,
     JournalSettings,
     LeaseSettings,
@@ -24,6 +23,7 @@ from workbench.config.sections import (
     SupervisionSettings,
     VenueSettings,
 )
+from workbench.core.approvals import ApprovalRules
 from workbench.core.canonical import canonical_json, sha256_of
 from workbench.core.costs import FeeSchedule, PriorCost
 from workbench.core.fills import FillParams
@@ -55,9 +55,9 @@ class Settings:
         Symbols the desk may trade; sorted, unique, opaque, not empty.
     seed : int
         Seed of everything that draws random numbers.
-    desk, journal, session, venue, approvals, people, model, lease, supervision : dataclasses
+    desk, journal, session, venue, people, model, lease, supervision : dataclasses
         The sections of `workbench.config.sections`.
-    limits, policy, prior_cost, fees, fills : dataclasses
+    approvals, limits, policy, prior_cost, fees, fills : dataclasses
         Parameters of the kernels, exactly as they are called with them.
     secrets : Secrets
         Not part of the hash, of any file or of any output.
@@ -78,7 +78,7 @@ class Settings:
     journal: JournalSettings
     session: SessionSettings
     venue: VenueSettings
-    approvals: ApprovalsSettings
+    approvals: ApprovalRules
     people: PeopleSettings
     model: ModelSettings
     lease: LeaseSettings

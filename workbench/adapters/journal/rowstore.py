@@ -257,7 +257,7 @@ _CHANGED_LATER = {
     for name in (
         "orders", "configs", "people", "state", "leases", "tickets", "runs", "models", "cost_models",
         "halts", "desks",
-        "person_keys", "agreements",
+        "person_keys", "agreements", "approvals",
     )
 }  # fmt: skip
 _RANK = {name: position for position, name in enumerate(PROJECTIONS)}
