@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from workbench.adapters.bars import IngestReport
-from workbench.adapters.process_lock import process_lock
 from workbench.bootstrap import signing
 from workbench.bootstrap.desk import Desk, create_journal, open_journal
+from workbench.bootstrap.holding import recovering
 from workbench.bootstrap.permission import desk_supervision, register_desk
 from workbench.bootstrap.resources import present_code_hash, sample_folder
 from workbench.bootstrap.signing import Credentials, people_of
-from workbench.bootstrap.trading import Account, open_account
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core import costs
 from workbench.core.features import features_hash, select_features
@@ -26,15 +25,12 @@ from workbench.core.labels import LABELS
 from workbench.core.ledger import opening_postings
 from workbench.core.manifest import TRADED_LABEL
 from workbench.core.reconcile import Break
-from workbench.core.types import Mode
 from workbench.errors import JournalCorrupt, Refused, UsageError
 from workbench.services.candidates import candidate_table
 from workbench.services.estimators import find_estimator
 from workbench.services.evidence import BEFORE
 from workbench.services.holdout import HoldoutResult, read_holdout
-from workbench.services.oms import Oms
 from workbench.services.promotion import read_model, stage_model
-from workbench.services.reconciler import Reconciler
 from workbench.services.succession import next_session, skip_to
 from workbench.services.supervision import Permission, Supervision
 from workbench.services.training import CandidateReport, Experiment, train_candidate
@@ -274,30 +270,6 @@ def accept_model(
     finally:
         journal.close()
     return model_id
-
-
-@contextmanager
-def recovering(
-    settings: Settings, *, start_ns: int = 0, credentials: Credentials | None = None
-) -> Iterator[tuple[Account, Oms, Reconciler]]:
-    """The account held by this process alone, for look-ups and reconciliation; nothing can be sent."""
-    desk = Desk(settings)
-    with process_lock(desk.paths.lock):
-        account = open_account(settings, start_ns=start_ns, credentials=credentials)
-        try:
-            if settings.mode is Mode.REPLAY:  # a venue outside is taken to the start, as the embedded one is
-                account.clock.sleep_until(start_ns)
-            authority = account.authority(code_hash="")
-            account.take(authority)
-            oms, reconciler = account.order_path(authority)
-            try:
-                yield account, oms, reconciler
-            except (Refused, UsageError):
-                authority.release()  # nothing was sent from here: a no is a clean end
-                raise
-            authority.release()
-        finally:
-            account.close()
 
 
 def adopt(

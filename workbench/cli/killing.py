@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +23,9 @@ from workbench.cli.console import (
     rows_table,
 )
 from workbench.config import load_settings
-from workbench.errors import OutcomeUnknown
+from workbench.core.cancelling import CancelReport
+from workbench.errors import OutcomeUnknown, Refused
+from workbench.services.flattening import BY_HAND
 
 LevelOf = Annotated[str, typer.Option("--level", help="order, symbol, strategy, account, broker or system.")]
 Target = Annotated[
@@ -47,13 +50,23 @@ def halt(
     reducing: Annotated[
         bool, typer.Option("--reducing", help="Orders that reduce risk still pass; not for an account.")
     ] = False,
+    flatten: Annotated[
+        bool,
+        typer.Option("--flatten", help="Cancel, then close every position; takes a registered person."),
+    ] = False,
+    passphrase_file: PassphraseFile = "",
+    ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Stop sending at once, with or without a running loop or a journal; latches until a person resumes."""
-    order = killing.HaltOrder(person, reason, level, target, cancel, reducing)
-    report = killing.halt(load_settings(str(config)), order)
+    settings = load_settings(str(config))
+    order = killing.HaltOrder(person, reason, level, target, cancel, reducing, flatten)
+    key = credentials(settings, passphrase_file, ssh_key) if flatten else None
+    report = killing.halt(settings, order, credentials=key)
     emit(_payload(report), as_json, lambda out: _print(out, report))
+    if report.not_flattened:
+        raise typer.Exit(Refused.exit_code)
     if not report.proven:
         raise typer.Exit(OutcomeUnknown.exit_code)
 
@@ -72,7 +85,14 @@ def _payload(report: killing.HaltReport) -> dict[str, Any]:
         "journal": report.journal,
         "trouble": report.trouble,
         "cancel": cancel,
+        "flatten": _flatten(report),
     }
+
+
+def _flatten(report: killing.HaltReport) -> dict[str, Any] | None:
+    if report.not_flattened:
+        return {"flat": False, "refused": report.not_flattened, "procedure": BY_HAND}
+    return None if report.flatten is None else dataclasses.asdict(report.flatten)
 
 
 def _print(out: Console, report: killing.HaltReport) -> None:
@@ -86,8 +106,22 @@ def _print(out: Console, report: killing.HaltReport) -> None:
         )
     if report.elsewhere:
         out.print(f"not on this machine: {', '.join(report.elsewhere)}; cancel there", markup=False)
-    if cancel is None:
-        return
+    if cancel is not None:
+        _print_cancel(out, cancel)
+    if report.not_flattened:
+        out.print(f"NOT FLATTENED: {report.not_flattened}", style="bold red", markup=False)
+        out.print(f"  by hand, at the venue: {BY_HAND}", markup=False)
+    elif report.flatten is not None:
+        flat = "flat, proven by reconciliation" if report.flatten.flat else "NOT FLAT"
+        out.print(f"{flat}; {len(report.flatten.orders)} order(s) sent", markup=False)
+        rows = [[one.symbol, one.shares, one.reason] for one in report.flatten.left]
+        if rows:
+            out.print(rows_table("still held", ["symbol", "held_shares", "reason"], rows))
+        for found in report.flatten.breaks:
+            out.print(f"break: {found}", markup=False)
+
+
+def _print_cancel(out: Console, cancel: CancelReport) -> None:
     words = (
         f"{len(cancel.confirmed)} order(s) shown to have ended ({cancel.way}), {len(cancel.filled)} filled"
     )

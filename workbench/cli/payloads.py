@@ -79,6 +79,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "journal": "written, spooled (kept in a file until the journal is back) or lost",
         "trouble": "why the journal was not written, or empty",
         "cancel": "way, asked, confirmed, filled, residuals, foreign, trouble, seconds; or null",
+        "flatten": "flat, orders, left, breaks; or flat, refused and the procedure by hand; or null",
     },
     "dashboards": {"address": "of the first page, once it can be opened"},
     "reconcile": {
