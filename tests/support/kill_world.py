@@ -116,7 +116,8 @@ class OrderPath:
         self.link = open_venue(settings, desk, start_ns=0)
         self.supervision = desk_supervision(settings, self.journal)
         self.authority = Authority(
-            journal=self.journal, clock=self.link.clock, account=ACCOUNT, holder=process_holder(), ttl_s=30.0,
+            journal=self.journal, clock=self.link.clock, account=ACCOUNT, holder=process_holder(),
+            ttl_s=settings.lease.ttl_s,
             code_hash="h", stop_reason=str, ticket_redeemed=True,
         )  # fmt: skip
         self.authority.acquire(is_dead=dead_holder)
