@@ -289,8 +289,8 @@ def test_without_the_journal_it_is_told_at_once_and_journalled_later_exactly_onc
 ) -> None:
     ears = Ears()
     alerts, spool = direct(desk, ears, tmp_path)
-    assert alerts.tell("JOURNAL_UNREACHABLE", "no such file", subject="journal")
-    assert not alerts.tell("JOURNAL_UNREACHABLE", "no such file", subject="journal")
+    assert alerts.raise_alert("JOURNAL_UNREACHABLE", "no such file", subject="journal")
+    assert not alerts.raise_alert("JOURNAL_UNREACHABLE", "no such file", subject="journal")
     assert [name for name, *_ in ears.heard] == ["console", "json-1"]
     service, kept = alerting(desk, ears), spool.path.read_bytes()
     assert service.settle(spool) == 1
@@ -306,7 +306,7 @@ def test_what_was_spooled_and_never_told_is_told_after_a_crash(desk: Desk, tmp_p
     ears = Ears()
     alerts, spool = direct(desk, ears, tmp_path)
     ears.broken = {"json-1"}
-    alerts.tell("JOURNAL_UNREACHABLE", "x")
+    alerts.raise_alert("JOURNAL_UNREACHABLE", "x")
     spool.path.write_bytes(spool.path.read_bytes() + b'{"code": "cut off')
     ears.broken = set()
     service = alerting(desk, ears)

@@ -292,7 +292,7 @@ class DirectAlerts:
         self._wall_ns = wall_ns
         self._new_id = new_id
 
-    def tell(self, code: str, text: str, *, subject: str = "") -> bool:
+    def raise_alert(self, code: str, text: str, *, subject: str = "") -> bool:
         """Spool it and tell every channel; False when the same alert was spooled within its window.
 
         The spool comes first: what was told is never forgotten, and after a crash it is told again.
