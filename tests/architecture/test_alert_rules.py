@@ -98,8 +98,9 @@ def _words_of_name(
         node.value
         for scope in filter(None, (function, tree))
         for node in ast.walk(scope)
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == value.id for t in node.targets)
-    ]  # fmt: skip
+        if isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == value.id for target in node.targets)
+    ]
     if not assigned:
         yield f"? {value.id}"
     for one in assigned[:1]:
@@ -151,7 +152,7 @@ def test_a_rule_is_whole(rule: object) -> None:
 def test_a_code_without_a_rule_or_that_cannot_be_read_is_found() -> None:
     source = """
 BAD = "HIDDEN"
-def one(account, code): return Event("alert.raised", {"account": account, "code": code, "text": "", "at_ns": 1})
+def one(account, code): return {"account": account, "code": code, "text": "", "at_ns": 1}
 def two(): return one("a", "FROM_CALLER")
 def three(): return alert("a", BAD, "x")
 def four(words): return alert("a", words[0], "x")

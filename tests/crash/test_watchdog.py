@@ -165,7 +165,7 @@ def test_a_watchdog_that_is_killed_and_started_again_tells_nothing_twice(
     dog.stop(signal.SIGKILL)
     before, head = webhook.titles(), codes(settings)
     again = watchdog(settings, "--seconds", "3")
-    out, _ = again.process.communicate(timeout=60)
+    again.process.communicate(timeout=60)
     assert webhook.titles() == before
     assert codes(settings) == head
 

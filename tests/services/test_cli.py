@@ -85,6 +85,12 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     held_back = typed(folder, "train", "--until", BEFORE, "--json").payload["model_id"]
     do("holdout", held_back)
     config.write_text(plain)
+    do("alerts test")
+    do("watchdog", "--once")
+    do("alerts deliver", "--once")
+    number = do("alerts list")["alerts"][0]["alert"]
+    do("alerts acknowledge", str(number), *WHO)
+    do("alerts judge", str(number), "real", *WHO)
     do("journal verify")
     do("journal migrate")
     do("journal export", "--to", str(folder / "exported"))
