@@ -135,6 +135,7 @@ LEASES = st.sampled_from(
     [None, LEASE, replace(LEASE, released=True), replace(LEASE, holder_dead=True),
      replace(LEASE, until_wall_ns=NOW - 60 * NANO)]
 )  # fmt: skip
+RUNS = st.builds(RunSeen, st.just("r"), st.none() | st.floats(), st.booleans())
 SIGHTS = st.builds(
     Sight,
     wall_ns=st.integers(0, 200).map(lambda s: NOW + s * NANO),
@@ -144,7 +145,7 @@ SIGHTS = st.builds(
     journal_bytes=st.none() | st.integers(0, 10**9),
     free_bytes=st.none() | st.integers(0, 10**10),
     lease=LEASES,
-    runs=st.lists(st.builds(RunSeen, st.just("r"), st.none() | st.floats(), st.booleans()), max_size=2).map(tuple),
+    runs=st.lists(RUNS, max_size=2).map(tuple),
     open_orders=st.lists(st.just("a"), max_size=2).map(tuple),
     skew_ns=st.none() | st.integers(-(10**12), 10**12),
 )  # fmt: skip

@@ -16,7 +16,7 @@ from workbench.adapters.notify import Channels
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.permission import book_waiting_halts
 from workbench.config import Settings
-from workbench.core.alerts import Severity, rule_of
+from workbench.core.alerts import Message, Severity, rule_of
 from workbench.errors import WorkbenchError
 from workbench.services.alerting import Alerting, DeliveryReport, DeliveryRules, DirectAlerts, outbox_summary
 
@@ -89,19 +89,24 @@ def deliver(settings: Settings, *, once: bool) -> DeliveryReport:
 def try_channels(settings: Settings) -> dict[str, str]:
     """Send a test message to every channel of both groups; what kind of error each had, "" = none."""
     channels = alert_channels(settings)
-    answers: dict[str, str] = {}
+    title = f"[test] {settings.account}: a test of the alert channels"
     try:
-        for level in range(channels.levels):
-            names = channels.channels(level, severity=Severity.CRITICAL, local=False)
-            names = names if level == 0 else names[len(settings.alerts.channels) :]
-            title = f"[test] {settings.account}: a test of the alert channels"
-            found = channels.send(
-                names, level=level, title=title, body="Nothing has happened.", number="test"
-            )
-            answers |= {f"{name} (group {level + 1})": error for name, error in found.items()}
+        groups = [
+            channels.channels(level, severity=Severity.CRITICAL, local=False)
+            for level in range(channels.levels)
+        ]
+        groups[1:] = [group[len(settings.alerts.channels) :] for group in groups[1:]]
+        tests = [
+            Message(f"test.{level}", level, title, "Nothing has happened.", group)
+            for level, group in enumerate(groups)
+        ]
+        return {
+            f"{name} (group {test.level + 1})": error
+            for test, answers in zip(tests, channels.send(tests), strict=True)
+            for name, error in answers.items()
+        }
     finally:
         channels.close()
-    return answers
 
 
 def list_alerts(settings: Settings, *, everything: bool) -> dict[str, Any]:
