@@ -28,7 +28,7 @@ from workbench.core.costs import (
     prior,
     rolling_window,
 )
-from workbench.errors import ApprovalRequired, ManifestMismatch, Refused
+from workbench.errors import ApprovalRequired, ManifestMismatch, Refused, UsageError
 from workbench.services.calibration import RULE
 from workbench.services.cost_gate import cost_alerts, cost_floors
 from workbench.services.promotion import COST_SOURCES, current_cost_model, require_source
@@ -195,7 +195,7 @@ def test_a_step_beyond_bounds_waits_for_a_person(worlds: Any) -> None:
     assert world.model().source == "prior"
     with pytest.raises(ApprovalRequired, match="'eve' is not registered"):
         world.service.approve(identity, person="eve", reason="because")
-    with pytest.raises(ApprovalRequired, match="needs a reason"):
+    with pytest.raises(UsageError, match="a reason is required"):
         world.service.approve(identity, person="ada", reason=" ")
     world.service.approve(identity, person="ada", reason="looked at it")
     assert world.model().model_id == identity

@@ -17,19 +17,29 @@ from hypothesis import strategies as st
 from tests.support.kill_world import MANY, arm, desk_at, intent_of
 from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.journal import JournalDatabase
+from workbench.adapters.signing import Ed25519Signing
 from workbench.bootstrap import admin, killing
 from workbench.bootstrap.desk import Desk, open_journal
-from workbench.bootstrap.killing import HaltOrder, halt, lift
-from workbench.bootstrap.permission import desk_supervision
+from workbench.bootstrap.killing import HaltOrder, halt
+from workbench.bootstrap.lifting import lift
+from workbench.bootstrap.permission import desk_supervision, this_host
 from workbench.config import Settings
 from workbench.core.halts import DENIALS, LEVELS, Halt
 from workbench.core.ledger import Ledger, Posting
 from workbench.core.orders import Order, OrderState
 from workbench.core.ports import Event
 from workbench.core.types import NANO
-from workbench.errors import JournalConflict, Refused, StorageFailed, TradingHalted, UsageError
+from workbench.errors import (
+    ApprovalRequired,
+    JournalConflict,
+    Refused,
+    StorageFailed,
+    TradingHalted,
+    UsageError,
+)
 from workbench.services.authority import Authority
 from workbench.services.last_look import LastLook
+from workbench.services.people import People
 from workbench.services.supervision import ACTIVE, HALTED, REDUCING, Supervision
 
 WHO = {"person": "ada", "reason": "looked at it"}
@@ -206,6 +216,12 @@ def test_the_database_itself_refuses_a_lift_by_nobody_or_of_another_halt(
     for wrong in ({"person": "nobody"}, {"person": ""}, {"reason": ""}, {"placed_seq": 1}, {"target": "X"}):
         with pytest.raises(JournalConflict):
             journal.commit([Event("halt.lifted", lifted | wrong)])
+    journal.commit([halts.placed("system", "all", **WHO, reducing=False)])
+    whole = halts.find("system", "all")
+    alone = lifted | {"account": "", "level": "system", "target": "all", "placed_seq": whole.seq}
+    for second in ("", "ada", "nobody"):
+        with pytest.raises(JournalConflict, match="not lifted by one person"):
+            journal.commit([Event("halt.lifted", alone | {"second": second})])
     for wrong in ({"level": "galaxy"}, {"state": "ACTIVE"}, {"reason": ""}, {"account": ""}):
         placed = {"account": "demo", "level": "symbol", "target": "Y", "state": "HALTED", "reason": "r",
                   "cause": "person", "person": ""}  # fmt: skip
@@ -237,6 +253,53 @@ def test_an_account_is_not_resumed_below_a_wider_halt(desk: Settings, journal: J
     assert permission(desk).state == HALTED  # the account itself is still halted
     arm(desk)
     assert permission(desk).state == ACTIVE
+
+
+def test_the_whole_system_is_let_go_by_two_people_and_the_accounts_one_by_one(desk: Settings) -> None:
+    halt(desk, HaltOrder("visitor", "everything is wrong", "system"))
+    with pytest.raises(ApprovalRequired, match="ada asks to lift the halt of the system") as first:
+        lift(desk, "system", "", **WHO)
+    assert "second person" in first.value.next_step
+    with pytest.raises(ApprovalRequired, match="second person confirms"):
+        lift(desk, "system", "", **WHO)  # the same person twice is one
+    with pytest.raises(ApprovalRequired, match="may not act"):
+        lift(desk, "system", "", person="visitor", reason="me too")
+    assert [one.level for one in _halts(desk)] == ["system"]
+    lift(desk, "system", "", person="bob", reason="I have looked as well")
+    assert _halts(desk) == ()
+    assert permission(desk).state == HALTED
+    arm(desk)
+    assert permission(desk).state == ACTIVE
+
+
+def test_a_confirmation_is_of_the_halt_that_was_looked_at(desk: Settings) -> None:
+    halt(desk, HaltOrder("ada", "everything is wrong", "system"))
+    with pytest.raises(ApprovalRequired):
+        lift(desk, "system", "", **WHO)
+    halt(desk, HaltOrder("ada", "and now this", "system"))
+    with pytest.raises(ApprovalRequired, match="bob asks to lift"):  # another halt, another first word
+        lift(desk, "system", "", person="bob", reason="I have looked")
+    assert [one.reason for one in _halts(desk)] == ["and now this"]
+
+
+def test_alone_on_a_desk_the_system_waits_and_is_typed(
+    desk: Settings, journal: JournalDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bob",):
+        People(journal).revoke(name, by="ada", reason="left the desk")
+    halt(desk, HaltOrder("ada", "everything is wrong", "system"))
+    with pytest.raises(ApprovalRequired, match="asks to"):
+        lift(desk, "system", "", **WHO)
+    subject = f"lift the halt of the system of event {_halts(desk)[0].seq}"
+    with pytest.raises(ApprovalRequired, match="after 15 minutes"):
+        lift(desk, "system", "", **WHO, typed=subject)
+    later, stamp = 16 * 60 * NANO, Ed25519Signing.stamp
+    monkeypatch.setattr(Ed25519Signing, "stamp", lambda self: (stamp(self)[0] + later, stamp(self)[1]))
+    with pytest.raises(ApprovalRequired, match="by typing"):
+        lift(desk, "system", "", **WHO, typed="yes")
+    lift(desk, "system", "", **WHO, typed=subject)
+    assert _halts(desk) == ()
+    assert journal.events(kinds=("halt.lifted",))[0].payload["weaker"] is True
 
 
 # --- whom it reaches -----------------------------------------------------------------------------------
@@ -273,8 +336,6 @@ def test_a_halt_reaches_the_accounts_of_its_level_and_their_armed_files(
     broker: str,
     reached: bool,
 ) -> None:
-    from workbench.bootstrap.permission import this_host
-
     other = second_desk(journal, tmp_path / "second", host=this_host(), broker=broker)
     report = halt(desk, HaltOrder("ada", "everything is wrong", level, target))
     assert ("second" in report.accounts) is reached
@@ -377,8 +438,8 @@ def test_status_and_its_pages_show_every_level(desk: Settings) -> None:
         assert typed(folder, "halt", *who, "--level", level).code == 0
     shown = typed(folder, "status", "--json").payload["halts"]
     assert {(one["level"], one["target"], one["state"]) for one in shown} == {
-        ("symbol", "AAPL", "REDUCING"), ("strategy", desk.strategy, "HALTED"), ("broker", "embedded", "HALTED"),
-        ("system", "all", "HALTED"),
+        ("symbol", "AAPL", "REDUCING"), ("strategy", desk.strategy, "HALTED"),
+        ("broker", "embedded", "HALTED"), ("system", "all", "HALTED"),
     }  # fmt: skip
     assert "AAPL REDUCING: odd fills" in typed(folder, "status").out
     frame = Desk(desk).views.halts()

@@ -1,14 +1,17 @@
 """A desk at a loopback venue with many open orders, and a loop in another process that goes on sending.
 
-``python kill_world.py CONFIG COUNT`` is that loop: it sends COUNT orders through the order path, prints one
-line, and then sends and polls for as long as its standard input is open. Each order is one share of a symbol
-of its own, far below the market.
+``python kill_world.py CONFIG COUNT`` is that loop: it sends COUNT orders through the order path, prints
+"ready", and then goes on sending, one order after the other, until a line comes from standard input: it books
+what came of its orders and begins anew. Each order is one share of a symbol of its own, far below the market.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
+import queue
 import select
 import subprocess
 import sys
@@ -28,7 +31,6 @@ from workbench.bootstrap.venues import open_venue
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core.ledger import opening_postings
 from workbench.core.orders import OrderIntent, client_order_id
-from workbench.core.ports import Event
 from workbench.core.types import NANO, OrderType, Side
 from workbench.errors import WorkbenchError
 from workbench.services.authority import Authority
@@ -82,7 +84,7 @@ def desk_at(folder: Path, venue: ServedVenue | None, *, journal_url: str = "") -
     settings = admin.init(config)
     with open_journal(settings, read_only=False) as journal:
         People(journal).add("ada", role="operator")
-        People(journal).add("bob", role="operator")
+        People(journal).add("bob", role="approver")
         People(journal).add("visitor", role="viewer")
     arm(settings)
     return settings
@@ -132,11 +134,11 @@ class OrderPath:
         if not self.oms.ledger.cash_micro:
             self.oms.record_opening("opening", "", opening_postings(100_000_000_000_000), "test")
 
-    def send(self, *numbers: int) -> tuple[Any, ...]:
+    def send(self, *numbers: int, leg: str = "entry") -> tuple[Any, ...]:
         for number in numbers:
-            if identity(number) not in self.oms.orders:
-                self.oms.intend(intent_of(number), "d", ())
-        return self.oms.send_many([identity(number) for number in numbers])
+            if identity(number, leg) not in self.oms.orders:
+                self.oms.intend(intent_of(number, leg), "d", ())
+        return self.oms.send_many([identity(number, leg) for number in numbers])
 
     def close(self) -> None:
         self.link.close()
@@ -144,21 +146,31 @@ class OrderPath:
 
 
 class Loop:
-    """The loop in a process of its own."""
+    """The loop in a process of its own; it is made once the first COUNT orders are open."""
 
     def __init__(self, settings: Settings, count: int) -> None:
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__)), str(settings.file), str(count)],
             env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True,
+            text=True, bufsize=1,
         )  # fmt: skip
+        self._ready()
+
+    def _ready(self) -> None:
         assert self._process.stdout is not None
         waiting, _, _ = select.select([self._process.stdout], [], [], 120)
         line = self._process.stdout.readline() if waiting else ""
-        assert line.startswith("ready"), f"the loop did not start: {line}"
+        assert line.startswith("ready"), f"the loop is not ready: {line}"
+
+    def again(self) -> None:
+        """Once the account is ACTIVE again: book what came of the orders, and send as many new ones."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("again\n")
+        self._process.stdin.flush()
+        self._ready()
 
     def stop(self) -> dict[str, Any]:
-        """Let it end; how often it was refused, and how many orders it sent after it was ready."""
+        """Let it end; how many orders it sent after it was ready, and how often it was refused."""
         out, _ = self._process.communicate("", timeout=60)
         found: dict[str, Any] = json.loads(out.splitlines()[-1])
         return found
@@ -169,23 +181,30 @@ class Loop:
 
 
 def main(config: str, count: int) -> None:
-    path = OrderPath(load_settings(config))
-    for first in range(0, count, 50):
-        path.send(*range(first, min(first + 50, count)))
-    over = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
-    print("ready", flush=True)
-    sent = refused = 0
-    number = count
-    while not over.is_set():
-        try:
-            path.send(number)
-            sent, number = sent + 1, min(number + 1, len(MANY) - 1)
-        except WorkbenchError:
-            refused += 1
-            over.wait(0.005)
-    print(json.dumps({"sent": sent, "refused": refused}), flush=True)
-    os._exit(0)
+    path, commands, leg = OrderPath(load_settings(config)), queue.SimpleQueue[str](), 0
+    reader = map(commands.put, itertools.chain(iter(sys.stdin.readline, ""), [""]))
+    threading.Thread(target=lambda: list(reader), daemon=True).start()
+    while True:
+        since_ns = path.link.broker.now_ns() - 3_600 * NANO
+        leg += 1
+        for first in range(0, count, 50):
+            path.send(*range(first, min(first + 50, count)), leg=f"leg {leg}")
+        print("ready", flush=True)
+        sent = refused = 0
+        number, command = count, None
+        while command is None:
+            try:
+                path.send(number, leg=f"leg {leg}")
+                sent, number = sent + 1, min(number + 1, len(MANY) - 1)
+            except WorkbenchError:
+                refused += 1
+            with contextlib.suppress(queue.Empty):
+                command = commands.get(timeout=0.005 if refused else 0.0001)
+        if not command:
+            print(json.dumps({"sent": sent, "refused": refused}), flush=True)
+            os._exit(0)
+        path.oms.recover()
+        path.oms.poll(since_ns=since_ns)
 
 
 def posts_after(venue: ServedVenue, at_ns: int, *, within_ms: float = 100.0) -> list[dict[str, Any]]:
@@ -200,8 +219,6 @@ def posts_after(venue: ServedVenue, at_ns: int, *, within_ms: float = 100.0) -> 
         if row["endpoint"] == "POST /v2/orders" and row["at_ns"] - int(row["ms"] * 1e6) > limit
     ]
 
-
-__all__ = ["Event", "Loop", "OrderPath", "arm", "desk_at", "limited", "posts_after", "venue_of_many"]
 
 if __name__ == "__main__":
     main(sys.argv[1], int(sys.argv[2]))

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from workbench.adapters.bars import IngestReport
-from workbench.adapters.process_lock import process_lock
+from workbench.bootstrap import signing
 from workbench.bootstrap.desk import Desk, create_journal, open_journal
+from workbench.bootstrap.holding import recovering
 from workbench.bootstrap.permission import desk_supervision, register_desk
 from workbench.bootstrap.resources import present_code_hash, sample_folder
-from workbench.bootstrap.trading import Account, open_account
+from workbench.bootstrap.signing import Credentials, people_of
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core import costs
 from workbench.core.features import features_hash, select_features
@@ -24,16 +25,12 @@ from workbench.core.labels import LABELS
 from workbench.core.ledger import opening_postings
 from workbench.core.manifest import TRADED_LABEL
 from workbench.core.reconcile import Break
-from workbench.core.types import Mode
 from workbench.errors import JournalCorrupt, Refused, UsageError
 from workbench.services.candidates import candidate_table
 from workbench.services.estimators import find_estimator
 from workbench.services.evidence import BEFORE
 from workbench.services.holdout import HoldoutResult, read_holdout
-from workbench.services.oms import Oms
-from workbench.services.people import People
 from workbench.services.promotion import read_model, stage_model
-from workbench.services.reconciler import Reconciler
 from workbench.services.succession import next_session, skip_to
 from workbench.services.supervision import Permission, Supervision
 from workbench.services.training import CandidateReport, Experiment, train_candidate
@@ -64,11 +61,11 @@ def ingest_sample(settings: Settings) -> IngestReport:
 
 
 @contextmanager
-def supervision_of(settings: Settings) -> Iterator[Supervision]:
+def supervision_of(settings: Settings, credentials: Credentials | None = None) -> Iterator[Supervision]:
     """State of the desk, for what needs neither venue nor lease."""
     journal = open_journal(settings, read_only=False)
     try:
-        yield desk_supervision(settings, journal)
+        yield desk_supervision(settings, journal, people_of(settings, journal, credentials))
     finally:
         journal.close()
 
@@ -81,16 +78,12 @@ def permission(settings: Settings) -> Permission:
 
 def add_person(settings: Settings, person: str, *, role: str) -> None:
     """Register a person who may look, operate or approve."""
-    journal = open_journal(settings, read_only=False)
-    try:
-        People(journal).add(person, role=role)
-    finally:
-        journal.close()
+    signing.add_person(settings, person, role=role)
 
 
-def reduce(settings: Settings, *, person: str, reason: str) -> None:
+def reduce(settings: Settings, *, person: str, reason: str, credentials: Credentials | None = None) -> None:
     """Allow risk-reducing orders only, on a registered person's word."""
-    with supervision_of(settings) as supervision:
+    with supervision_of(settings, credentials) as supervision:
         supervision.reduce(person=person, reason=reason)
 
 
@@ -242,7 +235,10 @@ def _provenance(desk: Desk) -> str:
     return "real" if set(desk.bars.status()["sources"]) <= REAL_SOURCES else "synthetic"
 
 
-def accept_model(settings: Settings, model_id: str, *, stage: str, person: str, reason: str) -> str:
+def accept_model(
+    settings: Settings, model_id: str, *, stage: str, person: str, reason: str,
+    credentials: Credentials | None = None,
+) -> str:  # fmt: skip
     """Accept a candidate for a stage on a person's word and on recomputed evidence.
 
     Raises
@@ -269,35 +265,17 @@ def accept_model(settings: Settings, model_id: str, *, stage: str, person: str, 
             universe=settings.universe,
             horizon_sessions=settings.policy.horizon_sessions,
             holdout_sessions=settings.model.holdout_sessions,
+            people=people_of(settings, journal, credentials),
         )
     finally:
         journal.close()
     return model_id
 
 
-@contextmanager
-def recovering(settings: Settings, *, start_ns: int = 0) -> Iterator[tuple[Account, Oms, Reconciler]]:
-    """The account held by this process alone, for look-ups and reconciliation; nothing can be sent."""
-    desk = Desk(settings)
-    with process_lock(desk.paths.lock):
-        account = open_account(settings, start_ns=start_ns)
-        try:
-            if settings.mode is Mode.REPLAY:  # a venue outside is taken to the start, as the embedded one is
-                account.clock.sleep_until(start_ns)
-            authority = account.authority(code_hash="")
-            account.take(authority)
-            oms, reconciler = account.order_path(authority)
-            try:
-                yield account, oms, reconciler
-            except (Refused, UsageError):
-                authority.release()  # nothing was sent from here: a no is a clean end
-                raise
-            authority.release()
-        finally:
-            account.close()
-
-
-def adopt(settings: Settings, *, as_of_session: str, person: str, reason: str) -> int:
+def adopt(
+    settings: Settings, *, as_of_session: str, person: str, reason: str,
+    credentials: Credentials | None = None,
+) -> int:  # fmt: skip
     """Open the ledger with the venue's cash, on a person's word; returns the cash in micros.
 
     Parameters
@@ -313,7 +291,8 @@ def adopt(settings: Settings, *, as_of_session: str, person: str, reason: str) -
     calendar = Desk(settings).calendar
     calendar.require_session(as_of_session, argument="--as-of")
     with recovering(settings, start_ns=calendar.session_close_ns(as_of_session)) as (account, oms, _):
-        People(account.journal).require(person, reason)
+        people = people_of(settings, account.journal, credentials)
+        people.check(person, reason)
         theirs = account.broker.account()
         if oms.ledger.cash_micro or oms.ledger.positions_nano:
             raise Refused("the ledger is open already", next_step="workbench reconcile shows any difference")
@@ -321,6 +300,8 @@ def adopt(settings: Settings, *, as_of_session: str, person: str, reason: str) -
             held = ", ".join(sorted(theirs.positions_nano))
             raise Refused(f"the account holds {held}", next_step="close them at the venue, then adopt")
         memo = f"adopted by {person}: {reason}"
+        subject = {"account": settings.account, "cash_micro": theirs.cash_micro}
+        account.journal.commit(people.require(person, reason, act="adopt", subject=subject))
         oms.record_opening("opening", "", opening_postings(theirs.cash_micro), memo)
         return theirs.cash_micro
 
@@ -332,10 +313,12 @@ def reconcile(settings: Settings) -> tuple[Break, ...]:
         return reconciler.reconcile(session="")
 
 
-def resume(settings: Settings, *, person: str, reason: str) -> Permission:
+def resume(
+    settings: Settings, *, person: str, reason: str, credentials: Credentials | None = None
+) -> Permission:
     """Recover, reconcile, and only when that is clean make the account ACTIVE on a person's word."""
-    with recovering(settings) as (account, oms, reconciler):
-        People(account.journal).require(person, reason)
+    with recovering(settings, credentials=credentials) as (account, oms, reconciler):
+        people_of(settings, account.journal).check(person, reason)
         epoch = account.supervision.permission().epoch
         oms.recover()
         reconciler.reconcile(session="")
@@ -345,14 +328,18 @@ def resume(settings: Settings, *, person: str, reason: str) -> Permission:
         )
 
 
-def skip_sessions(settings: Settings, *, session: str, person: str, reason: str) -> str:
+def skip_sessions(
+    settings: Settings, *, session: str, person: str, reason: str, credentials: Credentials | None = None
+) -> str:
     """Leave out all sessions before `session`, on a person's word; returns the one that was next."""
     Desk(settings).calendar.require_session(session, argument="--to")
     with recovering(settings) as (account, _, _):
-        People(account.journal).require(person, reason)
+        people = people_of(settings, account.journal, credentials)
         expected = next_session(
             account.journal, account.calendar, account=settings.account, venue_ns=account.link.last_ns
         )
+        subject = {"account": settings.account, "from": expected, "to": session}
+        account.journal.commit(people.require(person, reason, act="skip sessions", subject=subject))
         skip_to(
             account.journal,
             account=settings.account,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from workbench.adapters.journal import JournalDatabase
 from workbench.bootstrap.desk import Desk, open_journal
+from workbench.bootstrap.signing import Credentials, people_of
 from workbench.config import Settings
 from workbench.core import costs
 from workbench.core.costs import CostModel
@@ -13,7 +15,10 @@ from workbench.services.calibration import Calibration, CalibrationService
 from workbench.services.promotion import approve_cost_model
 
 
-def approve_prior(settings: Settings, *, as_of_session: str, person: str, reason: str) -> str:
+def approve_prior(
+    settings: Settings, *, as_of_session: str, person: str, reason: str,
+    credentials: Credentials | None = None,
+) -> str:  # fmt: skip
     """Approve the configured prior cost model from the close of `as_of_session` until it expires."""
     desk = Desk(settings)
     desk.calendar.require_session(as_of_session, argument="--as-of")
@@ -21,17 +26,18 @@ def approve_prior(settings: Settings, *, as_of_session: str, person: str, reason
     model = costs.prior(settings.prior_cost, settings.fees, as_of_ns=as_of_ns)
     journal = open_journal(settings, read_only=False)
     try:
-        return approve_cost_model(journal, desk.registry, model, person=person, reason=reason)
+        people = people_of(settings, journal, credentials)
+        return approve_cost_model(journal, desk.registry, model, person=person, reason=reason, people=people)
     finally:
         journal.close()
 
 
 @contextmanager
-def _calibration(settings: Settings) -> Iterator[CalibrationService]:
+def _calibration(settings: Settings) -> Iterator[tuple[JournalDatabase, CalibrationService]]:
     desk = Desk(settings)
     journal = open_journal(settings, read_only=False)
     try:
-        yield CalibrationService(
+        yield journal, CalibrationService(
             journal, desk.registry, desk.calendar, account=settings.account, mode=settings.mode.value,
             rule=costs.CalibrationRule(), fees=settings.fees,
         )  # fmt: skip
@@ -44,11 +50,15 @@ def calibrate(settings: Settings, *, session: str) -> Calibration:
     desk = Desk(settings)
     desk.calendar.require_session(session, argument="--session")
     records = desk.execution.records()
-    with _calibration(settings) as service:
+    with _calibration(settings) as (_, service):
         return service.run(records, session, source=desk.execution.source)
 
 
-def approve_calibration(settings: Settings, cost_model_id: str, *, person: str, reason: str) -> CostModel:
+def approve_calibration(
+    settings: Settings, cost_model_id: str, *, person: str, reason: str,
+    credentials: Credentials | None = None,
+) -> CostModel:  # fmt: skip
     """Put a registered cost model into use on a person's word."""
-    with _calibration(settings) as service:
-        return service.approve(cost_model_id, person=person, reason=reason)
+    with _calibration(settings) as (journal, service):
+        people = people_of(settings, journal, credentials)
+        return service.approve(cost_model_id, person=person, reason=reason, people=people)

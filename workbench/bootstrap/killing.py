@@ -16,6 +16,7 @@ from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.spool import SpoolFolder
 from workbench.bootstrap.desk import Desk, open_journal
+from workbench.bootstrap.flattening import flatten
 from workbench.bootstrap.permission import (
     BROKERS,
     book_waiting_halts,
@@ -23,16 +24,17 @@ from workbench.bootstrap.permission import (
     desk_supervision,
     this_host,
 )
+from workbench.bootstrap.signing import Credentials
 from workbench.bootstrap.venues import open_for_cancels
 from workbench.config import Settings
 from workbench.core.cancelling import CancelReport, OpenOrder, by_exposure, residual_of
 from workbench.core.halts import DENIALS, WHOLE_SYSTEM, require_level, require_target
 from workbench.core.ports import Event
-from workbench.errors import ConfigError, StorageFailed, UsageError, WorkbenchError
+from workbench.errors import ConfigError, Refused, StorageFailed, UsageError, WorkbenchError
+from workbench.services.flattening import FlattenReport
 from workbench.services.halts import known_targets
 from workbench.services.killing import MassCancel, carried_out, known_open_orders
-from workbench.services.people import People
-from workbench.services.supervision import HALTED, REDUCING, Permission, Supervision
+from workbench.services.supervision import HALTED, REDUCING, Supervision
 
 #: How long the cancels wait for the state row, and how long the record waits for the journal at the end, s.
 ROW_FIRST_S, RECORD_S = 0.3, 15.0
@@ -48,6 +50,8 @@ class HaltOrder:
         "" = the desk's own account, broker, or the whole system.
     cancel : bool
         Whether open orders that it covers are to be ended.
+    flatten : bool
+        Whether the desk's positions are to be closed afterwards; cancels too.
     reducing : bool
         Whether orders that reduce risk still pass.
     """
@@ -58,6 +62,7 @@ class HaltOrder:
     target: str = ""
     cancel: bool = False
     reducing: bool = False
+    flatten: bool = False
 
     def covers_desk(self, settings: Settings) -> bool:
         """Whether the desk's whole account is stopped by it."""
@@ -90,6 +95,9 @@ class HaltReport:
         Wall-clock time at which the ARMED file was gone for good, UTC nanoseconds; 0 = it was not touched.
     seconds : float
         From then to the last cancel that the venue confirmed.
+    flatten : FlattenReport or None
+    not_flattened : str
+        Why nothing was flattened although it was asked for.
     """
 
     order: HaltOrder
@@ -101,12 +109,15 @@ class HaltReport:
     cancel: CancelReport | None = None
     stopped_at_ns: int = 0
     seconds: float = 0.0
+    flatten: FlattenReport | None = None
+    not_flattened: str = ""
 
     @property
     def proven(self) -> bool:
         """Whether everything that was asked for is shown to be done."""
         ended = self.cancel is None or (self.cancel.proven and not self.elsewhere)
-        return ended and self.journal != "lost"
+        flat = self.flatten is None or self.flatten.flat
+        return ended and flat and self.journal != "lost"
 
 
 @dataclass
@@ -185,7 +196,7 @@ class _Removed:
     def remove(self) -> None: ...
 
 
-def halt(settings: Settings, order: HaltOrder) -> HaltReport:
+def halt(settings: Settings, order: HaltOrder, *, credentials: Credentials | None = None) -> HaltReport:
     """Stop what the order names; nobody is asked for permission to stop.
 
     Raises
@@ -226,32 +237,26 @@ def halt(settings: Settings, order: HaltOrder) -> HaltReport:
     try:
         report = _reported(desk, order, record, cancel)
         seconds = waited + cancel.seconds if cancel is not None else 0.0
-        return replace(report, stopped_at_ns=stopped_at_ns, seconds=seconds)
+        report = replace(report, stopped_at_ns=stopped_at_ns, seconds=seconds)
     finally:
         record.close()
+    return _flattened(settings, report, credentials) if order.flatten else report
 
 
-def lift(settings: Settings, level: str, target: str, *, person: str, reason: str) -> Permission:
-    """Take back a halt above or below the account; what the account may do then.
-
-    Raises
-    ------
-    UsageError
-        No such level, or no such halt.
-    Refused
-        The person may not act, or the halt has changed since.
-    """
-    require_level(level)
-    own = {"broker": broker_name(settings), "system": WHOLE_SYSTEM, "strategy": settings.strategy}
-    journal = open_journal(settings, read_only=False)
-    try:
-        supervision = desk_supervision(settings, journal)
-        People(journal).require(person, reason)
-        halt = supervision.halts.find(level, target or own.get(level, ""))
-        supervision.halts.lift(halt, person=person, reason=reason)
-        return supervision.permission()
-    finally:
-        journal.close()
+def _flattened(settings: Settings, report: HaltReport, credentials: Credentials | None) -> HaltReport:
+    """The report with what the flatten came to; not without the journal, nor while an order works."""
+    order, why = report.order, ""
+    if report.journal != "written":
+        why = f"the journal is down, and nothing is sent without it: {report.trouble}"
+    elif report.cancel is None or report.cancel.trouble or any(o.shown for o in report.cancel.residuals):
+        why = "not every order is shown to have ended, and one of them may still trade"
+    if not why:
+        try:
+            found = flatten(settings, person=order.person, reason=order.reason, credentials=credentials)
+            return replace(report, flatten=found)
+        except Refused as error:
+            why = f"{error.message}; next: {error.next_step}" if error.next_step else error.message
+    return replace(report, not_flattened=why)
 
 
 def _checked(settings: Settings, order: HaltOrder) -> HaltOrder:
@@ -266,8 +271,14 @@ def _checked(settings: Settings, order: HaltOrder) -> HaltOrder:
     target = order.target or own.get(order.level, "")
     if order.level in ("broker", "system"):
         require_target(order.level, target, BROKERS if order.level == "broker" else (WHOLE_SYSTEM,))
-    fields = {"level": order.level, "target": target, "cancel": order.cancel, "reducing": order.reducing}
-    return HaltOrder(order.person, order.reason, **fields)  # type: ignore[arg-type]
+    if order.flatten and order.level in DENIALS:
+        raise UsageError(
+            f"a halt of a {order.level} is not flattened", next_step="flatten the account: leave --level out"
+        )
+    wider = order.flatten and order.level != "account"  # what reduces has to pass a wider halt
+    return replace(
+        order, target=target, cancel=order.cancel or order.flatten, reducing=order.reducing or wider
+    )
 
 
 def _require_known(settings: Settings, order: HaltOrder) -> None:

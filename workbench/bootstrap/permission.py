@@ -13,6 +13,7 @@ from workbench.bootstrap.venues import uses_alpaca
 from workbench.config import Settings
 from workbench.core.ports import Event
 from workbench.services.killing import book_spooled
+from workbench.services.people import People
 from workbench.services.supervision import Supervision
 
 BROKERS: Final = ("alpaca", "embedded")
@@ -23,10 +24,12 @@ def broker_name(settings: Settings) -> str:
     return "alpaca" if uses_alpaca(settings) else "embedded"
 
 
-def desk_supervision(settings: Settings, journal: JournalDatabase) -> Supervision:
-    """State of the desk's account, halts of its broker and of the system included."""
+def desk_supervision(
+    settings: Settings, journal: JournalDatabase, people: People | None = None
+) -> Supervision:
+    """State of the desk's account, halts of its broker and of the system included; `people` may act on it."""
     armed = ArmedFileOnDisk(DeskPaths(settings.desk_path).armed)
-    return Supervision(journal, armed, settings.account, broker_name(settings))
+    return Supervision(journal, armed, settings.account, broker_name(settings), people=people)
 
 
 def book_waiting_halts(settings: Settings, journal: JournalDatabase) -> int:

@@ -16,6 +16,7 @@ from workbench.adapters.run_parameters import read_parameters
 from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
 from workbench.bootstrap.permission import book_waiting_halts, desk_supervision
 from workbench.bootstrap.resources import present_code_hash
+from workbench.bootstrap.signing import Credentials, people_of
 from workbench.bootstrap.venues import VenueLink, open_venue
 from workbench.bootstrap.watchdog_sign import watchdog_check, watchdog_trouble
 from workbench.config import SessionTime, Settings, load_settings
@@ -119,7 +120,7 @@ class Account:
         self.journal.close()
 
 
-def open_account(settings: Settings, *, start_ns: int = 0) -> Account:
+def open_account(settings: Settings, *, start_ns: int = 0, credentials: Credentials | None = None) -> Account:
     """Everything that may write for the account; an embedded venue's clock is at `start_ns` or later.
 
     Raises
@@ -152,7 +153,8 @@ def open_account(settings: Settings, *, start_ns: int = 0) -> Account:
             next_step='workbench adopt --as-of SESSION --person NAME --reason "..."',
         )
     book_waiting_halts(settings, journal)
-    return Account(desk, journal, desk.calendar, link, desk_supervision(settings, journal))
+    supervision = desk_supervision(settings, journal, people_of(settings, journal, credentials))
+    return Account(desk, journal, desk.calendar, link, supervision)
 
 
 def session_times(settings: Settings, calendar: ExchangeCalendar, session: str) -> SessionTimes:

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from workbench.bootstrap.signing import Credentials, credentials_of
+from workbench.config import Settings
 from workbench.errors import WorkbenchError
 
 #: A pipe has no width of its own; wide enough that no column is cut.
@@ -25,12 +27,31 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="Settings file of t
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Person = Annotated[str, typer.Option("--person", "-p", help="Registered person who takes this decision.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in words that make sense in a year.")]
+PassphraseFile = Annotated[
+    str,
+    typer.Option("--passphrase-file", help="File or fd:N whose first line is the passphrase to sign with."),
+]
+SshKey = Annotated[Path | None, typer.Option("--ssh-key", help="Private OpenSSH key to sign with.")]
 DEFAULT_CONFIG = Path("workbench.toml")
 
 
 def console(*, errors: bool = False) -> Console:
     """A console for text; made when used, so that redirected streams are respected."""
     return Console(stderr=errors, width=_WIDTH, highlight=False, soft_wrap=True)
+
+
+def credentials(settings: Settings, passphrase_file: str, ssh_key: Path | None) -> Credentials:
+    """The key that a command was given; at a terminal it is asked for where an act has to be signed."""
+
+    def ask() -> str:
+        return str(typer.prompt("Passphrase", hide_input=True, err=True))
+
+    return credentials_of(
+        settings,
+        passphrase_file=passphrase_file,
+        ssh_key=ssh_key,
+        prompt=ask if sys.stdin.isatty() else None,
+    )
 
 
 def emit(payload: Mapping[str, Any], as_json: bool, text: Callable[[Console], None]) -> None:

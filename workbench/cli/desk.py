@@ -11,7 +11,18 @@ from rich.console import Console
 
 from workbench.bootstrap import admin
 from workbench.bootstrap.status import desk_status
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, emit, rows_table
+from workbench.cli.console import (
+    DEFAULT_CONFIG,
+    AsJson,
+    Config,
+    PassphraseFile,
+    Person,
+    Reason,
+    SshKey,
+    credentials,
+    emit,
+    rows_table,
+)
 from workbench.config import load_settings
 from workbench.errors import Refused
 
@@ -60,17 +71,34 @@ def _flat(value: Any) -> str:
 
 
 def adopt(
-    person: Person, reason: Reason, as_of: AsOf, config: Config = DEFAULT_CONFIG, as_json: AsJson = False
+    person: Person,
+    reason: Reason,
+    as_of: AsOf,
+    passphrase_file: PassphraseFile = "",
+    ssh_key: SshKey = None,
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
 ) -> None:
     """Open the ledger with the cash that the venue reports."""
-    cash = admin.adopt(load_settings(str(config)), as_of_session=as_of, person=person, reason=reason)
+    settings = load_settings(str(config))
+    key = credentials(settings, passphrase_file, ssh_key)
+    cash = admin.adopt(settings, as_of_session=as_of, person=person, reason=reason, credentials=key)
     payload = {"cash_micro": cash, "person": person}
     emit(payload, as_json, lambda out: out.print(f"the ledger opens with {cash / 1e6:,.2f} USD"))
 
 
-def reduce(person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def reduce(
+    person: Person,
+    reason: Reason,
+    passphrase_file: PassphraseFile = "",
+    ssh_key: SshKey = None,
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
     """Allow risk-reducing orders only."""
-    admin.reduce(load_settings(str(config)), person=person, reason=reason)
+    settings = load_settings(str(config))
+    key = credentials(settings, passphrase_file, ssh_key)
+    admin.reduce(settings, person=person, reason=reason, credentials=key)
     emit(
         {"state": "REDUCING", "person": person},
         as_json,

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from workbench.bootstrap import admin, killing
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, emit, rows_table
+from workbench.bootstrap.lifting import lift
+from workbench.cli.console import (
+    DEFAULT_CONFIG,
+    AsJson,
+    Config,
+    PassphraseFile,
+    Person,
+    Reason,
+    SshKey,
+    credentials,
+    emit,
+    rows_table,
+)
 from workbench.config import load_settings
-from workbench.errors import OutcomeUnknown
+from workbench.core.cancelling import CancelReport
+from workbench.errors import OutcomeUnknown, Refused
+from workbench.services.flattening import BY_HAND
 
 LevelOf = Annotated[str, typer.Option("--level", help="order, symbol, strategy, account, broker or system.")]
 Target = Annotated[
@@ -35,13 +50,23 @@ def halt(
     reducing: Annotated[
         bool, typer.Option("--reducing", help="Orders that reduce risk still pass; not for an account.")
     ] = False,
+    flatten: Annotated[
+        bool,
+        typer.Option("--flatten", help="Cancel, then close every position; takes a registered person."),
+    ] = False,
+    passphrase_file: PassphraseFile = "",
+    ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Stop sending at once, with or without a running loop or a journal; latches until a person resumes."""
-    order = killing.HaltOrder(person, reason, level, target, cancel, reducing)
-    report = killing.halt(load_settings(str(config)), order)
+    settings = load_settings(str(config))
+    order = killing.HaltOrder(person, reason, level, target, cancel, reducing, flatten)
+    key = credentials(settings, passphrase_file, ssh_key) if flatten else None
+    report = killing.halt(settings, order, credentials=key)
     emit(_payload(report), as_json, lambda out: _print(out, report))
+    if report.not_flattened:
+        raise typer.Exit(Refused.exit_code)
     if not report.proven:
         raise typer.Exit(OutcomeUnknown.exit_code)
 
@@ -60,7 +85,14 @@ def _payload(report: killing.HaltReport) -> dict[str, Any]:
         "journal": report.journal,
         "trouble": report.trouble,
         "cancel": cancel,
+        "flatten": _flatten(report),
     }
+
+
+def _flatten(report: killing.HaltReport) -> dict[str, Any] | None:
+    if report.not_flattened:
+        return {"flat": False, "refused": report.not_flattened, "procedure": BY_HAND}
+    return None if report.flatten is None else dataclasses.asdict(report.flatten)
 
 
 def _print(out: Console, report: killing.HaltReport) -> None:
@@ -74,8 +106,22 @@ def _print(out: Console, report: killing.HaltReport) -> None:
         )
     if report.elsewhere:
         out.print(f"not on this machine: {', '.join(report.elsewhere)}; cancel there", markup=False)
-    if cancel is None:
-        return
+    if cancel is not None:
+        _print_cancel(out, cancel)
+    if report.not_flattened:
+        out.print(f"NOT FLATTENED: {report.not_flattened}", style="bold red", markup=False)
+        out.print(f"  by hand, at the venue: {BY_HAND}", markup=False)
+    elif report.flatten is not None:
+        flat = "flat, proven by reconciliation" if report.flatten.flat else "NOT FLAT"
+        out.print(f"{flat}; {len(report.flatten.orders)} order(s) sent", markup=False)
+        rows = [[one.symbol, one.shares, one.reason] for one in report.flatten.left]
+        if rows:
+            out.print(rows_table("still held", ["symbol", "held_shares", "reason"], rows))
+        for found in report.flatten.breaks:
+            out.print(f"break: {found}", markup=False)
+
+
+def _print_cancel(out: Console, cancel: CancelReport) -> None:
     words = (
         f"{len(cancel.confirmed)} order(s) shown to have ended ({cancel.way}), {len(cancel.filled)} filled"
     )
@@ -99,15 +145,23 @@ def resume(
     reason: Reason,
     level: LevelOf = "account",
     target: Target = "",
+    confirm: Annotated[
+        str, typer.Option("--confirm", help="Alone on a desk: what is confirmed, word for word.")
+    ] = "",
+    passphrase_file: PassphraseFile = "",
+    ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Take back a halt; of the account: look up what is unresolved, reconcile, and only then ACTIVE."""
     settings = load_settings(str(config))
+    key = credentials(settings, passphrase_file, ssh_key)
     if level == "account":
-        permission = admin.resume(settings, person=person, reason=reason)
+        permission = admin.resume(settings, person=person, reason=reason, credentials=key)
     else:
-        permission = killing.lift(settings, level, target, person=person, reason=reason)
+        permission = lift(
+            settings, level, target, person=person, reason=reason, typed=confirm, credentials=key
+        )
     words = ("state", "epoch", "reason", "code_hash")
     payload = {name: getattr(permission, name) for name in words}
     text = f"{permission.state}, epoch {permission.epoch}, code {permission.code_hash[:12]}, by {person}"

@@ -14,7 +14,19 @@ from rich.progress import Progress
 from rich.table import Table
 
 from workbench.bootstrap import admin, costing, feature_list
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, console, emit, rows_table
+from workbench.cli.console import (
+    DEFAULT_CONFIG,
+    AsJson,
+    Config,
+    PassphraseFile,
+    Person,
+    Reason,
+    SshKey,
+    console,
+    credentials,
+    emit,
+    rows_table,
+)
 from workbench.config import load_settings
 from workbench.errors import Refused, UsageError
 
@@ -166,12 +178,15 @@ def promote(
     person: Person,
     reason: Reason,
     stage: Annotated[str, typer.Option("--stage", help="Stage to accept it for.")] = "replay",
+    passphrase_file: PassphraseFile = "",
+    ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Accept a candidate for a stage; the evidence is recomputed, there is no way around it."""
     settings = load_settings(str(config))
-    admin.accept_model(settings, model, stage=stage, person=person, reason=reason)
+    key = credentials(settings, passphrase_file, ssh_key)
+    admin.accept_model(settings, model, stage=stage, person=person, reason=reason, credentials=key)
     payload = {"model_id": model, "stage": stage, "person": person}
     emit(payload, as_json, lambda out: out.print(f"model {model[:12]} is accepted for {stage} by {person}"))
 
@@ -191,6 +206,8 @@ def calibrate(
     ] = "",
     person: Annotated[str, typer.Option("--person", "-p", help="Registered person who decides.")] = "",
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why, in words.")] = "",
+    passphrase_file: PassphraseFile = "",
+    ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
@@ -215,14 +232,17 @@ def calibrate(
         }  # fmt: skip
         emit(payload, as_json, lambda out: out.print(f"{session}: {found.decision}, {found.reason}"))
         return
+    key = credentials(settings, passphrase_file, ssh_key)
     if approve:
-        model = costing.approve_calibration(settings, approve, person=person, reason=reason)
+        model = costing.approve_calibration(settings, approve, person=person, reason=reason, credentials=key)
         identity, source = model.model_id, model.source
     else:
         if not as_of:
             raise UsageError("a prior needs --as-of", next_step="name the session from whose close it holds")
         identity, source = (
-            costing.approve_prior(settings, as_of_session=as_of, person=person, reason=reason),
+            costing.approve_prior(
+                settings, as_of_session=as_of, person=person, reason=reason, credentials=key
+            ),
             "prior",
         )
     payload = {

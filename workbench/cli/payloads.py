@@ -79,6 +79,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "journal": "written, spooled (kept in a file until the journal is back) or lost",
         "trouble": "why the journal was not written, or empty",
         "cancel": "way, asked, confirmed, filled, residuals, foreign, trouble, seconds; or null",
+        "flatten": "flat, orders, left, breaks; or flat, refused and the procedure by hand; or null",
     },
     "dashboards": {"address": "of the first page, once it can be opened"},
     "reconcile": {
@@ -147,7 +148,18 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "keys": "number of settings",
     },
     "config hash": {"config_hash": "hash of the effective settings"},
-    "people add": {"person": "name", "role": "viewer, operator or approver"},
+    "people add": {
+        "person": "name",
+        "role": "viewer, operator or approver",
+        "key": "scrypt, ssh-ed25519 or empty",
+    },
+    "people key": {"person": "name", "key": "scrypt or ssh-ed25519", "by": "who decided it"},
+    "people revoke": {"person": "name", "by": "who decided it"},
+    "people verify": {
+        "signed": "acts with a signature",
+        "unsigned": "acts without one",
+        "problems": "a sentence for each signature that does not hold",
+    },
     "people list": {"people": "person and role of each"},
     "data ingest": {
         "source": "where the rows come from",

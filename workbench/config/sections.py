@@ -159,6 +159,19 @@ class ApprovalsSettings:
 
 
 @dataclass(frozen=True)
+class PeopleSettings:
+    """How people give their word.
+
+    Attributes
+    ----------
+    signatures_required : bool
+        Every act is signed with a registered key; in mode live it always is.
+    """
+
+    signatures_required: bool = False
+
+
+@dataclass(frozen=True)
 class ModelSettings:
     """How the forecast model is trained.
 
@@ -295,6 +308,8 @@ class Secrets:
         Addresses that alerts go to, as apprise knows them, separated by white space.
     alert_urls_second : Secret
         Addresses that are told when nobody acknowledges a critical alert.
+    person_passphrase : Secret
+        Passphrase of the person who acts, where no prompt can ask for it.
     """
 
     venue_key: Secret | None = None
@@ -303,3 +318,4 @@ class Secrets:
     journal_password: Secret | None = None
     alert_urls: Secret | None = None
     alert_urls_second: Secret | None = None
+    person_passphrase: Secret | None = None

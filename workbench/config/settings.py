@@ -19,6 +19,7 @@ from workbench.config.sections import (
     JournalSettings,
     LeaseSettings,
     ModelSettings,
+    PeopleSettings,
     Secrets,
     SessionSettings,
     SupervisionSettings,
@@ -56,7 +57,8 @@ class Settings:
         Symbols the desk may trade; sorted, unique, opaque, not empty.
     seed : int
         Seed of everything that draws random numbers.
-    desk, journal, session, venue, approvals, model, lease, supervision, alerts, watchdog : dataclasses
+    desk, journal, session, venue, approvals, people, model, lease, supervision : dataclasses
+    alerts, watchdog : dataclasses
         The sections of `workbench.config.sections`.
     limits, policy, prior_cost, fees, fills : dataclasses
         Parameters of the kernels, exactly as they are called with them.
@@ -80,6 +82,7 @@ class Settings:
     session: SessionSettings
     venue: VenueSettings
     approvals: ApprovalsSettings
+    people: PeopleSettings
     model: ModelSettings
     lease: LeaseSettings
     supervision: SupervisionSettings
@@ -94,6 +97,11 @@ class Settings:
     sources: Mapping[str, str] = field(repr=False, compare=False)
     folder: Path = field(repr=False, compare=False)
     file: Path | None = field(repr=False, compare=False, default=None)
+
+    @property
+    def signatures_required(self) -> bool:
+        """Whether an act without a signature is refused: always where real money is."""
+        return self.people.signatures_required or self.mode is Mode.LIVE
 
     @property
     def desk_path(self) -> Path:

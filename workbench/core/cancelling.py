@@ -81,7 +81,13 @@ class OpenOrders(Protocol):
 
 @dataclass(frozen=True)
 class Residual:
-    """An order of which nobody has shown that it ended; it counts as open."""
+    """An order of which nobody has shown that it ended; it counts as open.
+
+    Attributes
+    ----------
+    shown : bool
+        Whether the venue has shown it since the halt began; one that it has not may never have arrived.
+    """
 
     client_order_id: str
     symbol: str
@@ -90,14 +96,15 @@ class Residual:
     exposure_micro: int
     state: str
     reason: str
+    shown: bool = False
 
 
-def residual_of(order: OpenOrder, reason: str) -> Residual:
+def residual_of(order: OpenOrder, reason: str, *, shown: bool = False) -> Residual:
     """The order as a line of the report."""
-    shown = order.order
+    last = order.order
     return Residual(
-        order.identity, shown.symbol, shown.side.word, order.leaves_nano // NANO, order.exposure_micro,
-        str(shown.state), reason,
+        order.identity, last.symbol, last.side.word, order.leaves_nano // NANO, order.exposure_micro,
+        str(last.state), reason, shown,
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from workbench.core.costs.model import PRIOR
 from workbench.core.ports import Calendar, Event, Journal, RecordedEvent, Registry
 from workbench.core.types import DAY_NS, to_micro
 from workbench.errors import ApprovalRequired, Refused
+from workbench.services.people import People
 from workbench.services.promotion import (
     approve_cost_model,
     cost_model_events,
@@ -185,13 +186,15 @@ class CalibrationService:
             )
         return found
 
-    def approve(self, cost_model_id: str, *, person: str, reason: str) -> CostModel:
-        """The registered model, approved by a person as the one in use.
+    def approve(
+        self, cost_model_id: str, *, person: str, reason: str, people: People | None = None
+    ) -> CostModel:
+        """The registered model, approved by a person as the one in use; `people` signs.
 
         Raises
         ------
         ApprovalRequired
-            Not a registered operator or approver, or no reason.
+            Not a registered operator or approver, or not signed where acts are.
         Refused
             No such model, of another provenance than the mode takes, or older than the one in use.
         ManifestMismatch
@@ -206,7 +209,7 @@ class CalibrationService:
                 next_step="approve the newest calibration",
                 cost_model_id=cost_model_id,
             )
-        approve_cost_model(self._journal, self._registry, model, person=person, reason=reason)
+        approve_cost_model(self._journal, self._registry, model, person=person, reason=reason, people=people)
         return model
 
     # --- one day ---------------------------------------------------------------------------------

@@ -19,10 +19,13 @@ class Halts:
     account : str
     broker : str
         At which broker the account is; "" = not known here, so that a halt of any broker concerns it.
+    people : People
+        Checks and signs the words of who lifts.
     """
 
-    def __init__(self, journal: Journal, account: str, broker: str = "") -> None:
+    def __init__(self, journal: Journal, account: str, broker: str, *, people: People) -> None:
         self._journal = journal
+        self._people = people
         self._account, self._broker = account, broker
 
     def in_force(self) -> tuple[Halt, ...]:
@@ -71,12 +74,11 @@ class Halts:
 
         Raises
         ------
-        Refused, UsageError
+        ApprovalRequired, UsageError
             The person may not act, or says no reason.
         TradingHalted
             It was placed again since the person looked, or somebody else has lifted it.
         """
-        People(self._journal).require(person, reason)
         payload = {
             "account": halt.account,
             "level": halt.level,
@@ -87,8 +89,9 @@ class Halts:
             "second": second,
             "weaker": weaker,
         }
+        acts = self._people.require(person, reason, act="lift halt", subject=payload)
         try:
-            self._journal.commit([Event("halt.lifted", payload)])
+            self._journal.commit([*acts, Event("halt.lifted", payload)])
         except JournalConflict as error:
             raise TradingHalted(error.message, next_step=error.next_step) from error
 

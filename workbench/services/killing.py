@@ -7,7 +7,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
-from workbench.core.cancelling import CancelReport, OpenOrder, OpenOrders, by_exposure, residual_of
+from workbench.core.cancelling import (
+    CancelReport,
+    OpenOrder,
+    OpenOrders,
+    Residual,
+    by_exposure,
+    residual_of,
+)
 from workbench.core.halts import LEVELS
 from workbench.core.orders import TERMINAL, WORKING, OrderState
 from workbench.core.ports import Event, Journal, SubmitOutcome, SubmitResult, VenueOrder
@@ -180,17 +187,18 @@ class MassCancel:
             asked=len(self._asks),
             confirmed=tuple(sorted(self._ended)),
             filled=tuple(sorted(filled)),
-            residuals=tuple(residual_of(one, self._words(one)) for one in by_exposure(self._open())),
+            residuals=tuple(self._residual(one) for one in by_exposure(self._open())),
             foreign=tuple(self._foreign),
             trouble=self._trouble,
             seconds=self._confirmed_s,
         )
 
-    def _words(self, order: OpenOrder) -> str:
+    def _residual(self, order: OpenOrder) -> Residual:
         if order.identity not in self._shown:
-            return "the venue does not show it, which proves nothing"
+            return residual_of(order, "the venue does not show it, which proves nothing")
         asks = self._asks.get(order.identity, 0)
-        return f"still {order.order.state} after its end was asked for {asks} time(s)"
+        words = f"still {order.order.state} after its end was asked for {asks} time(s)"
+        return residual_of(order, words, shown=True)
 
 
 def _in_short(error: Exception) -> str:

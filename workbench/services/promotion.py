@@ -13,8 +13,9 @@ from workbench.core.features import select_features
 from workbench.core.manifest import ModelManifest, acceptable
 from workbench.core.ports import Event, Journal, Registry
 from workbench.core.validation.guard import leak_reasons, reference_bars
-from workbench.errors import ApprovalRequired, ManifestMismatch, Refused
+from workbench.errors import ManifestMismatch, Refused
 from workbench.services.evidence import BEFORE, judge_candidate
+from workbench.services.people import People
 
 MODEL = "model"
 COST_MODEL = "cost_model"
@@ -36,7 +37,6 @@ COST_SOURCES = {
     "paper": frozenset({"prior", "paper"}),
     "live": frozenset({"prior", "live"}),
 }
-ROLES = frozenset({"operator", "approver"})
 
 
 def stage_model(
@@ -52,6 +52,7 @@ def stage_model(
     universe: Sequence[str],
     horizon_sessions: int,
     holdout_sessions: int,
+    people: People | None = None,
 ) -> ModelManifest:
     """Accept a registered model for a stage, when a person says so *and* the evidence holds.
 
@@ -68,6 +69,8 @@ def stage_model(
         What the desk uses now; the model must have been made for it.
     holdout_sessions : int
         As the settings declare it; with 0 nothing goes beyond replay.
+    people : People, optional
+        Signs with the key at hand; by default nothing is signed.
 
     Returns
     -------
@@ -77,9 +80,10 @@ def stage_model(
     Raises
     ------
     ApprovalRequired
-        The person is not registered in a role that may accept, or gives no reason.
+        Acts are signed here, and this one is not.
     Refused
-        No such model or stage, or the evidence speaks against it; `reasons` holds all of it.
+        The person may not accept, no such model or stage, or the evidence speaks against it; `reasons`
+        holds all of it.
     ManifestMismatch
         A byte of the model or of its manifest was changed.
     """
@@ -89,7 +93,8 @@ def stage_model(
             next_step=f"use one of: {', '.join(STAGES)}",
             stage=stage,
         )
-    _require_person(journal, person, reason)
+    people = people or People(journal)
+    people.check(person, reason)
     rows = journal.rows("models", model_id=model_id)
     if not rows:
         known = [row["model_id"] for row in journal.rows("models")]
@@ -128,7 +133,8 @@ def stage_model(
             reasons=reasons,
         )
     payload = {"model_id": model_id, "stage": stage, "person": person, "reason": reason}
-    journal.commit([*judged, Event("model.staged", payload)])
+    acts = people.require(person, reason, act="promote", subject=payload)
+    journal.commit([*judged, *acts, Event("model.staged", payload)])
     return manifest
 
 
@@ -196,20 +202,22 @@ def read_model(registry: Registry, model_id: str) -> tuple[bytes, ModelManifest]
 
 
 def approve_cost_model(
-    journal: Journal, registry: Registry, model: CostModel, *, person: str, reason: str
-) -> str:
+    journal: Journal, registry: Registry, model: CostModel, *, person: str, reason: str,
+    people: People | None = None,
+) -> str:  # fmt: skip
     """Id of the cost model, now stored and approved by that person; it is the current one from now on.
 
     Raises
     ------
     ApprovalRequired
-        The person is not registered in a role that may approve, or gives no reason.
+        Acts are signed here, and this one is not.
     Refused
-        The model's parameters are not plausible.
+        The person may not approve, or the model's parameters are not plausible.
     StorageFailed
         The registry or the journal could not keep it.
     """
-    _require_person(journal, person, reason)
+    people = people or People(journal)
+    people.check(person, reason)
     status = model.status(model.as_of_ns)
     if status != "ok":
         raise Refused(
@@ -218,7 +226,9 @@ def approve_cost_model(
             cost_model_id=model.model_id,
         )
     approval = {"cost_model_id": model.model_id, "person": person, "reason": reason}
-    journal.commit([*cost_model_events(journal, registry, model), Event("cost_model.approved", approval)])
+    acts = people.require(person, reason, act="approve cost model", subject=approval)
+    events = [*cost_model_events(journal, registry, model), *acts, Event("cost_model.approved", approval)]
+    journal.commit(events)
     return model.model_id
 
 
@@ -317,22 +327,6 @@ def require_source(source: str, mode: str) -> None:
             "see docs/how-to/calibrate-costs.md",
             source=source,
             mode=mode,
-        )
-
-
-def _require_person(journal: Journal, person: str, reason: str) -> None:
-    roles = {row["person"]: row["role"] for row in journal.rows("people")}
-    able = sorted(name for name, role in roles.items() if role in ROLES)
-    if person not in able:
-        word = f"{person!r} is a {roles[person]}" if person in roles else f"{person!r} is not registered"
-        raise ApprovalRequired(
-            f"{word}; who may accept: {', '.join(able) or 'nobody yet'}",
-            next_step="register an operator or approver: `workbench people add NAME --role operator`",
-            person=person,
-        )
-    if not reason.strip():
-        raise ApprovalRequired(
-            "an acceptance needs a reason", next_step="give it with --reason", person=person
         )
 
 

@@ -55,14 +55,24 @@ class Supervision:
     account : str
     broker : str
         At which broker the account is; "" = not known here, so that a halt of any broker stops it.
+    people : People, optional
+        Checks and signs the words of people; by default nothing is signed.
     """
 
-    def __init__(self, journal: Journal, armed: ArmedFile, account: str, broker: str = "") -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        armed: ArmedFile,
+        account: str,
+        broker: str = "",
+        *,
+        people: People | None = None,
+    ) -> None:
         self._journal = journal
         self._armed = armed
         self._account = account
-        self._people = People(journal)
-        self.halts = Halts(journal, account, broker)
+        self._people = people or People(journal)
+        self.halts = Halts(journal, account, broker, people=self._people)
 
     def permission(self) -> Permission:
         """The state in force: the row *and* the ARMED file must agree, else HALTED."""
@@ -141,7 +151,7 @@ class Supervision:
 
     def reduce(self, *, person: str, reason: str) -> None:
         """Allow risk-reducing orders only; needs an ACTIVE desk and a registered person."""
-        self._people.require(person, reason)
+        self._people.check(person, reason)
         current = self.require()
         self._set(REDUCING, reason, person, current.code_hash, after_epoch=current.epoch)
 
@@ -163,7 +173,7 @@ class Supervision:
         Refused
             The person may not act, or the last reconciliation has breaks.
         """
-        self._people.require(person, reason)
+        self._people.check(person, reason)
         self._require_clean()
         for halt in self.halts.in_force():
             if not halt.account:
@@ -184,7 +194,7 @@ class Supervision:
         Refused
             The person may not act.
         """
-        self._people.require(person, reason)
+        self._people.check(person, reason)
         for halt in self.halts.in_force():
             if not halt.account and not halt.reducing:
                 raise TradingHalted(
@@ -213,9 +223,12 @@ class Supervision:
         )
         if self._epoch() != after_epoch:
             raise changed
+        change = self._change(state, after_epoch + 1, reason, "person", person, code_hash)
+        act = "resume" if state == ACTIVE else "reduce"
+        acts = self._people.require(person, reason, act=act, subject=change.payload)
         self._armed.remove()
         try:
-            self._journal.commit([self._change(state, after_epoch + 1, reason, "person", person, code_hash)])
+            self._journal.commit([*acts, change])
         except JournalConflict as error:
             raise changed from error
         self._armed.write(self._account, after_epoch + 1)

@@ -366,14 +366,12 @@ def alpaca_broker(
 
 
 def connect_alpaca(*, account: str, account_id: str, **terms: Any) -> AlpacaBroker:
-    """A broker whose venue, account and clock have been seen to be the right ones; terms as above.
+    """A broker of these terms whose venue and account have been seen to be the right ones.
 
     Raises
     ------
-    ConfigError
-        Mode, address, keys and account id do not belong together, or alpaca-py is not the examined one.
-    OutcomeUnknown
-        The venue does not answer.
+    ConfigError, OutcomeUnknown
+        Also when the keys open another account; when the venue does not answer.
     """
     broker = alpaca_broker(account=account, account_id=account_id, **terms)
     try:

@@ -78,6 +78,15 @@ _DECLARED: dict[str, str] = {
     "weaker:bool",
     "halt.carried_out": "account:text level:text target:text person:text reason:text spool:text report:dict",
     "desk.registered": "account:text broker:text host:text folder:text",
+    # people, what they sign, and what waits for them
+    "person.key_set": "person:text public_key:text key_source:text by:text reason:text",
+    "person.revoked": "person:text by:text reason:text",
+    "act.recorded": "act:text subject_hash:text person:text reason:text under:text signed_at_ns:int "
+    "nonce:text signature:text",
+    "agreement.asked": "request_id:text account:text subject:text first:text first_reason:text asked_ns:int "
+    "expires_ns:int",
+    "agreement.confirmed": "request_id:text account:text subject:text first:text second:text weaker:bool "
+    "reason:text confirmed_ns:int",
 }
 
 

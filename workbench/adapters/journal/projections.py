@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from workbench.adapters.journal import folds_approve
 from workbench.adapters.journal.folds_alerts import FOLDS as ALERT_FOLDS
 from workbench.adapters.journal.folds_kill import FOLDS as KILL_FOLDS
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
@@ -371,4 +372,5 @@ _FOLDS: dict[str, Fold] = {
     "journal.archived": _added("archives"),
     **ALERT_FOLDS,
     **KILL_FOLDS,
+    **folds_approve.FOLDS,
 }

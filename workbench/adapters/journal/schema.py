@@ -269,6 +269,26 @@ _projection(
     key="account level target",
 )
 _projection("desks", "account:text host:text folder:text broker:text at_ns:int", key="account host folder")
+# people, what they sign, and what waits for them
+_projection(
+    "person_keys",
+    "person:text public_key:text key_source:text revoked:bool by:text reason:text",
+    key="person",
+)
+_projection(
+    "acts",
+    "nonce:text act:text subject_hash:text person:text reason:text under:text signed_at_ns:int "
+    "signature:text",
+    key="nonce",
+    index=("person",),
+)
+_projection(
+    "agreements",
+    "request_id:text account:text subject:text first:text first_reason:text asked_ns:int expires_ns:int "
+    "second:text reason:text weaker:bool confirmed_ns:int",
+    key="request_id",
+    index=("account",),
+)
 
 #: The tables that a rebuild drops and refolds; events and meta are never among them.
 PROJECTION_TABLES = [projection.table for projection in PROJECTIONS.values()]
