@@ -14,6 +14,7 @@ from command_line import program
 
 from tests.support.alert_sinks import Webhook, serving
 from tests.support.alpaca_world import ServedVenue
+from tests.support.kill_world import desk_at as paper_desk_at
 from tests.support.kill_world import posts_after, venue_of_many
 from tests.support.watch_world import Loop, WatchdogProcess, codes, desk_at, outbox, until
 from workbench.bootstrap.desk import Desk, open_journal
@@ -168,6 +169,16 @@ def test_a_watchdog_that_is_killed_and_started_again_tells_nothing_twice(
     again.process.communicate(timeout=60)
     assert webhook.titles() == before
     assert codes(settings) == head
+
+
+def test_clocks_that_differ_halt_a_desk_that_trades_in_real_time(
+    tmp_path: Path, venue: ServedVenue, webhook: Webhook, watchdog: Start
+) -> None:
+    settings = paper_desk_at(tmp_path / "desk", venue)  # its venue lives in 2013
+    watchdog(settings)
+    assert webhook.wait_for("CLOCK_SKEW", 60)
+    until(lambda: state(settings) == "HALTED", "the desk is halted")
+    assert not armed(settings)
 
 
 def test_a_clean_end_does_not_halt_and_a_second_watchdog_is_refused(
