@@ -144,6 +144,8 @@ class DeliveryThread:
         self._trouble = trouble
         self._over = threading.Event()
         self._journal: JournalDatabase | None = None
+        self._service: Alerting | None = None
+        self._said = ""
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
 
     def start(self) -> None:
@@ -160,28 +162,29 @@ class DeliveryThread:
             last = self._over.wait(self._settings.alerts.poll_s)
             try:
                 self._look()
-            except WorkbenchError as error:
+                self._said = ""
+            except Exception as error:  # the boundary: the next look tries again, and somebody is told once
                 self._close()
-                self._trouble(error.message)
-            except Exception as error:  # the boundary: the next look tries again, and somebody is told
-                self._close()
-                self._trouble(type(error).__name__)
+                words = error.message if isinstance(error, WorkbenchError) else type(error).__name__
+                if words != self._said:
+                    self._trouble(words)
+                self._said = words
             if last:
                 self._close()
                 return
 
     def _look(self) -> None:
-        if self._journal is None:
+        if self._service is None:
             self._journal = open_journal(self._settings, read_only=False)
             book_waiting_halts(self._settings, self._journal)
-        service = alerting(self._settings, self._journal, self._channels)
-        service.settle(alert_spool(self._settings))
-        service.deliver()
+            self._service = alerting(self._settings, self._journal, self._channels)
+        self._service.settle(alert_spool(self._settings))
+        self._service.deliver()
 
     def _close(self) -> None:
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        journal, self._journal, self._service = self._journal, None, None
+        if journal is not None:
+            journal.close()
 
 
 def summary_of(settings: Settings) -> dict[str, Any]:

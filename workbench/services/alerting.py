@@ -27,6 +27,8 @@ from workbench.services.people import People
 
 #: Alerts of one look: a flood is delivered in pieces, between which the others are heard.
 _AT_ONCE: Final = 20
+#: Who has not acknowledged is looked for less often than what is due.
+_ESCALATE_EVERY_S: Final = 1
 
 
 class Spool(Protocol):
@@ -102,14 +104,17 @@ class Alerting:
         self._holder = holder
         self._wall_ns = wall_ns
         self._rules = rules
+        self._escalated_ns = 0
 
     # --- delivering ------------------------------------------------------------------------------
 
     def deliver(self) -> DeliveryReport:
         """Merge what repeats, escalate what nobody acknowledged, tell whatever is due."""
         merged, contested = self._merge(self._pending())
-        escalated = self._escalate()
         now_ns = self._wall_ns()
+        escalated = 0
+        if now_ns - self._escalated_ns >= _ESCALATE_EVERY_S * NANO:
+            self._escalated_ns, escalated = now_ns, self._escalate()
         waiting = [row for row in self._pending() if row["alert_id"] not in contested]
         due = [row for row in waiting if row["next_wall_ns"] <= now_ns and self._is_free(row, now_ns)]
         due.sort(key=lambda row: (-rule_of(row["code"]).severity.rank, row["alert_id"]))
@@ -196,9 +201,10 @@ class Alerting:
         """Send on to the next group what is critical and nobody has acknowledged in time."""
         escalated, now_ns = 0, self._wall_ns()
         for status in ("delivered", "undeliverable"):
-            for row in self._journal.rows("outbox", account=self._account, status=status):
+            rows = self._journal.rows("outbox", account=self._account, status=status, acknowledged_by="")
+            for row in rows:
                 wait_s = rule_of(row["code"]).escalate_after_s
-                quiet = row["acknowledged_by"] or row["judged"] == "false"
+                quiet = row["judged"] == "false"
                 overdue = wait_s and now_ns - row["level_at_ns"] > wait_s * NANO
                 if overdue and not quiet and row["level"] + 1 < self._notifier.levels:
                     escalated += self._commit(
@@ -226,11 +232,12 @@ class Alerting:
         spool, is not written twice.
         """
         entries = spool.read()
+        if not entries:
+            return 0
         known = {row["spool_id"] for row in self._journal.rows("outbox", account=self._account)}
         new = [entry for entry in entries if entry["spool_id"] not in known]
         self._journal.commit([Event("alert.raised", entry) for entry in new])
-        if entries:
-            spool.clear()
+        spool.clear()
         return len(new)
 
     # --- what people do --------------------------------------------------------------------------
