@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from workbench.core.alerts import rule_of
 from workbench.core.ledger import CAPITAL
 from workbench.core.ports import BarStore, Calendar
 from workbench.core.tca import PARTS, implementation_shortfall
@@ -58,7 +59,7 @@ SHORTFALL = _columns(
 )
 EQUITY = _columns("session equity_usd:f cash_usd:f invested_usd:f drawdown_bps:f")
 RECONCILIATIONS = _columns("session at:t clean:b breaks:i evidence")
-ALERTS = _columns("at:t code text")
+ALERTS = _columns("at:t severity code count:i status acknowledged_by judged text runbook")
 PEOPLE = _columns("person role has_passphrase:b")
 RUNS = _columns("run_id job session attempt:i status exit_code:n started_at:t finished_at:t reason notebook")
 STATE = _columns("account state epoch:i reason cause person at:t")
@@ -242,8 +243,10 @@ class Views:
     # --- who and what ------------------------------------------------------------------------------
 
     def alerts(self) -> pd.DataFrame:
-        """One row an alert, oldest first."""
-        return _frame([{**row, "at": row["at_ns"]} for row in self._rows("alerts")], ALERTS)
+        """One row an alert, oldest first; repetitions are counted on the first."""
+        told = (row for row in self._rows("outbox") if row["status"] != "merged")
+        rows = [{**row, "at": row["at_ns"], **rule_of(row["code"]).words()} for row in told]
+        return _frame(rows, ALERTS)
 
     def people(self) -> pd.DataFrame:
         """Registered people; passphrase hashes stay in the journal."""

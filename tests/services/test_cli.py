@@ -101,6 +101,12 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
         do(answer, make_wait(folder, answer, SESSION), *sign)
         do(answer, make_wait(folder, answer), *sign)
     do("override", make_denied(folder), *WHO)
+    do("alerts test")
+    do("watchdog", "--once")
+    do("alerts deliver", "--once")
+    number = do("alerts list")["alerts"][0]["alert"]
+    do("alerts acknowledge", str(number), *WHO)
+    do("alerts judge", str(number), "real", *WHO)
     do("journal verify")
     do("journal migrate")
     do("journal export", "--to", str(folder / "exported"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socketserver
 import threading
@@ -19,6 +20,7 @@ class Webhook:
         self.posts: list[dict[str, Any]] = []
         self.arrived_ns: list[int] = []
         self.status = 200
+        self.delay_s = 0.0
         self.more = threading.Condition()
         outer = self
 
@@ -30,8 +32,10 @@ class Webhook:
                     outer.posts.append(body)
                     outer.arrived_ns.append(time.time_ns())
                     outer.more.notify_all()
-                self.send_response(outer.status)
-                self.end_headers()
+                time.sleep(outer.delay_s)
+                with contextlib.suppress(OSError):  # whoever posted may have left
+                    self.send_response(outer.status)
+                    self.end_headers()
 
             def log_message(self, *words: Any) -> None:
                 """Quiet."""

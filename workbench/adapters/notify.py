@@ -10,13 +10,14 @@ import json
 import os
 import re
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from workbench.core.alerts import Severity
+from workbench.core.alerts import Message, Severity
 from workbench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,8 +28,14 @@ PLAIN: Final = ("console", "file")
 CONNECT_S: Final = 2.0
 READ_S: Final = 3.0
 _WHOLE_S: Final = 8.0
+#: Between two messages to one address.
+_PAUSE_S: Final = 0.2
+_LATE: Final = "no answer in time"
 _SPLIT: Final = re.compile(r"[\s]+")
 _STATUS: Final = re.compile(r"\berror=(\d{3})\b")
+
+
+Teller = Callable[[Message], str]
 
 
 class Channels:
@@ -59,7 +66,7 @@ class Channels:
         self._file = file
         self._external_from = external_from
         self._groups = [_open_group(number, text) for number, text in enumerate(groups, 1) if text.strip()]
-        self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="alert")
+        self._threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="alert")
 
     @property
     def levels(self) -> int:
@@ -72,18 +79,25 @@ class Channels:
             return self._plain
         return (*self._plain, *self._group(level))
 
-    def send(
-        self, channels: Sequence[str], *, level: int, title: str, body: str, number: str
-    ) -> dict[str, str]:
-        """Tell all channels at once and say for each what kind of error there was, "" for none."""
-        waiting: dict[Future[str], str] = {}
-        for name in channels:
-            tell = self._teller(name, level)
-            waiting[self._threads.submit(_guarded, tell, title, body, number)] = name
-        done, late = wait(waiting, timeout=_WHOLE_S)
-        return {waiting[future]: future.result() for future in done} | {
-            waiting[future]: "no answer in time" for future in late
-        }
+    def send(self, messages: Sequence[Message]) -> list[dict[str, str]]:
+        """Tell each message to its channels: all channels at once, each in order, within a few seconds."""
+        work: dict[tuple[int, str], list[int]] = {}
+        for place, message in enumerate(messages):
+            for name in message.channels:
+                work.setdefault((message.level, name), []).append(place)
+        until_s = time.monotonic() + _WHOLE_S
+        waiting: dict[Future[list[str]], tuple[str, list[int]]] = {}
+        for (level, name), places in work.items():
+            mine = [messages[place] for place in places]
+            task = self._threads.submit(_tell_in_turn, self._teller(name, level), mine, until_s)
+            waiting[task] = (name, places)
+        done, _late = wait(waiting, timeout=_WHOLE_S)
+        answers: list[dict[str, str]] = [{} for _ in messages]
+        for task, (name, places) in waiting.items():
+            said = task.result() if task in done else [_LATE] * len(places)
+            for place, words in zip(places, said, strict=True):
+                answers[place][name] = words
+        return answers
 
     def close(self) -> None:
         """Wait for nobody: what has not been told is in the outbox."""
@@ -92,18 +106,19 @@ class Channels:
     def _group(self, level: int) -> dict[str, Apprise]:
         return self._groups[min(level, len(self._groups) - 1)]
 
-    def _teller(self, name: str, level: int) -> Callable[[str, str, str], str]:
+    def _teller(self, name: str, level: int) -> Teller:
         if name == "console":
             return _to_console
         if name == "file":
             return self._to_file
         channel = self._group(level).get(name) if self._groups else None
         if channel is None:
-            return lambda title, body, number: "no such channel any more"
-        return lambda title, body, number: _by_apprise(channel, title, f"{body}\nnumber: {number}")
+            return lambda message: "no such channel any more"
+        return lambda message: _by_apprise(channel, message)
 
-    def _to_file(self, title: str, body: str, number: str) -> str:
-        line = json.dumps({"number": number, "title": title, "body": body}, ensure_ascii=False) + "\n"
+    def _to_file(self, message: Message) -> str:
+        said = {"number": message.number, "title": message.title, "body": message.body}
+        line = json.dumps(said, ensure_ascii=False) + "\n"
         descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             os.write(descriptor, line.encode())
@@ -113,15 +128,20 @@ class Channels:
         return ""
 
 
-def _guarded(tell: Callable[[str, str, str], str], title: str, body: str, number: str) -> str:
+def _tell_in_turn(tell: Teller, messages: Sequence[Message], until_s: float) -> list[str]:
+    """One channel's answers; what is not reached in time is left to the next attempt."""
+    return [_guarded(tell, message) if time.monotonic() < until_s else _LATE for message in messages]
+
+
+def _guarded(tell: Teller, message: Message) -> str:
     try:
-        return tell(title, body, number)
+        return tell(message)
     except Exception as error:  # the boundary: a channel that fails is reported, and its words may be secret
         return type(error).__name__
 
 
-def _to_console(title: str, body: str, number: str) -> str:
-    print(f"{title}\n  " + body.replace("\n", "\n  "), file=sys.stderr, flush=True)
+def _to_console(message: Message) -> str:
+    print(f"{message.title}\n  " + message.body.replace("\n", "\n  "), file=sys.stderr, flush=True)
     return ""
 
 
@@ -144,6 +164,8 @@ def _opened(group: int, text: str) -> dict[str, Apprise]:
                 f"address {place} of group {group} of the alert channels is none that apprise knows",
                 next_step="correct the secret alert_urls (or alert_urls_second); it is never shown",
             )
+        for service in channel:  # its own pause is longer than an alert may take; who has none says 429
+            service.request_rate_per_sec = _PAUSE_S
         kind = re.sub(r"[^a-z0-9]", "", address.partition(":")[0].lower())
         found[f"{kind}-{place}"] = channel
     return found
@@ -157,8 +179,9 @@ def _with_limits(address: str) -> str:
     return address + ("&" if query else "?") + "&".join(missing) if missing else address
 
 
-def _by_apprise(channel: Apprise, title: str, body: str) -> str:
-    result: Any = channel.notify(title=title, body=body, body_format="text")
+def _by_apprise(channel: Apprise, message: Message) -> str:
+    body = f"{message.body}\nnumber: {message.number}"
+    result: Any = channel.notify(title=message.title, body=body, body_format="text")
     if result:
         return ""
     words = " ".join(str(entry) for entry in result.logs())

@@ -16,7 +16,7 @@ from workbench.adapters.notify import Channels
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.permission import book_waiting_halts
 from workbench.config import Settings
-from workbench.core.alerts import Severity, rule_of
+from workbench.core.alerts import Message, Severity, rule_of
 from workbench.errors import WorkbenchError
 from workbench.services.alerting import Alerting, DeliveryReport, DeliveryRules, DirectAlerts, outbox_summary
 
@@ -89,19 +89,24 @@ def deliver(settings: Settings, *, once: bool) -> DeliveryReport:
 def try_channels(settings: Settings) -> dict[str, str]:
     """Send a test message to every channel of both groups; what kind of error each had, "" = none."""
     channels = alert_channels(settings)
-    answers: dict[str, str] = {}
+    title = f"[test] {settings.account}: a test of the alert channels"
     try:
-        for level in range(channels.levels):
-            names = channels.channels(level, severity=Severity.CRITICAL, local=False)
-            names = names if level == 0 else names[len(settings.alerts.channels) :]
-            title = f"[test] {settings.account}: a test of the alert channels"
-            found = channels.send(
-                names, level=level, title=title, body="Nothing has happened.", number="test"
-            )
-            answers |= {f"{name} (group {level + 1})": error for name, error in found.items()}
+        groups = [
+            channels.channels(level, severity=Severity.CRITICAL, local=False)
+            for level in range(channels.levels)
+        ]
+        groups[1:] = [group[len(settings.alerts.channels) :] for group in groups[1:]]
+        tests = [
+            Message(f"test.{level}", level, title, "Nothing has happened.", group)
+            for level, group in enumerate(groups)
+        ]
+        return {
+            f"{name} (group {test.level + 1})": error
+            for test, answers in zip(tests, channels.send(tests), strict=True)
+            for name, error in answers.items()
+        }
     finally:
         channels.close()
-    return answers
 
 
 def list_alerts(settings: Settings, *, everything: bool) -> dict[str, Any]:
@@ -139,6 +144,8 @@ class DeliveryThread:
         self._trouble = trouble
         self._over = threading.Event()
         self._journal: JournalDatabase | None = None
+        self._service: Alerting | None = None
+        self._said = ""
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
 
     def start(self) -> None:
@@ -155,28 +162,29 @@ class DeliveryThread:
             last = self._over.wait(self._settings.alerts.poll_s)
             try:
                 self._look()
-            except WorkbenchError as error:
+                self._said = ""
+            except Exception as error:  # the boundary: the next look tries again, and somebody is told once
                 self._close()
-                self._trouble(error.message)
-            except Exception as error:  # the boundary: the next look tries again, and somebody is told
-                self._close()
-                self._trouble(type(error).__name__)
+                words = error.message if isinstance(error, WorkbenchError) else type(error).__name__
+                if words != self._said:
+                    self._trouble(words)
+                self._said = words
             if last:
                 self._close()
                 return
 
     def _look(self) -> None:
-        if self._journal is None:
+        if self._service is None:
             self._journal = open_journal(self._settings, read_only=False)
             book_waiting_halts(self._settings, self._journal)
-        service = alerting(self._settings, self._journal, self._channels)
-        service.settle(alert_spool(self._settings))
-        service.deliver()
+            self._service = alerting(self._settings, self._journal, self._channels)
+        self._service.settle(alert_spool(self._settings))
+        self._service.deliver()
 
     def _close(self) -> None:
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        journal, self._journal, self._service = self._journal, None, None
+        if journal is not None:
+            journal.close()
 
 
 def summary_of(settings: Settings) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def _one_look(watching: Watch, trouble: Callable[[str], None]) -> LookReport | N
     except Exception as error:  # the boundary: no sign of life is given, so a loop that needs one stops
         words = error.message if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
         trouble(words)
-        watching.direct.tell("WATCHDOG_FAILED", words, subject=type(error).__name__)
+        watching.direct.raise_alert("WATCHDOG_FAILED", words, subject=type(error).__name__)
         return None
 
 

@@ -121,7 +121,7 @@ class Eyes:
         self._venue = VenueEyes(settings) if uses_alpaca(settings) else None
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._reading: Future[dict[str, Any]] | None = None
-        self._orders: tuple[int, tuple[str, ...]] = (-1, ())
+        self._kept: tuple[int, tuple[str, ...], dict[str, int]] = (-1, (), {})
         jobs = load_jobs(jobs_folder() / "jobs.toml")
         self._jobs = frozenset(name for name, job in jobs.items() if job.sends_orders)
 
@@ -167,11 +167,15 @@ class Eyes:
     def _read(self) -> dict[str, Any]:
         settings, journal = self._settings, self._door.open()
         head = journal.head()[0]
-        if head != self._orders[0]:
-            rows = journal.rows("orders", account=settings.account)
-            open_ids = tuple(r["client_order_id"] for r in rows if r["state"] in WORKING and r["sent_at_ns"])
-            self._orders = (head, open_ids)
-        sessions = journal.rows("sessions", account=settings.account)
+        if head != self._kept[0]:
+            sessions = journal.rows("sessions", account=settings.account)
+            open_ids = tuple(
+                row["client_order_id"]
+                for state in sorted(WORKING)
+                for row in journal.rows("orders", account=settings.account, state=str(state))
+                if row["sent_at_ns"]
+            )
+            self._kept = (head, open_ids, dict(sessions[-1]["positions"]) if sessions else {})
         leases = journal.rows("leases", account=settings.account)
         return {
             "state": desk_supervision(settings, journal).permission().state,
@@ -181,8 +185,8 @@ class Eyes:
             "runs": tuple(
                 self._run(row) for row in journal.rows("runs", status="running") if self._mine(row)
             ),
-            "open_orders": self._orders[1],
-            "positions_nano": dict(sessions[-1]["positions"]) if sessions else {},
+            "open_orders": self._kept[1],
+            "positions_nano": self._kept[2],
         }
 
     def _mine(self, row: dict[str, Any]) -> bool:

@@ -324,6 +324,8 @@ class Secrets:
         Addresses that alerts go to, as apprise knows them, separated by white space.
     alert_urls_second : Secret
         Addresses that are told when nobody acknowledges a critical alert.
+    person_passphrase : Secret
+        Passphrase of the person who acts, where no prompt can ask for it.
     """
 
     venue_key: Secret | None = None
@@ -333,3 +335,6 @@ class Secrets:
     person_passphrase: Secret | None = None
     alert_urls: Secret | None = None
     alert_urls_second: Secret | None = None
+    alert_urls: Secret | None = None
+    alert_urls_second: Secret | None = None
+    person_passphrase: Secret | None = None

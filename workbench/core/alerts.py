@@ -63,6 +63,10 @@ class AlertRule:
         """What two alerts of this rule must share, beside the account, to be one."""
         return ("code", "subject")
 
+    def words(self) -> dict[str, str]:
+        """Severity and runbook, for a table."""
+        return {"severity": self.severity.value, "runbook": self.runbook}
+
 
 HOUR_S: Final = 3_600
 #: Nobody has said that he saw a critical alert: after five minutes somebody else is told.
@@ -173,8 +177,29 @@ def retry_after_s(attempt: int, *, first_s: float, most_s: float = 300.0) -> flo
     return min(most_s, first_s * 2.0 ** min(attempt - 1, 30))
 
 
-def message(row: Mapping[str, Any]) -> tuple[str, str]:
-    """Title and text of an alert as a person gets them; the same row gives the same bytes."""
+@dataclass(frozen=True)
+class Message:
+    """An alert as people get it.
+
+    Attributes
+    ----------
+    number : str
+        Alert and level, such as "512.0": the same for every attempt, so that a repetition can be recognised.
+    level : int
+        Group of channels.
+    channels : tuple of str
+        Names of the channels that have not had it.
+    """
+
+    number: str
+    level: int
+    title: str
+    body: str
+    channels: tuple[str, ...]
+
+
+def message(row: Mapping[str, Any], channels: Sequence[str]) -> Message:
+    """What people are told of a row of the outbox; the same row gives the same bytes."""
     rule = rule_of(row["code"])
     number = f"{row['alert_id']}.{row['level']}"
     title = f"[{rule.severity}] {row['account']}: {row['code']} (alert {number})"
@@ -184,7 +209,7 @@ def message(row: Mapping[str, Any]) -> tuple[str, str]:
         f"{row['text']}\n{rule.meaning}{repeated}{escalated}\nrunbook: {rule.runbook}\n"
         f'acknowledge: workbench alerts acknowledge {row["alert_id"]} --person NAME --reason "..."'
     )
-    return title, body
+    return Message(number, row["level"], title, body, tuple(channels))
 
 
 def false_alarm_table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -227,11 +252,10 @@ class Notifier(Protocol):
         """Names of the channels that an alert goes to; never a secret among them."""
         ...
 
-    def send(
-        self, channels: Sequence[str], *, level: int, title: str, body: str, number: str
-    ) -> dict[str, str]:
-        """Tell all of these at once; "" for each that took it, else what kind of error there was.
+    def send(self, messages: Sequence[Message]) -> list[dict[str, str]]:
+        """Tell each message to its channels, all channels at once and each in the given order.
 
-        Never raises, and returns within a few seconds. `number` is the same for every attempt.
+        For each message "" for a channel that took it, else what kind of error there was. Never raises, and
+        returns within a few seconds whatever a channel does.
         """
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from workbench.core.alerts import (
@@ -27,6 +27,8 @@ from workbench.services.people import People
 
 #: Alerts of one look: a flood is delivered in pieces, between which the others are heard.
 _AT_ONCE: Final = 20
+#: Who has not acknowledged is looked for less often than what is due.
+_ESCALATE_EVERY_S: Final = 1
 
 
 class Spool(Protocol):
@@ -102,17 +104,21 @@ class Alerting:
         self._holder = holder
         self._wall_ns = wall_ns
         self._rules = rules
+        self._escalated_ns = 0
 
     # --- delivering ------------------------------------------------------------------------------
 
     def deliver(self) -> DeliveryReport:
         """Merge what repeats, escalate what nobody acknowledged, tell whatever is due."""
         merged, contested = self._merge(self._pending())
-        escalated = self._escalate()
         now_ns = self._wall_ns()
+        escalated = 0
+        if now_ns - self._escalated_ns >= _ESCALATE_EVERY_S * NANO:
+            self._escalated_ns, escalated = now_ns, self._escalate()
         waiting = [row for row in self._pending() if row["alert_id"] not in contested]
         due = [row for row in waiting if row["next_wall_ns"] <= now_ns and self._is_free(row, now_ns)]
-        told = [self._tell(row) for row in due[:_AT_ONCE]]
+        due.sort(key=lambda row: (-rule_of(row["code"]).severity.rank, row["alert_id"]))
+        told = self._tell(due[:_AT_ONCE])
         return DeliveryReport(
             told.count("delivered"), told.count("failed"), merged, escalated, len(waiting) - len(told)
         )
@@ -144,33 +150,32 @@ class Alerting:
                 contested.update(numbers)
         return merged, contested
 
-    def _tell(self, row: dict[str, Any]) -> str:
-        """Claim one alert and send it to every channel that has not had it."""
+    def _tell(self, due: Sequence[dict[str, Any]]) -> list[str]:
+        """Claim alerts and send each to every channel that has not had it; what became of each."""
         until_ns = self._wall_ns() + int(self._rules.claim_s * NANO)
-        number = row["alert_id"]
-        if not self._commit(self._event("claimed", number, holder=self._holder, until_wall_ns=until_ns)):
-            return "taken"
-        channels, left = self._channels(row)
-        attempt = row["attempts"] + 1
-        if not left:  # told already, without the journal
-            told = channels[-1] if channels else "nobody"
-            self._commit(self._event("delivered", number, attempt=attempt, channel=told, complete=True))
-            return "delivered"
-        title, body = message(row)
-        answers = self._notifier.send(
-            left, level=row["level"], title=title, body=body, number=f"{number}.{row['level']}"
-        )
-        return self._record(row, attempt, {channel: answers.get(channel, "no answer") for channel in left})
+        claim = {"holder": self._holder, "until_wall_ns": until_ns}
+        rows = [row for row in due if self._commit(self._event("claimed", row["alert_id"], **claim))]
+        if not rows:
+            return []
+        messages = [message(row, self._left(row)) for row in rows]
+        answers = self._notifier.send(messages)
+        return [
+            self._record(row, {channel: answer.get(channel, "no answer") for channel in sent.channels})
+            for row, sent, answer in zip(rows, messages, answers, strict=True)
+        ]
 
-    def _channels(self, row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _left(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """Channels of an alert that have not had it."""
         rule = rule_of(row["code"])
         channels = self._notifier.channels(row["level"], severity=rule.severity, local=rule.local)
-        return channels, tuple(channel for channel in channels if channel not in row["delivered"])
+        return tuple(channel for channel in channels if channel not in row["delivered"])
 
-    def _record(self, row: Mapping[str, Any], attempt: int, answers: Mapping[str, str]) -> str:
-        number, code = row["alert_id"], row["code"]
+    def _record(self, row: Mapping[str, Any], answers: Mapping[str, str]) -> str:
+        number, code, attempt = row["alert_id"], row["code"], row["attempts"] + 1
         failures = {channel: error for channel, error in answers.items() if error}
         good = [channel for channel in answers if channel not in failures]
+        if not answers:  # told already, without the journal
+            good = row["delivered"][-1:]
         events = [
             self._event("delivered", number, attempt=attempt, channel=channel,
                         complete=not failures and channel == good[-1])
@@ -196,9 +201,10 @@ class Alerting:
         """Send on to the next group what is critical and nobody has acknowledged in time."""
         escalated, now_ns = 0, self._wall_ns()
         for status in ("delivered", "undeliverable"):
-            for row in self._journal.rows("outbox", account=self._account, status=status):
+            rows = self._journal.rows("outbox", account=self._account, status=status, acknowledged_by="")
+            for row in rows:
                 wait_s = rule_of(row["code"]).escalate_after_s
-                quiet = row["acknowledged_by"] or row["judged"] == "false"
+                quiet = row["judged"] == "false"
                 overdue = wait_s and now_ns - row["level_at_ns"] > wait_s * NANO
                 if overdue and not quiet and row["level"] + 1 < self._notifier.levels:
                     escalated += self._commit(
@@ -226,11 +232,12 @@ class Alerting:
         spool, is not written twice.
         """
         entries = spool.read()
+        if not entries:
+            return 0
         known = {row["spool_id"] for row in self._journal.rows("outbox", account=self._account)}
         new = [entry for entry in entries if entry["spool_id"] not in known]
         self._journal.commit([Event("alert.raised", entry) for entry in new])
-        if entries:
-            spool.clear()
+        spool.clear()
         return len(new)
 
     # --- what people do --------------------------------------------------------------------------
@@ -292,7 +299,7 @@ class DirectAlerts:
         self._wall_ns = wall_ns
         self._new_id = new_id
 
-    def tell(self, code: str, text: str, *, subject: str = "") -> bool:
+    def raise_alert(self, code: str, text: str, *, subject: str = "") -> bool:
         """Spool it and tell every channel; False when the same alert was spooled within its window.
 
         The spool comes first: what was told is never forgotten, and after a crash it is told again.
@@ -312,11 +319,10 @@ class DirectAlerts:
         except WorkbenchError as error:  # a full disk must not keep the alert from being told
             problem = f"\nthis alert could not be kept on disk: {error.message}"
         row = {**entry, "alert_id": 0, "level": 0, "count": 1}
-        title, body = message(row)
         channels = self._notifier.channels(0, severity=rule.severity, local=rule.local)
-        answers = self._notifier.send(
-            channels, level=0, title=title, body=f"{body}{problem}", number=str(entry["spool_id"])
-        )
+        said = message(row, channels)
+        said = replace(said, body=f"{said.body}{problem}", number=str(entry["spool_id"]))
+        (answers,) = self._notifier.send([said])
         told = [channel for channel in channels if answers.get(channel) == ""]
         with contextlib.suppress(WorkbenchError):  # without this line it is told once more: at least once
             self._spool.append({**entry, "delivered": told})

@@ -216,7 +216,7 @@ class Watchdog:
     def _tell_directly(self, alerts: Sequence[Event]) -> None:
         for event in alerts:
             said = event.payload
-            self._direct.tell(said["code"], said["text"], subject=said.get("subject", ""))
+            self._direct.raise_alert(said["code"], said["text"], subject=said.get("subject", ""))
 
 
 def _key(finding: Finding) -> tuple[str, str]:
