@@ -70,7 +70,7 @@ class Lately:
             own_sell_micro=each({symbol: prices[1] for symbol, prices in own.items()}),
             session_shares=each(traded.shares),
             session_paid_micro=each(traded.paid_micro),
-            session_orders=each(sent),
+            symbol_orders=each(sent),
             window_shares=each(window_shares),
             cancels_last_minute=flow.cancels_after(now_ns - _MINUTE_NS),
             denials_last_minute=flow.denials_after(now_ns - _MINUTE_NS),

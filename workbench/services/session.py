@@ -31,7 +31,6 @@ from workbench.services.last_look import LastLook
 from workbench.services.legs import Legs
 from workbench.services.listening import Listening
 from workbench.services.oms import Oms
-from workbench.services.own_flow import OwnFlow
 from workbench.services.preflight import Check, failed, preflight_checks
 from workbench.services.reconciler import Reconciler
 from workbench.services.reporting import session_report
@@ -150,13 +149,8 @@ class TradingSession:
             halt=self._halt,
         )
         self._resender = Resender(oms=self.oms, clock=clock, session=times.session, until_ns=times.close_ns)
-        flow = OwnFlow(
-            journal, account=account, mode=strategy.mode, limits=strategy.limits,
-            orders=lambda: self.oms.orders,
-        )  # fmt: skip
-        self._stops = Stops(journal=journal, clock=clock, lease=authority.lease, halt=self._halt, flow=flow)
         self._maker = DecisionMaker(
-            flow=flow,
+            journal=journal,
             bars=bars,
             broker=broker,
             calendar=calendar,
@@ -164,6 +158,9 @@ class TradingSession:
             orders=lambda: self.oms.orders,
             ledger=lambda: self.oms.ledger,
             session_start_equity_micro=self._last_equity,
+        )
+        self._stops = Stops(
+            journal=journal, clock=clock, lease=authority.lease, halt=self._halt, flow=self._maker.flow
         )
         self.legs = Legs(
             journal=journal, oms=self.oms, account=account, strategy=strategy.name, session=times.session,

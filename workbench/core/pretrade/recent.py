@@ -29,7 +29,7 @@ class Recent:
         Dearest price at which own working orders buy, cheapest at which they sell; 0 = none works.
     session_shares, session_paid_micro : int64 (symbols,)
         Bought less sold in this session and the cash that went out for it; `MISSING` = not known.
-    session_orders, window_shares : int64 (symbols,)
+    symbol_orders, window_shares : int64 (symbols,)
         Orders sent in this session, shares ordered within the short window; -1 = not known.
     cancels_last_minute, denials_last_minute : int
     window_notional_micro, session_notional_micro : int
@@ -52,7 +52,7 @@ class Recent:
     own_sell_micro: Integers
     session_shares: Integers
     session_paid_micro: Integers
-    session_orders: Integers
+    symbol_orders: Integers
     window_shares: Integers
     cancels_last_minute: int
     denials_last_minute: int
