@@ -44,6 +44,11 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     },
     "reduce": {"state": "REDUCING", "person": "who decided"},
     "halt": {"state": "HALTED", "person": "who decided"},
+    "limits": {
+        "limits": "code, limit, value, used, headroom, unit, about and meaning of each control; used and "
+        "headroom are null where each order is judged by itself",
+    },
+    "enable": {"symbol": "symbol that may trade again", "person": "who decided"},
     "dashboards": {"address": "of the first page, once it can be opened"},
     "reconcile": {
         "clean": "true when nothing differs",

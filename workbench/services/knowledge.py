@@ -17,8 +17,8 @@ from workbench.core.ledger import Ledger
 from workbench.core.orders import WORKING, OrderIntent
 from workbench.core.ports import BarStore, Broker, Calendar
 from workbench.core.pretrade import RiskState
-from workbench.core.types import NANO, Bars, Booleans, Floats, Integers, Snapshot, to_micro
-from workbench.services.lately import Lately
+from workbench.core.types import NANO, Bars, Booleans, Floats, Integers, Snapshot
+from workbench.services.lately import Lately, last_prices
 from workbench.services.own_orders import OwnOrders
 
 MINUTE_NS = 60 * NANO
@@ -207,7 +207,7 @@ class Knowledge:
         if self._last is None or self._last.as_of_ns != as_of_ns:
             panel = self._bars.read(self._universe, as_of_ns=as_of_ns, rows=self._lookback)
             adv, volatility, half_spread = market_statistics(panel)
-            self._last = _Facts(as_of_ns, panel, adv, volatility, half_spread, _last_prices(panel))
+            self._last = _Facts(as_of_ns, panel, adv, volatility, half_spread, last_prices(panel))
         return self._last
 
     def _valued(self, facts: _Facts, ledger: Ledger) -> tuple[Integers, int]:
@@ -249,13 +249,3 @@ class Knowledge:
                 break
             expected, age = self._calendar.previous_session(expected), age + 1
         return ages
-
-
-def _last_prices(panel: Bars) -> Integers:
-    """Each symbol's last known close in micros; 0 where there is none in the panel."""
-    prices = np.zeros(len(panel.symbols), dtype=np.int64)
-    for at in range(len(panel.symbols)):
-        known = panel.close[:, at][panel.tradable[:, at]]
-        if len(known):
-            prices[at] = to_micro(float(known[-1]))
-    return prices

@@ -87,12 +87,17 @@ class Lately:
                 self._middles[symbol] = (bid + ask) // 2
 
 
+def last_prices(panel: Bars) -> Integers:
+    """Each symbol's last known close in micros; 0 where there is none in the panel."""
+    return closes_before(panel, 0)
+
+
 def closes_before(panel: Bars, sessions: int) -> Integers:
-    """Each symbol's last close at or before the row that many sessions before the last; 0 = none."""
+    """Each symbol's last close, in micros, that many sessions before the panel's last one; 0 = none."""
     prices = np.zeros(len(panel.symbols), dtype=np.int64)
-    stop = len(panel.ts_ns) - sessions
+    rows = slice(0, max(len(panel.ts_ns) - sessions, 0))
     for at in range(len(panel.symbols)):
-        known = panel.close[: max(stop, 0), at][panel.tradable[: max(stop, 0), at]]
+        known = panel.close[rows, at][panel.tradable[rows, at]]
         if len(known):
             prices[at] = to_micro(float(known[-1]))
     return prices

@@ -150,15 +150,10 @@ class TradingSession:
         )
         self._resender = Resender(oms=self.oms, clock=clock, session=times.session, until_ns=times.close_ns)
         self._maker = DecisionMaker(
-            journal=journal,
-            bars=bars,
-            broker=broker,
-            calendar=calendar,
-            strategy=strategy,
-            orders=lambda: self.oms.orders,
-            ledger=lambda: self.oms.ledger,
+            journal=journal, bars=bars, broker=broker, calendar=calendar, strategy=strategy,
+            orders=lambda: self.oms.orders, ledger=lambda: self.oms.ledger,
             session_start_equity_micro=self._last_equity,
-        )
+        )  # fmt: skip
         self._stops = Stops(
             journal=journal, clock=clock, lease=authority.lease, halt=self._halt, flow=self._maker.flow
         )
