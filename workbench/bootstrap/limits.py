@@ -10,7 +10,7 @@ from workbench.core.features import market_statistics
 from workbench.core.ledger import Ledger, posting_from_payload
 from workbench.core.ports import Event
 from workbench.core.types import NANO, Mode
-from workbench.services.lately import Lately, last_prices
+from workbench.services.lately import Lately, MarketFacts
 from workbench.services.own_flow import OwnFlow
 from workbench.services.own_orders import OwnOrders
 from workbench.services.people import People
@@ -50,14 +50,14 @@ def limit_utilisation(settings: Settings) -> tuple[LimitUse, ...]:
     session = str(decided[-1]["session"]) if decided else ""
     before = [row for row in journal.rows("sessions", account=account) if row["session"] < session]
     panel = desk.bars.read(settings.universe, as_of_ns=now_ns, rows=_ROWS)
-    prices = last_prices(panel)
+    market = MarketFacts.of(panel, market_statistics(panel).volatility_bps, settings.limits)
     recent = Lately(flow, orders=lambda: orders, limits=settings.limits).recent(
-        panel, market_statistics(panel).volatility_bps, prices, session=session, now_ns=now_ns
+        market, session=session, now_ns=now_ns
     )
     return utilisation(
         settings.limits,
         Moment(
-            session=session, panel=panel, prices=prices, ledger=ledger, orders=orders, flow=flow,
+            session=session, panel=panel, prices=market.prices, ledger=ledger, orders=orders, flow=flow,
             recent=recent, orders_last_minute=orders.sent_after(now_ns - _MINUTE_NS), now_ns=now_ns,
             start_equity_micro=int(before[-1]["equity_micro"]) if before else ledger.capital_micro,
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -72,6 +73,7 @@ class Recent:
         return len(self.volatility_bps)
 
 
+@cache
 def per_symbol() -> tuple[str, ...]:
     """Names of the fields of `Recent` that have one element a symbol."""
     return tuple(item.name for item in fields(Recent) if item.type != "int")
@@ -79,6 +81,14 @@ def per_symbol() -> tuple[str, ...]:
 
 def sector_numbers(symbols: Sequence[str], sectors: Mapping[str, str]) -> Integers:
     """Number of each symbol's sector: the place of its first symbol; without a sector its own place."""
+    if not sectors:
+        return np.arange(len(symbols), dtype=np.int64)
+    return _sector_numbers(tuple(symbols), tuple(sectors.items())).copy()
+
+
+@lru_cache(maxsize=16)
+def _sector_numbers(symbols: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> Integers:
+    sectors = dict(pairs)
     first: dict[str, int] = {}
     numbers = [
         first.setdefault(sectors[symbol], at) if symbol in sectors else at
