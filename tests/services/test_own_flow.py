@@ -180,7 +180,7 @@ steps = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=30)
+@settings(max_examples=25, deadline=None)
 @given(steps=steps)
 def test_a_restart_at_any_point_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, str, str, str]]
@@ -228,6 +228,7 @@ sent_orders = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(sent=sent_orders, at_ns=st.integers(-1, 7), without=st.integers(0, 5))
 def test_windows_of_own_orders_equal_a_walk_over_all(
     sent: list[tuple[int, str, int, int]], at_ns: int, without: int
