@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.core.orders import TRANSITIONS, UNRESOLVED, WORKING, OrderState
-from workbench.core.pretrade import DenialCode
+from workbench.core.pretrade.catalogue import CONTROLS, Control
 
 FOLDER = Path(__file__).parent
 _DENIALS = """\
@@ -21,8 +21,8 @@ A denied order was stopped by our own controls and never left the desk; the venu
 codes may be given at once. A control that cannot judge, because something is missing or is no number, denies.
 The ceilings are the `limits` of the [settings](settings.md).
 
-| code | meaning |
-|---|---|
+| code | meaning | limits | judged by |
+|---|---|---|---|
 """
 _STATES = """\
 # Order states
@@ -40,9 +40,15 @@ knows, so the symbol is frozen until the venue has answered. *Final*: nothing fo
 
 def pages() -> dict[str, str]:
     """File name and whole text of each page that this script writes."""
-    denials = "".join(f"| `{code.name}` | {code.explain} |\n" for code in DenialCode)
+    denials = "".join(_denial(control) for control in sorted(CONTROLS, key=lambda each: each.code))
     states = "".join(_state(state) for state in OrderState)
     return {"denial-codes.md": _DENIALS + denials, "order-states.md": _STATES + states}
+
+
+def _denial(control: Control) -> str:
+    limits = ", ".join(f"`{name}`" for name in control.limits) or "-"
+    kernel = f"{control.kernel.__module__.rpartition('.')[2]}.{control.kernel.__name__}"
+    return f"| `{control.code.name}` | {control.code.explain} | {limits} | `{kernel}` |\n"
 
 
 def _state(state: OrderState) -> str:

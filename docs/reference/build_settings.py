@@ -6,6 +6,7 @@ A test compares the page with what this script would write.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def _row(leaf: Leaf) -> str:
 
 def _type(kind: Any) -> str:
     words = {str: "text", int: "whole number", float: "number", bool: "true or false"}
-    words |= {tuple[str, ...]: "list of text"}
+    words |= {tuple[str, ...]: "list of text", Mapping[str, str]: "table of text"}
     return words.get(kind) or " or ".join(f"`{member.value}`" for member in kind)
 
 

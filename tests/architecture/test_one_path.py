@@ -14,10 +14,11 @@ import pytest
 from workbench.core import costs, fees, fills
 from workbench.core.policy import kernels as policy
 from workbench.core.pretrade import controls, row
-from workbench.core.simulate import deciding, loop, sending, trading
+from workbench.core.simulate import deciding, lately, loop, sending, trading
 from workbench.core.venue import events as venue_events
 from workbench.core.venue import kernels as venue_kernels
 from workbench.core.venue import machine, matching
+from workbench.services import own_orders
 
 policy_decide = importlib.import_module("workbench.core.policy.decide")
 
@@ -33,7 +34,10 @@ SHARED: list[tuple[str, ModuleType, ModuleType]] = [
     ("judge_order", sending, row),
     ("judge_order", trading, row),
     ("account_with", sending, row),
-    ("symbol_exposure", sending, row),
+    ("flow_with", sending, row),
+    ("symbol_exposure", lately, row),
+    ("symbol_net", lately, row),
+    ("ordered_micro", lately, own_orders),
     ("hold_price_micro", sending, machine),
     ("take", trading, matching),
     ("affordable_shares", trading, matching),

@@ -15,10 +15,12 @@ from waiting import make_wait
 
 from workbench import errors
 from workbench.bootstrap import demo
+from workbench.bootstrap.desk import open_journal
 from workbench.cli import desk as desk_commands
 from workbench.cli.app import build, commands
 from workbench.cli.payloads import ERROR_KEYS, KEYS
-from workbench.config import Settings
+from workbench.config import Settings, load_settings
+from workbench.core.ports import Event
 
 TREE = dict(commands(build()))
 GROUPS = {"", *(path.rpartition(" ")[0] for path in TREE)}
@@ -84,6 +86,12 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "LAST_SESSION", demo.FIRST_SESSION)  # the session that is done already
         do("demo")
+    disabled = {"account": "demo", "symbol": "AAPL", "reason": "test", "at_ns": 1}
+    journal = open_journal(load_settings(str(folder / "workbench.toml")), read_only=False)
+    journal.commit([Event("symbol.disabled", disabled)])
+    journal.close()
+    do("limits")
+    do("enable", "AAPL", *WHO)
     do("jobs skip", "--to", "2013-02-05", *WHO)
     do("reduce", *WHO)
     do("halt", *WHO)
@@ -240,6 +248,7 @@ def test_what_the_objects_say_agrees(walked: tuple[Path, dict[str, Answer]]) -> 
         ("people list", "operator"),
         ("candidates", "replay"),
         ("features", "momentum_20"),
+        ("limits", "limits.max_gross_notional_usd"),
         ("data status", "MSFT"),
         ("jobs list", "trading_loop"),
         ("jobs history", f"trading_loop/{SESSION}.1"),
@@ -296,6 +305,8 @@ def test_the_installed_program_says_the_same(walked: tuple[Path, dict[str, Answe
         ("promote 0123 -p operator -r test", 3, "0123", "in full"),
         ("promote 0123 -p nobody -r test", 3, "nobody", "workbench people add"),
         ("resume -p nobody -r test", 3, "nobody", "workbench people add"),
+        ("enable MSFT -p operator -r test", 3, "not disabled", "workbench limits"),
+        ("enable AAPL -p nobody -r test", 3, "nobody", "workbench people add"),
         ("adopt -p operator -r test --as-of 2013-01-31", 3, "open already", "workbench reconcile"),
     ],
 )

@@ -458,6 +458,8 @@ def other(value: Any) -> Any:
         return not value
     if isinstance(value, (int, float)):
         return value + 1
+    if isinstance(value, dict):
+        return {**value, "ZZZ": "other"}
     return (*value, "ZZZ") if isinstance(value, tuple) else value + "z"
 
 

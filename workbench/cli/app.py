@@ -23,6 +23,7 @@ from workbench.cli import (
     settings,
     venue,
 )
+from workbench.cli import data, desk, jobs, journal, limits, models, people, replay, settings, venue
 from workbench.cli.console import fail
 from workbench.cli.payloads import KEYS
 from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError
@@ -43,7 +44,7 @@ def build() -> Any:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (desk, killing, models, replay, approvals, alerts):
+    for module in (desk, killing, models, replay, approvals, alerts, limits):
         module.register(app)
     groups = {
         "config": settings,

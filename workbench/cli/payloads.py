@@ -81,6 +81,12 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "cancel": "way, asked, confirmed, filled, residuals, foreign, trouble, seconds; or null",
         "flatten": "flat, orders, left, breaks; or flat, refused and the procedure by hand; or null",
     },
+    "halt": {"state": "HALTED", "person": "who decided"},
+    "limits": {
+        "limits": "code, limit, value, used, headroom, unit, about and meaning of each control; used and "
+        "headroom are null where each order is judged by itself",
+    },
+    "enable": {"symbol": "symbol that may trade again", "person": "who decided"},
     "dashboards": {"address": "of the first page, once it can be opened"},
     "reconcile": {
         "clean": "true when nothing differs",

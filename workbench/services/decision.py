@@ -14,7 +14,7 @@ from workbench.core.ledger import Ledger
 from workbench.core.legs import next_leg
 from workbench.core.orders import Order, OrderIntent, client_order_id
 from workbench.core.policy import PolicyParams, decide
-from workbench.core.ports import BarStore, Broker, Calendar
+from workbench.core.ports import BarStore, Broker, Calendar, Journal
 from workbench.core.pretrade import Limits, Verdict, check_orders
 from workbench.core.types import (
     MISSING,
@@ -89,11 +89,9 @@ class DecisionMaker:
 
     Parameters
     ----------
-    bars, broker, calendar
-        Ports.
+    journal, bars, broker, calendar
+        Ports; the journal is only read here.
     strategy : Strategy
-    flow : OwnFlow
-        What the account's messages, executions and sessions add up to.
     orders : callable () -> OwnOrders
         Every order of the account (for exposure, rate and duplicates).
     ledger : callable () -> Ledger
@@ -104,22 +102,25 @@ class DecisionMaker:
     def __init__(
         self,
         *,
+        journal: Journal,
         bars: BarStore,
         broker: Broker,
         calendar: Calendar,
         strategy: Strategy,
-        flow: OwnFlow,
         orders: Callable[[], OwnOrders],
         ledger: Callable[[], Ledger],
         session_start_equity_micro: Callable[[], int],
     ) -> None:
         self._calendar = calendar
         self.strategy = strategy
+        self.flow = OwnFlow(
+            journal, account=strategy.account, mode=strategy.mode, limits=strategy.limits, orders=orders
+        )
         self.known = Knowledge(
             bars=bars, broker=broker, calendar=calendar, account=strategy.account, strategy=strategy.name,
             universe=strategy.universe, lookback=strategy.lookback,
             duplicate_window_s=strategy.limits.duplicate_window_s,
-            lately=Lately(flow, orders=orders, limits=strategy.limits), orders=orders, ledger=ledger,
+            lately=Lately(self.flow, orders=orders, limits=strategy.limits), orders=orders, ledger=ledger,
             session_start_equity_micro=session_start_equity_micro,
         )  # fmt: skip
 

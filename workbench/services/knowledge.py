@@ -17,8 +17,8 @@ from workbench.core.ledger import Ledger
 from workbench.core.orders import WORKING, OrderIntent
 from workbench.core.ports import BarStore, Broker, Calendar
 from workbench.core.pretrade import RiskState
-from workbench.core.types import NANO, Bars, Booleans, Floats, Integers, Snapshot, to_micro
-from workbench.services.lately import Lately
+from workbench.core.types import NANO, Bars, Booleans, Floats, Integers, Snapshot
+from workbench.services.lately import Lately, MarketFacts
 from workbench.services.own_orders import OwnOrders
 
 MINUTE_NS = 60 * NANO
@@ -33,7 +33,7 @@ class _Facts:
     adv: Floats
     volatility: Floats
     half_spread: Floats
-    prices: Integers
+    market: MarketFacts
     ages: dict[str, Integers] = field(default_factory=dict)  # by session
     held: tuple[Ledger, Integers, int] | None = None  # whole shares and equity of that very ledger
 
@@ -109,7 +109,7 @@ class Knowledge:
             session=session,
             scheduled_ns=scheduled_ns,
             symbols=symbols,
-            price_micro=facts.prices,
+            price_micro=facts.market.prices,
             bar_age_sessions=self._bar_ages(facts, session),
             bid_micro=quotes.bid_micro,
             ask_micro=quotes.ask_micro,
@@ -130,9 +130,7 @@ class Knowledge:
     def risk_state(self, snapshot: Snapshot, *, now_ns: int, buying_power_micro: int) -> RiskState:
         """What the controls look at for a whole decision, from the journal's orders, never from counters."""
         orders, facts = self._orders(), self._facts(snapshot.scheduled_ns)
-        recent = self._lately.recent(
-            facts.panel, facts.volatility, facts.prices, session=snapshot.session, now_ns=now_ns
-        )
+        recent = self._lately.recent(facts.market, session=snapshot.session, now_ns=now_ns)
         self._lately.saw(snapshot.symbols, snapshot.bid_micro, snapshot.ask_micro)
         return RiskState.from_snapshot(
             snapshot,
@@ -170,14 +168,13 @@ class Knowledge:
         held, equity_micro = self._valued(facts, ledger)
         contents = orders.contents_after(now_ns - self._window_ns, symbol=symbol, without=itself)
         recent = self._lately.recent(
-            facts.panel, facts.volatility, facts.prices, session=intent.session, now_ns=now_ns, only=symbol,
-            without=itself,
-        )  # fmt: skip
+            facts.market, session=intent.session, now_ns=now_ns, only=symbol, without=itself
+        )
         self._lately.saw(quotes.symbols, quotes.bid_micro, quotes.ask_micro)
         return RiskState(
             account=self._account,
             symbols=symbols,
-            price_micro=facts.prices,
+            price_micro=facts.market.prices,
             bar_age_sessions=self._bar_ages(facts, intent.session),
             bid_micro=bid,
             ask_micro=ask,
@@ -207,14 +204,15 @@ class Knowledge:
         if self._last is None or self._last.as_of_ns != as_of_ns:
             panel = self._bars.read(self._universe, as_of_ns=as_of_ns, rows=self._lookback)
             adv, volatility, half_spread = market_statistics(panel)
-            self._last = _Facts(as_of_ns, panel, adv, volatility, half_spread, _last_prices(panel))
+            market = MarketFacts.of(panel, volatility, self._lately.limits)
+            self._last = _Facts(as_of_ns, panel, adv, volatility, half_spread, market)
         return self._last
 
     def _valued(self, facts: _Facts, ledger: Ledger) -> tuple[Integers, int]:
         """Whole shares held by symbol, and equity at the panel's last prices in micros."""
         if facts.held is None or facts.held[0] is not ledger:
             symbols, positions = facts.panel.symbols, ledger.positions_nano
-            equity_micro = ledger.equity_micro(dict(zip(symbols, facts.prices.tolist(), strict=True)))
+            equity_micro = ledger.equity_micro(dict(zip(symbols, facts.market.prices.tolist(), strict=True)))
             shares = np.array([positions.get(symbol, 0) // NANO for symbol in symbols], dtype=np.int64)
             facts.held = (ledger, shares, equity_micro)
         return facts.held[1], facts.held[2]
@@ -249,13 +247,3 @@ class Knowledge:
                 break
             expected, age = self._calendar.previous_session(expected), age + 1
         return ages
-
-
-def _last_prices(panel: Bars) -> Integers:
-    """Each symbol's last known close in micros; 0 where there is none in the panel."""
-    prices = np.zeros(len(panel.symbols), dtype=np.int64)
-    for at in range(len(panel.symbols)):
-        known = panel.close[:, at][panel.tradable[:, at]]
-        if len(known):
-            prices[at] = to_micro(float(known[-1]))
-    return prices

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +13,33 @@ from workbench.services.own_flow import OwnFlow
 from workbench.services.own_orders import OwnOrders
 
 _MINUTE_NS = 60 * NANO
+
+
+@dataclass(frozen=True, eq=False)
+class MarketFacts:
+    """What follows from a panel for the controls' windows; one element a symbol.
+
+    Attributes
+    ----------
+    volatility_bps : float64 (symbols,)
+    prices, window_prices : int64 (symbols,)
+        Last known close, and the last one before the movement window, micros; 0 = none.
+    where : mapping of str to int
+        Place of each symbol.
+    """
+
+    symbols: tuple[str, ...]
+    volatility_bps: Floats
+    prices: Integers
+    window_prices: Integers
+    where: Mapping[str, int]
+
+    @classmethod
+    def of(cls, panel: Bars, volatility_bps: Floats, limits: Limits) -> MarketFacts:
+        """The facts of a panel with its daily volatility."""
+        prices, before = closes_before(panel, 0), closes_before(panel, limits.price_move_sessions)
+        where = {symbol: at for at, symbol in enumerate(panel.symbols)}
+        return cls(panel.symbols, volatility_bps, prices, before, where)
 
 
 class Lately:
@@ -25,28 +53,27 @@ class Lately:
     """
 
     def __init__(self, flow: OwnFlow, *, orders: Callable[[], OwnOrders], limits: Limits) -> None:
-        self.flow, self._orders, self._limits = flow, orders, limits
+        self.flow, self._orders, self.limits = flow, orders, limits
         self._middles: dict[str, int] = {}  # by symbol, of the quote that this process has seen last
 
     def recent(
-        self, panel: Bars, volatility_bps: Floats, prices: Integers, *, session: str, now_ns: int,
-        only: str = "", without: str = "",
-    ) -> Recent:  # fmt: skip
+        self, market: MarketFacts, *, session: str, now_ns: int, only: str = "", without: str = ""
+    ) -> Recent:
         """Windows and tallies at a moment.
 
         Parameters
         ----------
-        panel, volatility_bps, prices
-            Bars known by then, with what follows from them.
+        market : MarketFacts
+            What follows from the bars known by then.
         only : str
             The symbol of the one order that is judged; of the others only what counts is told. "" = all.
         without : str
             Id of the order about to leave, which does not stand in its own way.
         """
         self.flow.follow()
-        symbols, orders, flow = panel.symbols, self._orders(), self.flow
+        symbols, orders, flow = market.symbols, self._orders(), self.flow
         window_shares, window_micro = orders.ordered_after(
-            now_ns - self._limits.window_s * NANO, without=without
+            now_ns - self.limits.window_s * NANO, without=without
         )
         sent, sent_micro = orders.sent_in(session, without=without)
         traded = flow.traded(session)
@@ -55,22 +82,27 @@ class Lately:
             symbol: orders.own_prices(symbol, without=without)
             for symbol in orders.unfinished_symbols() & looked_at
         }
-        middles = {symbol: self._middles.get(symbol, 0) for symbol in looked_at}
-        closes = dict(zip(symbols, prices.tolist(), strict=True))
+        where = market.where
 
-        def each(values: dict[str, int]) -> Integers:
-            return np.array([values.get(symbol, 0) for symbol in symbols], dtype=np.int64)
+        def each(values: Mapping[str, int]) -> Integers:
+            column = np.zeros(len(symbols), dtype=np.int64)
+            for symbol, value in values.items():
+                if symbol in where:  # a symbol that left the universe has no element
+                    column[where[symbol]] = value
+            return column
+
+        middles = {s: self._middles.get(s, 0) or int(market.prices[where[s]]) for s in looked_at & set(where)}
 
         return Recent(
-            volatility_bps=volatility_bps,
-            window_price_micro=closes_before(panel, self._limits.price_move_sessions),
-            previous_mid_micro=each({s: middle or closes.get(s, 0) for s, middle in middles.items()}),
+            volatility_bps=market.volatility_bps,
+            window_price_micro=market.window_prices,
+            previous_mid_micro=each(middles),
             disabled=each(dict.fromkeys(flow.disabled, 1)).astype(np.bool_),
             own_buy_micro=each({symbol: prices[0] for symbol, prices in own.items()}),
             own_sell_micro=each({symbol: prices[1] for symbol, prices in own.items()}),
             session_shares=each(traded.shares),
             session_paid_micro=each(traded.paid_micro),
-            session_orders=each(sent),
+            symbol_orders=each(sent),
             window_shares=each(window_shares),
             cancels_last_minute=flow.cancels_after(now_ns - _MINUTE_NS),
             denials_last_minute=flow.denials_after(now_ns - _MINUTE_NS),
@@ -88,11 +120,11 @@ class Lately:
 
 
 def closes_before(panel: Bars, sessions: int) -> Integers:
-    """Each symbol's last close at or before the row that many sessions before the last; 0 = none."""
+    """Each symbol's last close, in micros, that many sessions before the panel's last one; 0 = none."""
     prices = np.zeros(len(panel.symbols), dtype=np.int64)
-    stop = len(panel.ts_ns) - sessions
+    rows = slice(0, max(len(panel.ts_ns) - sessions, 0))
     for at in range(len(panel.symbols)):
-        known = panel.close[: max(stop, 0), at][panel.tradable[: max(stop, 0), at]]
+        known = panel.close[rows, at][panel.tradable[rows, at]]
         if len(known):
             prices[at] = to_micro(float(known[-1]))
     return prices

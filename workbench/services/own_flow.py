@@ -130,6 +130,12 @@ class OwnFlow:
             for key, times in self._executed.items()
         }
 
+    @property
+    def last_ns(self) -> int:
+        """The latest cancel, denial or fill; 0 before the first."""
+        fills = [at_ns for times in self._executed.values() for at_ns in times.values()]
+        return max([0, *self._cancels[-1:], *self._denials[-1:], *fills])
+
     def news(self, now_ns: int) -> tuple[Event, ...]:
         """Events that make known which symbols have become disabled; asked again until they are recorded."""
         found = []

@@ -171,9 +171,9 @@ class OwnOrders(MutableMapping[str, Order]):
         }
 
     def _count_sent(self, before: Order | None, order: Order) -> None:
-        """Keep the log of what was sent; an order has the terms that it was sent with."""
+        """Keep the log of what was sent."""
         identity, at_ns = order.intent.client_order_id, order.sent_at_ns
-        if before is not None and before.sent_at_ns == at_ns:
+        if before is not None and before.sent_at_ns == at_ns and before.intent == order.intent:
             return
         if before is not None and before.sent_at_ns:
             self._sent.pop(bisect_right(self._sent, (before.sent_at_ns, identity)) - 1)

@@ -156,20 +156,13 @@ class TradingSession:
             account=account, config_hash=config_hash, oms=lambda: self.oms, lease=authority.lease,
         )  # fmt: skip
         self._resender = Resender(oms=self.oms, clock=clock, session=times.session, until_ns=times.close_ns)
-        flow = OwnFlow(
-            journal, account=account, mode=strategy.mode, limits=strategy.limits,
-            orders=lambda: self.oms.orders,
-        )  # fmt: skip
-        self._stops = Stops(journal=journal, clock=clock, lease=authority.lease, halt=self._halt, flow=flow)
         self._maker = DecisionMaker(
-            flow=flow,
-            bars=bars,
-            broker=broker,
-            calendar=calendar,
-            strategy=strategy,
-            orders=lambda: self.oms.orders,
-            ledger=lambda: self.oms.ledger,
+            journal=journal, bars=bars, broker=broker, calendar=calendar, strategy=strategy,
+            orders=lambda: self.oms.orders, ledger=lambda: self.oms.ledger,
             session_start_equity_micro=self._last_equity,
+        )  # fmt: skip
+        self._stops = Stops(
+            journal=journal, clock=clock, lease=authority.lease, halt=self._halt, flow=self._maker.flow
         )
         self.legs = Legs(
             journal=journal, oms=self.oms, account=account, strategy=strategy.name, session=times.session,
@@ -305,6 +298,7 @@ class TradingSession:
         with self.timer.stage("close"):
             self.reconciler.reconcile(session=self.times.session, since_ns=self._since_ns())
             self._sweep()
+            self._stops.heed(())  # what a later process would not look back at
             self._supervision.require(risk_reducing=True)
             report = session_report(
                 journal=self._journal,

@@ -69,7 +69,7 @@ def session_loss_micro(market: MarketValues, recent: RecentValues) -> float:
     paid for what it bought.
     """
     known = is_quoted(market) and 0 < market.price_micro <= MAX_PRICE_MICRO and sane_position(market)
-    known = known and abs(recent.session_shares) <= MAX_SHARES
+    known = known and -MAX_SHARES <= recent.session_shares <= MAX_SHARES
     if not (known and -MAX_MONEY_MICRO <= recent.session_paid_micro <= MAX_MONEY_MICRO):
         return math.nan
     began = float(market.position_shares - recent.session_shares) * market.price_micro
@@ -99,7 +99,13 @@ def check_shortfall(order: OrderValues, market: MarketValues, flow: FlowValues, 
 @kernel
 def is_new_desk(flow: FlowValues, limits: LimitValues) -> bool:
     """Whether the caps of the first sessions are in force, or nobody can tell."""
-    return not (flow.closed_sessions >= 0 and flow.closed_sessions >= limits.first_sessions)
+    return not (knows_sessions(flow, limits) and flow.closed_sessions >= limits.first_sessions)
+
+
+@kernel
+def knows_sessions(flow: FlowValues, limits: LimitValues) -> bool:
+    """Whether it is known how many sessions are behind the account, and after how many it is not new."""
+    return 0 <= flow.closed_sessions <= MAX_SHARES and limits.first_sessions > 0.0
 
 
 @kernel
@@ -109,9 +115,10 @@ def check_first_symbols(
     """FIRST_SYMBOLS: symbols that a new desk trades in one session."""
     if not (adds_risk(order, market) and is_new_desk(flow, limits)):
         return 0
-    if flow.closed_sessions < 0 or recent.session_orders < 0 or flow.session_symbols < 0:
+    traded, orders = flow.session_symbols, recent.symbol_orders
+    if not (knows_sessions(flow, limits) and 0 <= traded <= MAX_SHARES and 0 <= orders <= MAX_SHARES):
         return _FIRST_SYMBOLS
-    symbols = flow.session_symbols + (1 if recent.session_orders == 0 else 0)
+    symbols = traded + (1 if orders == 0 else 0)
     return 0 if symbols <= limits.first_max_symbols else _FIRST_SYMBOLS
 
 
@@ -123,7 +130,7 @@ def check_first_orders(
     if not (adds_risk(order, market) and is_new_desk(flow, limits)):
         return 0
     sent = flow.session_orders
-    known = flow.closed_sessions >= 0 and sent >= 0
+    known = knows_sessions(flow, limits) and 0 <= sent <= MAX_SHARES
     return 0 if known and sent + 1 <= limits.first_max_orders else _FIRST_ORDERS
 
 
@@ -134,7 +141,7 @@ def check_first_notional(
     """FIRST_NOTIONAL: value that a new desk orders in one session."""
     if not (adds_risk(order, market) and is_new_desk(flow, limits)):
         return 0
-    known = flow.closed_sessions >= 0 and worst_price > 0.0 and 0 < order.shares
+    known = knows_sessions(flow, limits) and worst_price > 0.0 and 0 < order.shares
     if not (known and 0 <= flow.session_notional_micro <= MAX_MONEY_MICRO):
         return _FIRST_NOTIONAL
     notional = flow.session_notional_micro + order.shares * worst_price

@@ -189,9 +189,9 @@ def check_orders(intents: Sequence[OrderIntent], limits: Limits, state: RiskStat
         judge_orders(
             _order_arrays(intents, limits, state),
             _market_arrays(state),
-            _recent_arrays(state, limits),
+            recent_arrays(state.symbols, state.recent, limits),
             _account_values(state),
-            _flow_values(state),
+            flow_values(state.orders_last_minute, state.recent),
             limits.values(),
             verdicts,
         )
@@ -247,33 +247,26 @@ def _market_arrays(state: RiskState) -> MarketArrays:
     )
 
 
-def _recent_arrays(state: RiskState, limits: Limits) -> RecentArrays:
-    columns = {name: getattr(state.recent, name) for name in per_symbol()}
+def recent_arrays(symbols: Sequence[str], recent: Recent, limits: Limits) -> RecentArrays:
+    """What happened lately in kernel form; the sectors' sums are room."""
+    columns = {name: getattr(recent, name) for name in per_symbol()}
     volatility = np.array(columns.pop("volatility_bps"), dtype=np.float64)
     return RecentArrays(
         volatility_bps=volatility,
-        sector=sector_numbers(state.symbols, limits.sectors),
-        sector_micro=np.zeros(len(state.symbols)),
+        sector=sector_numbers(symbols, limits.sectors),
+        sector_micro=np.zeros(len(symbols)),
         **{name: _integers(values) for name, values in columns.items()},
     )
 
 
-def _sum(*values: object) -> int:
-    """The sum of counts; `MISSING` when one is not known."""
-    numbers = [known(value) for value in values]
-    return sum(numbers) if all(0 <= number < 2**60 for number in numbers) else int(MISSING)
-
-
-def _flow_values(state: RiskState) -> FlowValues:
-    recent = state.recent
+def flow_values(orders_last_minute: object, recent: Recent) -> FlowValues:
+    """What the account's own orders add up to in kernel form; what follows from symbols is room."""
     return FlowValues(
         net_long_micro=0.0,
         net_short_micro=0.0,
         working_orders=0,
         open_symbols=0,
-        attempts_last_minute=_sum(
-            state.orders_last_minute, recent.cancels_last_minute, recent.denials_last_minute
-        ),
+        attempts_last_minute=_sum(orders_last_minute, recent.cancels_last_minute, recent.denials_last_minute),
         window_notional_micro=known(recent.window_notional_micro),
         session_symbols=0,
         session_orders=0,
@@ -281,6 +274,12 @@ def _flow_values(state: RiskState) -> FlowValues:
         closed_sessions=known(recent.closed_sessions),
         shortfall_micro=known(recent.shortfall_micro),
     )
+
+
+def _sum(*values: object) -> int:
+    """The sum of counts; `MISSING` when one is not known."""
+    numbers = [known(value) for value in values]
+    return sum(numbers) if all(0 <= number < 2**60 for number in numbers) else int(MISSING)
 
 
 def _account_values(state: RiskState) -> AccountValues:

@@ -6,6 +6,7 @@ from workbench.core.kernel import kernel
 from workbench.core.pretrade.codes import DenialCode
 from workbench.core.pretrade.limits import LimitValues
 from workbench.core.pretrade.values import (
+    MAX_MONEY_MICRO,
     MAX_SHARES,
     AccountValues,
     FlowValues,
@@ -70,8 +71,9 @@ def check_net(
     value = order.shares * worst_price
     if not (worst_price > 0.0 and 0 < order.shares <= MAX_SHARES):
         return _NET_EXPOSURE
-    net = flow.net_long_micro + value if order.side == 1 else value - flow.net_short_micro
-    return 0 if net <= limits.max_net_notional else _NET_EXPOSURE
+    held = flow.net_long_micro if order.side == 1 else -flow.net_short_micro
+    known = -MAX_MONEY_MICRO <= held <= MAX_MONEY_MICRO
+    return 0 if known and held + value <= limits.max_net_notional else _NET_EXPOSURE
 
 
 @kernel
@@ -90,7 +92,7 @@ def check_sector(
 @kernel
 def check_open_symbols(market: MarketValues, flow: FlowValues, limits: LimitValues) -> int:
     """OPEN_SYMBOLS: a symbol more than those with a position or a working order."""
-    if flow.open_symbols < 0 or not sane_position(market):
+    if not (0 <= flow.open_symbols <= MAX_SHARES and sane_position(market)):
         return _OPEN_SYMBOLS
     if is_open(market):
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Recent:
         Dearest price at which own working orders buy, cheapest at which they sell; 0 = none works.
     session_shares, session_paid_micro : int64 (symbols,)
         Bought less sold in this session and the cash that went out for it; `MISSING` = not known.
-    session_orders, window_shares : int64 (symbols,)
+    symbol_orders, window_shares : int64 (symbols,)
         Orders sent in this session, shares ordered within the short window; -1 = not known.
     cancels_last_minute, denials_last_minute : int
     window_notional_micro, session_notional_micro : int
@@ -52,7 +53,7 @@ class Recent:
     own_sell_micro: Integers
     session_shares: Integers
     session_paid_micro: Integers
-    session_orders: Integers
+    symbol_orders: Integers
     window_shares: Integers
     cancels_last_minute: int
     denials_last_minute: int
@@ -72,6 +73,7 @@ class Recent:
         return len(self.volatility_bps)
 
 
+@cache
 def per_symbol() -> tuple[str, ...]:
     """Names of the fields of `Recent` that have one element a symbol."""
     return tuple(item.name for item in fields(Recent) if item.type != "int")
@@ -79,6 +81,14 @@ def per_symbol() -> tuple[str, ...]:
 
 def sector_numbers(symbols: Sequence[str], sectors: Mapping[str, str]) -> Integers:
     """Number of each symbol's sector: the place of its first symbol; without a sector its own place."""
+    if not sectors:
+        return np.arange(len(symbols), dtype=np.int64)
+    return _sector_numbers(tuple(symbols), tuple(sectors.items())).copy()
+
+
+@lru_cache(maxsize=16)
+def _sector_numbers(symbols: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> Integers:
+    sectors = dict(pairs)
     first: dict[str, int] = {}
     numbers = [
         first.setdefault(sectors[symbol], at) if symbol in sectors else at

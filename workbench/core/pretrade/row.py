@@ -78,7 +78,7 @@ class RecentArrays(NamedTuple):
     own_sell_micro: Integers
     session_shares: Integers
     session_paid_micro: Integers
-    session_orders: Integers
+    symbol_orders: Integers
     window_shares: Integers
     sector: Integers
     sector_micro: Floats
@@ -118,7 +118,7 @@ def recent_at(recent: RecentArrays, i: int) -> RecentValues:
         recent.own_sell_micro[i],
         recent.session_shares[i],
         recent.session_paid_micro[i],
-        recent.session_orders[i],
+        recent.symbol_orders[i],
         recent.window_shares[i],
         recent.sector_micro[recent.sector[i]],
     )
@@ -197,7 +197,7 @@ def total_flow(market: MarketArrays, recent: RecentArrays, flow: FlowValues) -> 
         net_short += shortest
         opened += 1 if is_open(one) else 0
         working += 1 if one.open_buy_shares != 0 or one.open_sell_shares != 0 else 0
-        sent = recent.session_orders[i]
+        sent = recent.symbol_orders[i]
         known = known and 0 <= sent <= 1_000_000_000
         traded += 1 if sent > 0 else 0
         orders += sent
@@ -252,7 +252,7 @@ def flow_with(order: OrderValues, market: MarketValues, recent: RecentValues, fl
         flow.open_symbols + (0 if is_open(market) else 1),
         flow.attempts_last_minute + 1,
         flow.window_notional_micro + whole,
-        flow.session_symbols + (1 if recent.session_orders == 0 else 0),
+        flow.session_symbols + (1 if recent.symbol_orders == 0 else 0),
         flow.session_orders + 1,
         flow.session_notional_micro + whole,
         flow.closed_sessions,
@@ -285,7 +285,7 @@ def put_to_work(
     """Add an allowed order to what works and was ordered in its symbol."""
     if not is_reduction(order, one):
         recent.sector_micro[recent.sector[i]] += added_shares(order, one) * worst_price_micro(order, one)
-    recent.session_orders[i] += 1
+    recent.symbol_orders[i] += 1
     recent.window_shares[i] += order.shares
     limited = order.order_type == _LIMIT or order.order_type == _STOP_LIMIT
     if order.side == 1:

@@ -67,7 +67,7 @@ class RecentValues(NamedTuple):
     own_sell_micro: int  #: cheapest price at which own working orders sell
     session_shares: int  #: bought less sold in this session
     session_paid_micro: int  #: cash that this went out for, with fees
-    session_orders: int  #: orders sent in this session
+    symbol_orders: int  #: of the symbol, sent in this session
     window_shares: int  #: shares ordered within the short window
     sector_micro: float  #: gross exposure of the symbol's sector; NaN = not known
 

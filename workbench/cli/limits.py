@@ -1,0 +1,42 @@
+"""`workbench limits` and `workbench enable`: how much of each limit is used, and who lets a symbol go on."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from workbench.bootstrap.limits import enable_symbol, limit_utilisation
+from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, emit, rows_table
+from workbench.config import load_settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command tree."""
+    app.command("limits")(limits)
+    app.command("enable")(enable)
+
+
+def limits(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Every limit with its value, what is used of it, what is left, and the code that it denies with."""
+    found = limit_utilisation(load_settings(str(config)))
+    rows = [{**dataclasses.asdict(use), "headroom": use.headroom} for use in found]
+    listed = [
+        (use.code, use.limit or "-", use.value, use.used, use.headroom, use.unit, use.about) for use in found
+    ]
+    columns = ["code", "limit", "value", "used", "headroom", "unit", "of"]
+    emit({"limits": rows}, as_json, lambda out: out.print(rows_table("limits", columns, listed)))
+
+
+def enable(
+    symbol: Annotated[str, typer.Argument(help="Symbol that repeated executions had disabled.")],
+    person: Person,
+    reason: Reason,
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Let a symbol trade again that the throttle of repeated executions had disabled."""
+    enable_symbol(load_settings(str(config)), symbol, person=person, reason=reason)
+    payload = {"symbol": symbol, "person": person}
+    emit(payload, as_json, lambda out: out.print(f"{symbol} is enabled, by {person}", markup=False))
