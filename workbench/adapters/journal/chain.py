@@ -64,6 +64,7 @@ class Anchor:
     def __init__(self, path: Path, key: bytes) -> None:
         self.path = path
         self._key = key
+        self._inner, self._outer = _keyed(key)
         self._descriptor = -1
         #: What the file held last, which of its slots is the best, and that slot's sequence number.
         self._seen: tuple[bytes, int, int] = (b"", 0, -1)
@@ -178,7 +179,10 @@ class Anchor:
         return slot
 
     def _sign(self, body: bytes) -> bytes:
-        return hmac.digest(self._key, body, "sha256").hex().encode()
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(body)
+        outer.update(inner.digest())
+        return outer.hexdigest().encode()
 
     def _decode(self, slot: bytes) -> Mark | None:
         """The mark of a slot, or None when it is torn, empty or not signed with this key."""
@@ -189,6 +193,14 @@ class Anchor:
         if self._key and not hmac.compare_digest(self._sign(body), words[3]):
             return None
         return Mark(int(words[1]), words[2].decode("ascii", "replace"))
+
+
+def _keyed(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """Both hashes of an HMAC (RFC 2104) after their keys: made once, a signature costs a quarter."""
+    block = hashlib.sha256().block_size
+    padded = (hashlib.sha256(key).digest() if len(key) > block else key).ljust(block, b"\0")
+    inner, outer = (hashlib.sha256(bytes(byte ^ mask for byte in padded)) for mask in (0x36, 0x5C))
+    return inner, outer
 
 
 def _seq_of(mark: Mark | None) -> int:
