@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -14,7 +14,6 @@ from workbench.core.canonical import canonical_json
 from workbench.core.orders import TERMINAL
 from workbench.errors import JournalConflict
 
-
 #: Columns by name, or the values alone in the order of the table.
 Row = dict[str, Any] | tuple[Any, ...]
 #: What the parameters of a row's key are called, beside those of its new values.
@@ -24,30 +23,29 @@ _KEY = "k_"
 class Statement:
     """Text of one statement in the database's own dialect, with the order of its parameters."""
 
-    def __init__(self, clause: sa.sql.ClauseElement, dialect: sa.Dialect) -> None:
+    def __init__(self, clause: sa.sql.ClauseElement, dialect: sa.Dialect, columns: Sequence[str]) -> None:
         compiled = clause.compile(dialect=dialect)
         if not isinstance(compiled, sa.sql.compiler.SQLCompiler) or compiled.positiontup is None:
             raise TypeError(f"{type(clause).__name__} is no statement with parameters in a fixed order")
+        names = [name.removeprefix(_KEY) for name in compiled.positiontup]
         self.text = str(compiled)
-        self.names = tuple(compiled.positiontup)
-        self._shape = _shape([name.removeprefix(_KEY) for name in self.names])
+        self._of_dict = _shape(names)
+        self._of_tuple = _shape([columns.index(name) for name in names])
 
     def run_many(self, cursor: Any, rows: Sequence[Row]) -> int:
-        """Execute once for each row, as one call of the driver; the number of rows it touched.
-
-        A tuple holds the values in the order of the statement already.
-        """
-        shape = self._shape
+        """Execute once for each row, as one call of the driver; the number of rows it touched."""
         if len(rows) == 1:
-            row = rows[0]
-            cursor.execute(self.text, row if type(row) is tuple else shape(row))
+            cursor.execute(self.text, self._values(rows[0]))
         else:
-            cursor.executemany(self.text, [row if type(row) is tuple else shape(row) for row in rows])
+            cursor.executemany(self.text, list(map(self._values, rows)))
         return int(cursor.rowcount)
 
+    def _values(self, row: Row) -> tuple[Any, ...]:
+        return self._of_tuple(row) if type(row) is tuple else self._of_dict(row)
 
-def _shape(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    """Picks the values of these names, in order, as a tuple."""
+
+def _shape(names: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """Picks the values under these names or positions, in order, as a tuple."""
     if len(names) == 1:
         only = names[0]
         return lambda values: (values[only],)
@@ -68,7 +66,9 @@ class Statements:
         """Insert a whole row."""
         known = self._inserts.get(table.name)
         if known is None:
-            known = self._inserts[table.name] = Statement(sa.insert(table), self._dialect)
+            known = self._inserts[table.name] = Statement(
+                sa.insert(table), self._dialect, table.columns.keys()
+            )
         return known
 
     def select(self, projection: Projection) -> Statement:
@@ -76,16 +76,18 @@ class Statements:
         known = self._selects.get(projection.name)
         if known is None:
             query = sa.select(projection.table).where(*_key_clauses(projection))
-            known = self._selects[projection.name] = Statement(query, self._dialect)
+            known = self._selects[projection.name] = Statement(query, self._dialect, projection.columns)
         return known
 
     def update(self, projection: Projection, columns: frozenset[str]) -> Statement:
         """Set some columns, none of them part of the key, of the row with a key."""
         known = self._updates.get((projection.name, columns))
         if known is None:
-            values = {column: sa.bindparam(column) for column in sorted(columns)}
+            values: dict[str, Any] = {column: sa.bindparam(column) for column in sorted(columns)}
             clause = sa.update(projection.table).where(*_key_clauses(projection)).values(values)
-            known = self._updates[(projection.name, columns)] = Statement(clause, self._dialect)
+            known = self._updates[(projection.name, columns)] = Statement(
+                clause, self._dialect, projection.columns
+            )
         return known
 
 
@@ -103,8 +105,10 @@ class RowsRefused(Exception):
         self.driver_text = driver_text
 
 
-#: Rows by projection and key, as the database holds them.
-KnownRows = dict[str, dict[tuple[Any, ...], Row]]
+#: A projection's name and the key of a row in it.
+Place = tuple[Any, ...]
+#: Rows as the database holds them.
+KnownRows = dict[Place, Row]
 
 
 class RowWriter:
@@ -128,33 +132,32 @@ class RowWriter:
         self._cursor = cursor
         self._statements = statements
         self._inserts: dict[str, list[Row]] = {}
-        self._updates: dict[str, dict[tuple[Any, ...], tuple[dict[str, Any], frozenset[str]]]] = {}
+        self._updates: dict[Place, tuple[Row, frozenset[str]]] = {}
         self._rows: KnownRows = {} if known is None else known
-        #: Where among the inserts that wait a row of some key is.
-        self._new: dict[str, dict[tuple[Any, ...], int]] = {}
+        #: Positions among the inserts that wait.
+        self._new: dict[Place, int] = {}
         self.seq = 0
 
     def insert(self, name: str, row: dict[str, Any]) -> None:
         """Add a row; it takes the number of the present event."""
         row["seq"] = row["added_seq"] = self.seq
         key_of = _CHANGED_LATER.get(name)
-        self._wait(name, None if key_of is None else key_of(row), row)
+        self._wait(name, None if key_of is None else (name, *key_of(row)), row)
 
-    def insert_values(self, name: str, key: tuple[Any, ...], values: tuple[Any, ...]) -> None:
-        """As `insert`, of a whole row as the table orders it, its key and its event's number included."""
-        self._wait(name, key, values)
+    def insert_values(self, name: str, key: Any, values: tuple[Any, ...]) -> None:
+        """As `insert`, of a whole row as the table orders it, with the number of its event.
 
-    def _wait(self, name: str, key: tuple[Any, ...] | None, row: Row) -> None:
+        Of a projection with a key of one column whose rows are changed later.
+        """
+        self._wait(name, (name, key), values)
+
+    def _wait(self, name: str, place: Place | None, row: Row) -> None:
         waiting = self._inserts.get(name)
         if waiting is None:
             waiting = self._inserts[name] = []
-        if key is not None:
-            new = self._new.get(name)
-            if new is None:
-                new = self._new[name] = {}
-            if key not in new:  # a second row of that key is refused at the flush
-                self._rows.setdefault(name, {}).setdefault(key, row)
-                new[key] = len(waiting)
+        if place is not None and place not in self._new:  # a second row of that key is refused at the flush
+            self._rows.setdefault(place, row)
+            self._new[place] = len(waiting)
         waiting.append(row)
 
     def restore(self, name: str, row: dict[str, Any]) -> None:
@@ -166,19 +169,17 @@ class RowWriter:
 
     def get(self, name: str, *key: Any) -> dict[str, Any] | None:
         """The row with that key as the database returns it (nested values as text), or None."""
-        rows = self._rows.get(name)
-        if rows is None:
-            rows = self._rows[name] = {}
-        found = rows.get(key)
+        place = (name, *key)
+        found = self._rows.get(place)
         if type(found) is dict:
             return found
         values = self._read(name, key) if found is None else found
         if values is None:
             return None
-        row = rows[key] = dict(zip(PROJECTIONS[name].columns, values, strict=True))
-        place = self._new.get(name, {}).get(key)
-        if place is not None and self._inserts[name][place] is found:
-            self._inserts[name][place] = row  # so that a change of it is inserted too
+        row = self._rows[place] = dict(zip(PROJECTIONS[name].columns, values, strict=True))
+        position = self._new.get(place)
+        if position is not None and self._inserts[name][position] is found:
+            self._inserts[name][position] = row  # so that a change of it is inserted too
         return row
 
     def update(self, name: str, *key: Any, **changes: Any) -> None:
@@ -200,13 +201,26 @@ class RowWriter:
             self._send_inserts()
         row.update(changes)
         row["seq"] = self.seq
-        if key not in self._new.get(name, ()):
-            waiting = self._updates.get(name)
-            if waiting is None:
-                waiting = self._updates[name] = {}
-            columns = frozenset(changes)
-            before = waiting.get(key)
-            waiting[key] = (row, columns if before is None else columns | before[1])
+        place = (name, *key)
+        if place not in self._new:
+            columns, before = frozenset(changes), self._updates.get(place)
+            self._updates[place] = (row, columns if before is None else columns | before[1])
+
+    def values(self, name: str, key: Any) -> tuple[Any, ...] | None:
+        """The row with a key of one column as the table orders it; None when it is not at hand as such."""
+        found = self._rows.get((name, key))
+        return found if type(found) is tuple else None
+
+    def update_values(self, name: str, key: Any, values: tuple[Any, ...], columns: frozenset[str]) -> None:
+        """As `update`, of a row that `values` gave, its event's number included; no order may end by it."""
+        place = (name, key)
+        found, self._rows[place] = self._rows[place], values
+        position = self._new.get(place)
+        if position is None:
+            before = self._updates.get(place)
+            self._updates[place] = (values, columns if before is None else columns | before[1])
+        elif self._inserts[name][position] is found:
+            self._inserts[name][position] = values
 
     def put(self, name: str, *key: Any, **columns: Any) -> None:
         """Change the row with that key, or add it."""
@@ -261,20 +275,18 @@ class RowWriter:
 
     def _send_updates(self) -> None:
         waiting, self._updates = self._updates, {}
-        for name, changed in waiting.items():
-            projection = PROJECTIONS[name]
-            batches: dict[frozenset[str], list[Row]] = {}
-            for row, columns in changed.values():
-                batches.setdefault(columns, []).append(row)
-            for columns, rows in batches.items():
-                statement = self._statements.update(projection, columns | _NUMBER)
-                touched = statement.run_many(self._cursor, rows)
-                if touched != len(rows):
-                    raise JournalConflict(
-                        f"{touched} of {len(rows)} rows of {name} could be changed",
-                        next_step="run `workbench journal verify`; nothing was written",
-                        projection=name,
-                    )
+        batches: dict[tuple[str, frozenset[str]], list[Row]] = {}
+        for place, (row, columns) in waiting.items():
+            batches.setdefault((place[0], columns), []).append(row)
+        for (name, columns), rows in batches.items():
+            statement = self._statements.update(PROJECTIONS[name], columns | _NUMBER)
+            touched = statement.run_many(self._cursor, rows)
+            if touched != len(rows):
+                raise JournalConflict(
+                    f"{touched} of {len(rows)} rows of {name} could be changed",
+                    next_step="run `workbench journal verify`; nothing was written",
+                    projection=name,
+                )
 
 
 _NUMBER = frozenset({"seq"})

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from workbench.adapters.journal.chain import START, Anchor, Mark
+from workbench.adapters.journal.chain import START, Anchor, Mark, Signed
 from workbench.adapters.journal.engine import Database, hands_off, writing
 from workbench.adapters.journal.opening import (
     check_tail,
@@ -109,7 +109,7 @@ class Transactions:
             raise self.database.read_only_refusal()
         with self._lock:
             if self._anchored is not self._known:
-                self._follow(self._known)
+                self._follow(self.anchor.signed(self._known))
             try:
                 writer = self._begin()
                 try:
@@ -121,6 +121,7 @@ class Transactions:
                 except BaseException:
                     self._undo(writer)
                     raise
+                signed = None if unit.head is head else self.anchor.signed(unit.head)
                 self._commit(writer, unit.head)
                 self._keep_rows(rows)
             except RowsRefused as refused:
@@ -129,11 +130,11 @@ class Transactions:
             except self._errors as error:
                 self._drop_writer()
                 raise self.database.storage_error(error) from error
-            if unit.head is not head:
+            if signed is not None:
                 self._known = unit.head
                 self._latest = (self._latest[0], unit.head)
                 with suppress(StorageFailed):  # durable already; the next transaction tries again first
-                    self._follow(unit.head)
+                    self._follow(signed)
             return result
 
     def close(self) -> None:
@@ -203,12 +204,12 @@ class Transactions:
 
     def _keep_rows(self, rows: RowWriter) -> None:
         known = rows.known()
-        if sum(map(len, known.values())) <= _MOST_ROWS:
+        if len(known) <= _MOST_ROWS:
             self._rows = known
 
-    def _follow(self, mark: Mark) -> None:
-        self.anchor.advance(mark)
-        self._anchored = mark
+    def _follow(self, signed: Signed) -> None:
+        self.anchor.advance(signed)
+        self._anchored = signed.mark
 
     def _head(self, writer: Writer) -> Mark:
         """The head, which other processes may have moved on but nobody may have moved back."""
@@ -280,7 +281,7 @@ class Transactions:
                     )
             if marks is None:
                 self.anchor.initialise()
-        self._follow(self._known)
+        self._follow(self.anchor.signed(self._known))
 
 
 def _continues(connection: sa.Connection, known: Mark) -> bool:
