@@ -1,184 +1,222 @@
-"""Payloads that are encoded by their shape have the bytes, and the refusals, of the general way."""
+"""The hot path and the general way write the same bytes and rows, and refuse in the same words."""
 
 from __future__ import annotations
 
-import hmac
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from journals import alert, decision, fill, intent
+from journals import NANO, Desk, alert, changed, decision, fill, intended, texts
+from places import Place, file_place
 
-from workbench.adapters.journal import hot_path
-from workbench.adapters.journal.chain import Anchor
-from workbench.adapters.journal.hot_path import encode
-from workbench.adapters.journal.kinds import FIELDS, check_event
+from workbench.adapters.journal import JournalDatabase, database, projections
+from workbench.adapters.journal.kinds import check_event
+from workbench.adapters.journal.schema import PROJECTIONS
 from workbench.core.canonical import canonical_json
 from workbench.core.orders import OrderState
-
-WORDS = st.one_of(
-    st.text(max_size=12),
-    st.sampled_from(['"', "\\", "\x00", "\\u0000", "\n", "\x7f", "\u2028", "é", "%s", "%(n)d", "\ud7ff", ""]),
-)
-INTEGERS = st.one_of(st.integers(), st.sampled_from([2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 0]))
-VALUES = {"text": WORDS, "int": INTEGERS, "bool": st.booleans(), "list": st.just([]), "dict": st.just({})}
-WRONG = st.one_of(st.none(), st.booleans(), st.floats(), WORDS, INTEGERS, st.just([1]), st.just({"a": 1}))
+from workbench.core.ports import Event
 
 
-@st.composite
-def payloads(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
-    """A declared kind with its fields in any order, most of them right."""
-    kind = draw(st.sampled_from(sorted(FIELDS)))
-    names = draw(st.permutations(sorted(FIELDS[kind])))
-    payload = {name: draw(VALUES[FIELDS[kind][name][0]]) for name in names}
-    match draw(st.integers(0, 7)):
-        case 0:
-            del payload[names[0]]
-        case 1:
-            payload[names[0]] = draw(WRONG)
-        case 2:
-            payload["nonsense"] = 1
-    for name, (_, optional) in FIELDS[kind].items():
-        if optional and draw(st.booleans()):
-            payload.pop(name, None)
-    return kind, payload
-
-
-def outcome(call: Any, *arguments: Any) -> Any:
-    try:
-        return call(*arguments)
-    except (TypeError, ValueError, OverflowError) as error:
-        return type(error), str(error)
-    except Exception as error:
-        return type(error), str(error)
-
-
-def general(kind: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any], str]:
+def general_encode(kind: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any], str]:
     values = check_event(kind, payload)
     return kind, values, canonical_json(values)
 
 
-@settings(max_examples=600, deadline=None, derandomize=True)
-@given(payloads())
-def test_every_payload_has_the_bytes_or_the_refusal_of_the_general_way(
-    event: tuple[str, dict[str, Any]],
-) -> None:
-    assert outcome(encode, *event) == outcome(general, *event)
+@contextmanager
+def general_way() -> Iterator[None]:
+    """Nothing takes the hot path meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "encode", general_encode)
+        patch.setitem(projections._FOLDS, "order.intended", projections._order_added)
+        patch.setitem(projections._FOLDS, "order.changed", projections._order_changed)
+        yield
 
 
-@pytest.mark.parametrize(
-    "text", ["plain", 'a "quote"', "back\\slash", "\\u0000", "line\nfeed", "é", "\u00a0", "100 % %s"]
+@dataclass
+class Pair:
+    """Two desks that are told the same; one of them takes no hot path."""
+
+    hot: Desk
+    general: Desk
+    journals: tuple[JournalDatabase, JournalDatabase]
+    programs: int = 0
+
+    def commit(self, events: list[Event]) -> bool:
+        """Commit to both and compare what they answer; whether they accepted."""
+        answers = [answer_of(self.journals[0], events)]
+        with general_way():
+            answers.append(answer_of(self.journals[1], events))
+        assert answers[0] == answers[1]
+        assert self.journals[0].head() == self.journals[1].head()
+        return isinstance(answers[0][0], int)
+
+    def contents(self) -> list[dict[str, Any]]:
+        """All stored rows of both, events as they lie in the table."""
+        found = []
+        for desk, journal in zip((self.hot, self.general), self.journals, strict=True):
+            rows: dict[str, Any] = {name: journal.rows(name) for name in PROJECTIONS}
+            rows["events"] = desk.raw("SELECT * FROM events ORDER BY seq")
+            found.append(rows)
+        return found
+
+
+def answer_of(journal: JournalDatabase, events: list[Event]) -> tuple[Any, ...]:
+    """What was recorded, or the refusal and its facts; the journal's own name is no part of them."""
+    before = journal.head()
+    try:
+        recorded = journal.commit(events)
+    except Exception as error:
+        assert journal.head() == before
+        return type(error).__name__, str(error), getattr(error, "next_step", ""), getattr(error, "facts", {})
+    return (len(recorded), *recorded)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    folders = [tmp_path_factory.mktemp(name) for name in ("hot", "general")]
+    new_place: Callable[[Path], Place] = file_place
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgres")
+        new_place = lambda folder: server.new_place()  # noqa: E731
+    hot, general = (Desk(folder, new_place(folder)) for folder in folders)
+    yield Pair(hot, general, (hot.open(), general.open()))
+    hot.close()
+    general.close()
+
+
+NUMBERS = st.integers(1, 3)
+WORDS = st.sampled_from(
+    ["", "AAPL", "é\u2028", 'a "quote"', "\\u0000", "tab\tand\x1f", "\x7f", "\ud800", "\0"]
 )
-def test_text_that_needs_an_escape_is_escaped(text: str) -> None:
-    event = alert(text)
-    assert encode(event.kind, event.payload) == general(event.kind, dict(event.payload))
+TERMS = st.fixed_dictionaries(
+    {},
+    optional={
+        "side": st.sampled_from(["sell", "BUY", "neither"]),
+        "order_type": st.sampled_from(["market", "stop", "stop_limit", "market_on_close", "unheard_of"]),
+        "limit_micro": st.sampled_from([0, -1, 5, 2**63 - 1, 2**63]),
+        "stop_micro": st.sampled_from([0, 7, -7, None]),
+        "time_in_force": st.sampled_from(["day", "gtc", "ioc", "", None, "later"]),
+        "quantity_nano": st.sampled_from([0, -NANO, NANO // 2, NANO, 2**63]),
+        "symbol": st.sampled_from(["IBM", "MSFT", "é"]),
+        "leg": WORDS,
+        "parent_id": WORDS,
+        "verdict": st.sampled_from(["denied", "allowed"]),
+        "nonsense": st.just(1),
+    },
+)
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "filled_nano": st.sampled_from([None, 0, NANO, 10 * NANO, 11 * NANO]),
+        "venue_order_id": st.sampled_from([None, "", "v1", "v2"]),
+        "reason": st.one_of(st.none(), WORDS),
+        "at_ns": st.sampled_from([0, 9, 2**63, True]),
+    },
+)
+STATES = st.sampled_from([*OrderState, "HALF_SENT"])
+LIFE = ["SENT", "ACCEPTED", "PARTIALLY_FILLED", "PENDING_CANCEL", "CANCELED"]
+EVENTS = st.one_of(
+    st.builds(lambda n, terms: (intended, n, terms), NUMBERS, TERMS),
+    st.builds(lambda n: (intended, n, {}), NUMBERS),
+    st.builds(lambda state, n, more: (changed, n, {"state": str(state), **more}), STATES, NUMBERS, CHANGES),
+    st.builds(lambda state, n: (changed, n, {"state": state}), st.sampled_from(LIFE), NUMBERS),
+    st.builds(
+        lambda n, quantity: (fill, n, {"quantity_nano": quantity}), NUMBERS, st.sampled_from([NANO, 1.5])
+    ),
+    st.builds(lambda text: (alert, 0, {"text": text}), WORDS),
+    st.builds(lambda n: (decision, n, {}), NUMBERS),
+)
+LIVES = st.builds(
+    lambda n, first, length: [(intended, n, {}), *((changed, n, {"state": word}) for word in first[:length])],
+    NUMBERS, st.just(LIFE), st.integers(0, len(LIFE)),
+)  # fmt: skip
+COMMITS = st.one_of(
+    st.lists(EVENTS, min_size=1, max_size=4), LIVES, st.builds(lambda a, b: a + b, LIVES, LIVES)
+)
 
 
-def test_the_hot_kinds_are_encoded_by_their_shape(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else the speed is gone and nobody notices."""
+def told(step: tuple[Any, int, dict[str, Any]], program: int) -> Event:
+    """The event of a step, with names that no other program uses."""
+    make, n, changes = step
+    name = f"p{program}-{n}"
+    if make is alert:
+        return alert(**changes)
+    if make is decision:
+        return decision(decision_id=name, scheduled_ns=program * 10 + n)
+    if make is changed:
+        return changed(changes["state"], name, **{k: v for k, v in changes.items() if k != "state"})
+    if make is fill:
+        return fill(name, f"x{name}", account=f"a{program}", **changes)
+    return intended(name, **{"account": f"a{program}", "symbol": f"S{n}", **changes})
 
-    def slow(*_: Any) -> Any:
+
+@settings(
+    max_examples=80,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.lists(COMMITS, min_size=1, max_size=8))
+def test_any_program_has_the_bytes_the_rows_and_the_refusals_of_the_general_way(
+    pair: Pair, program: list[list[tuple[Any, int, dict[str, Any]]]]
+) -> None:
+    pair.programs += 1
+    for steps in program:
+        pair.commit([told(step, pair.programs) for step in steps])
+    hot, general = (journal.rows("orders", account=f"a{pair.programs}") for journal in pair.journals)
+    assert hot == general
+
+
+def test_after_all_programs_every_stored_row_is_equal_and_proves_itself(pair: Pair) -> None:
+    hot, general = pair.contents()
+    assert hot == general
+    assert len(hot["orders"]) > 50
+    assert len({row["state"] for row in hot["orders"]}) > 4
+    assert pair.journals[0].verify().ok
+    with general_way():
+        assert pair.journals[0].verify().ok  # the general fold too makes these projections
+
+
+@pytest.mark.parametrize("position", [0, 31, 63])
+@pytest.mark.parametrize(
+    "spoiler",
+    [
+        intended("m7"), intended("m70", symbol="M7", account="batch"), changed("FILLED", "m7"),
+        intended("m71", quantity_nano=1), alert("\0"), alert("\ud800"), fill("absent"),
+    ],
+    ids=["id twice", "symbol twice", "illegal", "no shares", "NUL", "half a character", "no order"],
+)  # fmt: skip
+def test_a_batch_with_one_bad_event_anywhere_leaves_nothing(
+    pair: Pair, spoiler: Event, position: int
+) -> None:
+    batch = [intended(f"m{n}", symbol=f"M{n}", account="batch") for n in range(63)]
+    batch.insert(position, spoiler)
+    assert not pair.commit(batch)
+    assert pair.journals[0].rows("orders", account="batch") == []
+    pair.commit([alert("goes on")])
+    assert texts(pair.journals[0])[-1] == "goes on"
+
+
+def test_hot_events_take_the_hot_path(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the speed is gone, the properties above compare nothing, and nobody notices."""
+
+    def slow(*_: Any, **__: Any) -> None:
         raise AssertionError("the general way")
 
-    monkeypatch.setattr(hot_path, "check_event", slow)
-    encode("order.intended", {**intent(), "verdict": "allowed"})
-    encode("order.intended", {**intent(), "verdict": "allowed", "time_in_force": "gtc", "stop_micro": 0})
-    sent = {"client_order_id": "a", "state": "SENT", "at_ns": 1}
-    encode("order.changed", sent)
-    encode("order.changed", {**sent, "venue_order_id": "v", "filled_nano": 1, "reason": ""})
-    encode("fill.booked", fill().payload)
-    encode("decision.made", decision().payload)
+    for name in ("_require_order", "changes_by"):
+        monkeypatch.setattr(projections, name, slow)
+    journal = pair.journals[0]
+    order = {"account": "fast"}
+    recorded = journal.commit([intended("f1", **order), changed("SENT", "f1")])  # one insert
+    journal.commit([intended("f2", **order, symbol="IBM")])
+    journal.commit([changed("SENT", "f2"), changed("ACCEPTED", "f2", venue_order_id="v")])
+    states = {row["client_order_id"]: row["state"] for row in journal.rows("orders", account="fast")}
+    assert states == {"wb1-f1": "SENT", "wb1-f2": "ACCEPTED"}
+    assert len(recorded) == 2
     with pytest.raises(AssertionError):
-        encode("order.changed", {**sent, "filled_nano": None})
-
-
-def test_the_caller_keeps_its_dict(monkeypatch: pytest.MonkeyPatch) -> None:
-    payload = {**intent(), "verdict": "allowed"}
-    _, values, _ = encode("order.intended", payload)
-    assert values == payload
-    assert values is not payload
-
-
-def test_made_up_orders_of_fields_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hot_path, "_SHAPES", {})
-    monkeypatch.setattr(hot_path, "_MOST_SHAPES", 2)
-    names = list(alert().payload)
-    for shift in range(len(names)):
-        turned = [*names[shift:], *names[:shift]]
-        event = {name: alert().payload[name] for name in turned}
-        assert encode("alert.raised", event) == general("alert.raised", event)
-    assert len(hot_path._SHAPES) == 2
-
-
-PLAIN = st.recursive(
-    st.one_of(
-        st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), WORDS,
-        st.text(st.characters(exclude_characters="\0"), max_size=6),
-    ),
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(WORDS, inner, max_size=4)),
-    max_leaves=20,
-)  # fmt: skip
-
-
-@settings(max_examples=600, deadline=None, derandomize=True)
-@given(PLAIN)
-def test_whatever_a_record_may_hold_has_the_canonical_bytes_or_is_left_to_them(value: Any) -> None:
-    """Sorting, escapes, text beyond ASCII, halves of characters, 64 bits."""
-    event = ("alert.raised", {**alert().payload, "text": "x"})
-    nested = ("decision.made", {**decision().payload, "rows": [value]})
-    assert outcome(encode, *nested) == outcome(general, *nested)
-    assert outcome(encode, *event) == outcome(general, *event)
-    try:
-        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except TypeError:
-        assert any(0xD800 <= ord(letter) < 0xE000 for letter in canonical_json(value))
-    else:
-        assert text == canonical_json(value)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        1.0,
-        float("nan"),
-        2**63,
-        -(2**63) - 1,
-        (1, [2]),
-        {1: "a"},
-        {"a": {2.5}},
-        b"x",
-        OrderState.SENT,
-        ["\0"],
-        "\ud800",
-    ],
-    ids=repr,
-)
-def test_nested_values_that_are_not_plain_are_changed_or_refused_as_in_the_general_way(value: Any) -> None:
-    event = ("decision.made", {**decision().payload, "rows": [{"symbol": value}]})
-    assert outcome(encode, *event) == outcome(general, *event)
-
-
-def test_records_nested_too_deeply_for_the_fast_encoder_have_the_same_text() -> None:
-    value: Any = 1
-    for _ in range(300):
-        value = [value]
-    event = ("decision.made", {**decision().payload, "rows": value})
-    assert encode(*event) == general(*event)
-
-
-def test_changing_what_was_handed_in_changes_no_record() -> None:
-    payload = fill().payload
-    _, values, _ = encode("fill.booked", payload)
-    payload["postings"][0]["memo"] = "changed later"
-    assert values["postings"][0]["memo"] == ""
-
-
-@pytest.mark.parametrize("length", [0, 1, 31, 32, 63, 64, 65, 200])
-def test_the_anchor_signs_with_an_hmac_whatever_its_keys_length(length: int) -> None:
-    key = bytes(range(length))
-    anchor = Anchor(Path("unused"), key)
-    for body in (b"", b"WBA1 7 abc"):
-        assert anchor._sign(body) == hmac.digest(key, body, "sha256").hex().encode()
+        journal.commit([changed("FILLED", "f2", filled_nano=10 * NANO)])

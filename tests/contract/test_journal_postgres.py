@@ -11,7 +11,7 @@ from places import PostgresForTests
 
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.journal import postgres as adapter
-from workbench.adapters.journal.hot_path import encode
+from workbench.adapters.journal.encoding import encode
 from workbench.errors import JournalConflict, StorageFailed, UsageError
 
 PASSWORD = "correct horse"

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from workbench.adapters.journal import leases
 from workbench.adapters.journal.archive import Archived, cut, prove_archives, write_archive
 from workbench.adapters.journal.chain import Anchor, Mark, event_hash
+from workbench.adapters.journal.encoding import Encoded, encode
 from workbench.adapters.journal.engine import database_of
-from workbench.adapters.journal.hot_path import Encoded, encode
 from workbench.adapters.journal.parquet import export
 from workbench.adapters.journal.projections import fold
 from workbench.adapters.journal.schema import PROJECTION_TABLES, PROJECTIONS, SCHEMA_VERSION, metadata

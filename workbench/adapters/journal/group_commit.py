@@ -74,7 +74,7 @@ class GroupCommit:
         if not events:
             return ()
         loop = asyncio.get_running_loop()
-        done = loop.create_future()
+        done: asyncio.Future[tuple[RecordedEvent, ...]] = loop.create_future()
         self._waiting.append((events, done))
         if self._busy is None:
             self._busy = loop.create_future()

@@ -1,117 +1,52 @@
-"""The hot path: events that come by the thousand are checked, encoded and folded by few calls.
+"""The hot path: the folds of the events of orders that come by the thousand.
 
-What is done here is done exactly as the general way does it, to the byte and to the row, or is left to the
-general way: `encode` stands before `kinds.check_event` and `core.canonical.canonical_json`,
-`intended_values` and `changed_values` before the folds of orders in `projections`. Whatever is not plainly
-right (a field too many, a type that is not exactly the declared one, text that no database keeps) goes the
-general way, which alone has the words of a refusal. Properties in
-`tests/contract/test_journal_hot_path_equivalence.py` hold both to one another.
+Each makes the very row that the general fold in `projections` makes, as values in the order of the table and
+without looking at names twice, or says that the event is none of its own: an order or a step that is rarer,
+or not right. The general fold then finds out which. `tests/contract/test_journal_hot_path.py` holds both to
+one another, byte for byte and row for row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-import orjson
-
-from workbench.adapters.journal.kinds import FIELDS, INT64, check_event
-from workbench.core.canonical import canonical_json
+from workbench.adapters.journal.rowstore import RowWriter
 from workbench.core.orders import TERMINAL, TIMES_IN_FORCE, TRANSITIONS, WITH_LIMIT, WITH_STOP, OrderState
+from workbench.core.ports import RecordedEvent
 from workbench.core.types import NANO, OrderType, Side, TimeInForce
 
-#: Kind, payload as plain values, and the payload's canonical text.
-Encoded = tuple[str, dict[str, Any], str]
-_TYPES: dict[str, type] = {"text": str, "int": int, "bool": bool, "list": list, "dict": dict}
-_NESTED = frozenset({"list", "dict"})
-#: Callers spell a kind's fields in one order; more shapes than this are made on purpose.
-_MOST_SHAPES = 256
+Payload = Mapping[str, Any]
+Fold = Callable[[RowWriter, RecordedEvent, Payload], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """Declared fields of one kind in one order, with nothing missing.
+def order_intended(general: Fold) -> Fold:
+    """The fold of an intent, with the hot path before the general way."""
 
-    Attributes
-    ----------
-    types : tuple of type
-        Of the values, in the payload's order.
-    integers : callable
-        The values that are integers; one zero when none are.
-    nested : tuple of str
-        Names of the values that are lists and dicts.
-    """
-
-    types: tuple[type, ...]
-    integers: Callable[[Mapping[str, Any]], tuple[int, ...]]
-    nested: tuple[str, ...]
-
-
-_SHAPES: dict[tuple[str, ...], _Shape] = {}
-
-
-def encode(kind: str, payload: Mapping[str, Any]) -> Encoded:
-    """The event as it is stored, once the kind is known and every field is as declared.
-
-    Raises
-    ------
-    UsageError, TypeError, OverflowError
-        As `check_event`.
-    """
-    shape = _SHAPES.get((kind, *payload)) or _shape_of(kind, tuple(payload))
-    if shape is not None and tuple(map(type, payload.values())) == shape.types:
-        values = dict(payload)
-        try:
-            for name in shape.nested:
-                values[name] = _copied(values[name])
-            # orjson refuses what is below 64 bits, keys that are not text, and halves of a character
-            text = orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode()
-        except TypeError:
-            pass
+    def fold(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+        values = intended_values(payload, event.seq)
+        if values is None:
+            general(rows, event, payload)
         else:
-            if max(shape.integers(values)) < INT64 and _NUL not in text:
-                return kind, values, text
-    values = check_event(kind, payload)
-    return kind, values, canonical_json(values)
+            rows.insert_values("orders", values[0], values)
+
+    return fold
 
 
-#: How canonical text writes a NUL character; text with a backslash before "u0000" has it too.
-_NUL = "\\u0000"
+def order_changed(general: Fold) -> Fold:
+    """The fold of a step, with the hot path before the general way."""
 
+    def fold(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+        identity = payload["client_order_id"]
+        before = rows.values("orders", identity)
+        after = None if before is None else changed_values(before, payload, event.seq)
+        if after is None:
+            general(rows, event, payload)
+        else:
+            rows.update_values("orders", identity, after, _STEP)
 
-def _copied(value: Any) -> Any:
-    """A copy of plain nested values; TypeError when one is anything that `kinds.plain` would change."""
-    kind = type(value)
-    if kind is str or value is None or kind is bool:
-        return value
-    if kind is int and -INT64 <= value < INT64:
-        return value
-    if kind is dict:
-        return {key: _copied(part) for key, part in value.items()}
-    if kind is list or kind is tuple:
-        return [_copied(part) for part in value]
-    raise TypeError(f"{kind.__name__} is left to the general way")
-
-
-def _shape_of(kind: str, names: tuple[str, ...]) -> _Shape | None:
-    """The shape of these fields; None when one is not declared or a needed one is missing."""
-    fields = FIELDS.get(kind, {})
-    needed = {name for name, (_, optional) in fields.items() if not optional}
-    if not names or not needed <= set(names) <= fields.keys():
-        return None
-    declared = {name: fields[name][0] for name in names}
-    integers = [name for name in names if declared[name] == "int"]
-    shape = _Shape(
-        types=tuple(_TYPES[word] for word in declared.values()),
-        # of one name too a tuple
-        integers=itemgetter(*integers, integers[0]) if integers else lambda values: (0,),
-        nested=tuple(name for name in names if declared[name] in _NESTED),
-    )
-    if len(_SHAPES) < _MOST_SHAPES:
-        _SHAPES[(kind, *names)] = shape
-    return shape
+    return fold
 
 
 _ASKED_FOR = (
@@ -134,7 +69,7 @@ _TERMS = frozenset(
 )
 
 
-def intended_values(payload: Mapping[str, Any], seq: int) -> tuple[Any, ...] | None:
+def intended_values(payload: Payload, seq: int) -> tuple[Any, ...] | None:
     """The row of `orders` that an order for the day without a stop makes, as the table orders it.
 
     None when the order is of another sort, or not right: the general fold finds out which.
@@ -158,17 +93,19 @@ def intended_values(payload: Mapping[str, Any], seq: int) -> tuple[Any, ...] | N
 
 _STATE = len(_ASKED_FOR)
 _CONSTANT = slice(_STATE + 5, _STATE + 8)  # time_in_force, stop_micro, added_seq
-#: What a step without a fill may change in a row.
-STEP = frozenset({"state", "venue_order_id", "filled_nano", "sent_at_ns", "reason"})
+#: What a step may change in a row.
+_STEP = frozenset({"state", "venue_order_id", "filled_nano", "sent_at_ns", "reason"})
 _SENT = OrderState.SENT.value
+#: Steps of the table that end nothing; what leads out of waiting for a person is the general way's.
 _STEPS = frozenset(
     (before.value, after.value)
     for before, following in TRANSITIONS.items()
     for after in following - TERMINAL - {before}
+    if before is not OrderState.AWAITING_APPROVAL
 )
 
 
-def changed_values(row: tuple[Any, ...], payload: Mapping[str, Any], seq: int) -> tuple[Any, ...] | None:
+def changed_values(row: tuple[Any, ...], payload: Payload, seq: int) -> tuple[Any, ...] | None:
     """The row of `orders` after a step to another state that says nothing of fills and ends nothing.
 
     None when it is another sort of step, or no legal one: the rule itself, `core.orders.changes_by`, says.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.adapters.journal.hot_path import Encoded
+from workbench.adapters.journal.encoding import Encoded
 from workbench.adapters.journal.rowstore import RowWriter
 from workbench.core.ports import Lease
 from workbench.errors import JournalConflict, LeaseLost, UsageError

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from workbench.adapters.journal.hot_path import STEP, changed_values, intended_values
+from workbench.adapters.journal import hot_path
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
 from workbench.core.canonical import canonical_json
@@ -193,24 +193,6 @@ def _order_added(rows: RowWriter, event: RecordedEvent, payload: Payload) -> Non
     rows.insert("orders", row)
 
 
-def _order_intended(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
-    values = intended_values(payload, event.seq)
-    if values is None:
-        _order_added(rows, event, payload)
-    else:
-        rows.insert_values("orders", values[0], values)
-
-
-def _order_stepped(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
-    identity = payload["client_order_id"]
-    before = rows.values("orders", identity)
-    after = None if before is None else changed_values(before, payload, event.seq)
-    if after is None:
-        _order_changed(rows, event, payload)
-    else:
-        rows.update_values("orders", identity, after, STEP)
-
-
 def _order_changed(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
     identity = payload["client_order_id"]
     row = rows.get("orders", identity)
@@ -368,9 +350,9 @@ _FOLDS: dict[str, Fold] = {
     "run.started": _run_started,
     "run.finished": _run_finished,
     "decision.made": _added("decisions", "rows"),
-    "order.intended": _order_intended,
+    "order.intended": hot_path.order_intended(_order_added),
     "order.denied": _order_added,
-    "order.changed": _order_stepped,
+    "order.changed": hot_path.order_changed(_order_changed),
     "order.adjusted": _order_adjusted,
     "fill.booked": _fill,
     "ledger.posted": _ledger,
