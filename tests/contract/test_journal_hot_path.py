@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,15 +12,18 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from journals import NANO, Desk, alert, changed, decision, fill, intended, texts
+from journals import NANO, Desk, alert, changed, decision, fill, intended, intent, texts
 from places import Place, file_place
 
 from workbench.adapters.journal import JournalDatabase, database, projections
+from workbench.adapters.journal.hot_path import intended_values
 from workbench.adapters.journal.kinds import check_event
+from workbench.adapters.journal.rowstore import KnownRows, RowWriter
 from workbench.adapters.journal.schema import PROJECTIONS
 from workbench.core.canonical import canonical_json
 from workbench.core.orders import OrderState
-from workbench.core.ports import Event
+from workbench.core.ports import Event, RecordedEvent
+from workbench.core.types import OrderType
 
 
 def general_encode(kind: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any], str]:
@@ -180,6 +184,52 @@ def test_after_all_programs_every_stored_row_is_equal_and_proves_itself(pair: Pa
     assert pair.journals[0].verify().ok
     with general_way():
         assert pair.journals[0].verify().ok  # the general fold too makes these projections
+
+
+def row_after(fold: projections.Fold, kind: str, payload: dict[str, Any], known: KnownRows) -> Any:
+    """The row of the order once an event is folded, and what waits to be written; or the refusal."""
+    rows = RowWriter(cursor=None, statements=None, known=dict(known))
+    rows.seq = 9
+    try:
+        fold(rows, RecordedEvent(9, 1, kind, payload, "c", "h"), payload)
+    except Exception as error:
+        return type(error), str(error)
+    waits = [(place, columns) for place, (_, columns) in rows._updates.items()]
+    return rows.get("orders", payload["client_order_id"]), waits, list(rows._inserts)
+
+
+def test_every_intent_there_is_makes_the_row_or_the_refusal_of_the_general_fold() -> None:
+    """All sides, types and times in force with right and wrong quantities, limits, stops and verdicts."""
+    made = 0
+    for side, kind, limit, quantity, verdict, more in itertools.product(
+        ("buy", "sell", "BUY", "neither"), (*(kind.word for kind in OrderType), "unheard_of"), (0, -1, 5),
+        (0, -NANO, NANO // 2, NANO), ("allowed", "denied"),
+        ({}, {"time_in_force": "gtc"}, {"time_in_force": "day", "stop_micro": 7}, {"stop_micro": 0}),
+    ):  # fmt: skip
+        terms = {"side": side, "order_type": kind, "limit_micro": limit, "quantity_nano": quantity}
+        payload = {**intent(1, **terms), "verdict": verdict, **more}
+        general = row_after(projections._order_added, "order.intended", payload, {})
+        assert row_after(projections._FOLDS["order.intended"], "order.intended", payload, {}) == general
+        made += isinstance(general[0], dict)
+    assert made > 30
+
+
+def test_every_step_there_is_makes_the_row_or_the_refusal_of_the_general_fold() -> None:
+    """From every state to every state, with and without fills, times, ids and reasons."""
+    made = 0
+    new = intended_values(intended(1).payload, 3)
+    for before, after, filled, told_filled, sent, more in itertools.product(
+        OrderState, (*OrderState, "HALF_SENT"), (0, NANO), (None, 0, NANO, 10 * NANO), (0, 5),
+        ({}, {"venue_order_id": "v2", "reason": "why"}, {"venue_order_id": None, "reason": ""}),
+    ):  # fmt: skip
+        known = {("orders", "wb1-1"): (*new[:15], str(before), "v1", filled, sent, "old", *new[20:])}
+        payload = changed(str(after), 1, **more).payload
+        if told_filled is not None:
+            payload = {**payload, "filled_nano": told_filled}
+        general = row_after(projections._order_changed, "order.changed", payload, known)
+        assert row_after(projections._FOLDS["order.changed"], "order.changed", payload, known) == general
+        made += isinstance(general[0], dict)
+    assert made > 500
 
 
 @pytest.mark.parametrize("position", [0, 31, 63])
