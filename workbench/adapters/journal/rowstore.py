@@ -30,18 +30,19 @@ class Statement:
         names = [name.removeprefix(_KEY) for name in compiled.positiontup]
         self.text = str(compiled)
         self._of_dict = _shape(names)
-        self._of_tuple = _shape([columns.index(name) for name in names])
+        self._of_tuple = None if names == list(columns) else _shape([columns.index(name) for name in names])
 
     def run_many(self, cursor: Any, rows: Sequence[Row]) -> int:
         """Execute once for each row, as one call of the driver; the number of rows it touched."""
-        if len(rows) == 1:
-            cursor.execute(self.text, self._values(rows[0]))
+        of_dict, of_tuple = self._of_dict, self._of_tuple
+        values: list[Any] = [
+            of_dict(row) if type(row) is dict else of_tuple(row) if of_tuple else row for row in rows
+        ]
+        if len(values) == 1:
+            cursor.execute(self.text, values[0])
         else:
-            cursor.executemany(self.text, list(map(self._values, rows)))
+            cursor.executemany(self.text, values)
         return int(cursor.rowcount)
-
-    def _values(self, row: Row) -> tuple[Any, ...]:
-        return self._of_tuple(row) if type(row) is tuple else self._of_dict(row)
 
 
 def _shape(names: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
