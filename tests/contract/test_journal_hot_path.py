@@ -252,6 +252,19 @@ def test_a_batch_with_one_bad_event_anywhere_leaves_nothing(
     assert texts(pair.journals[0])[-1] == "goes on"
 
 
+def test_a_second_order_of_an_id_that_is_stepped_in_its_own_commit_is_told_what_differs(pair: Pair) -> None:
+    order = {"account": "twice", "symbol": "TWO"}
+    assert pair.commit([intended("t1", **order)])
+    assert not pair.commit([intended("t1", **order, leg="slice 1"), changed("SENT", "t1")])
+    assert not pair.commit([intended("t2", **order), changed("SENT", "t1"), changed("SENT", "t2")])
+    assert pair.commit(
+        [changed("SENT", "t1", reason="a"), changed("UNKNOWN", "t1"), changed("ACCEPTED", "t1")]
+    )
+    hot, general = (journal.rows("orders", account="twice") for journal in pair.journals)
+    assert hot == general
+    assert hot[0]["state"] == "ACCEPTED"
+
+
 def test_hot_events_take_the_hot_path(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the speed is gone, the properties above compare nothing, and nobody notices."""
 
