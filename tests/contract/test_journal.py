@@ -142,7 +142,8 @@ def test_the_configuration_is_recorded_once(desk):
 
 def test_durability_settings_hold_on_the_connection_that_writes(file_desk):
     journal = file_desk.open()
-    with journal._transactions.writing() as unit:
+
+    def settings_while_it_writes(unit):
         setting = {
             name: unit.connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
@@ -153,6 +154,9 @@ def test_durability_settings_hold_on_the_connection_that_writes(file_desk):
         ):  # BEGIN IMMEDIATE: locked before any write
             other.execute("BEGIN IMMEDIATE")
         other.close()
+        return setting
+
+    setting = journal._transactions.write(settings_while_it_writes)
     assert setting == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
 
 
@@ -358,9 +362,12 @@ def test_a_full_database_keeps_nothing_of_the_commit_and_goes_on_later(file_desk
     journal = file_desk.open()
     journal.commit([alert("kept")])
     before = journal.head()
-    with journal._transactions.writing() as unit:
+
+    def allow_no_more_pages(unit):
         pages = unit.connection.exec_driver_sql("PRAGMA page_count").scalar()
         unit.connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    journal._transactions.write(allow_no_more_pages)
     with pytest.raises(StorageFailed, match=r"journal\.sqlite has no space left") as caught:
         journal.commit([alert("y" * 100_000)])
     assert "free disk space" in caught.value.next_step

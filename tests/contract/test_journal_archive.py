@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from journals import KEY, Desk, alert, changed, decision, fill, intended, person, state
 
+from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.journal.chain import event_hash
 from workbench.adapters.journal.schema import PROJECTIONS, SCHEMA_VERSION
 from workbench.core.ports import Event
@@ -278,6 +279,54 @@ def test_an_older_journal_with_a_tail_that_was_cut_is_not_touched(desk, journal)
         desk.open()
     assert desk.raw("SELECT value FROM meta WHERE name = 'schema_version'") == [("1",)]
     assert list(desk.folder.glob("*backup*")) == []
+
+
+def meanwhile(desk, monkeypatch, journal, act):
+    """Have somebody on another host act between the backup and the migration."""
+    kind = type(journal._transactions.database)
+    back_up = kind.back_up
+
+    def slow(self, engine, version):
+        monkeypatch.undo()
+        made = back_up(self, engine, version)
+        act()
+        return made
+
+    monkeypatch.setattr(kind, "back_up", slow)
+
+
+def test_a_journal_that_a_newer_release_migrated_meanwhile_is_not_migrated_back(desk, journal, monkeypatch):
+    journal.close()
+    make_older(desk)
+    newer = "UPDATE meta SET value = '99' WHERE name = 'schema_version'"
+    meanwhile(desk, monkeypatch, journal, lambda: desk.raw(newer))
+    with pytest.raises(Refused, match="version 99"):
+        desk.open()
+    assert desk.raw("SELECT value FROM meta WHERE name = 'schema_version'") == [("99",)]
+
+
+def test_of_two_hosts_that_migrate_at_once_the_second_finds_it_done(desk, journal, monkeypatch):
+    """Each has a copy of the anchor; only the database is one."""
+    expected = all_rows(journal)
+    journal.close()
+    make_older(desk)
+    there = desk.folder / "other host.anchor"
+    there.write_bytes(desk.anchor.read_bytes())
+
+    def migrate_there():
+        other = JournalDatabase(
+            desk.place.url, anchor_path=there, anchor_key=KEY, config_hash="other", wall_ns=desk.wall
+        )
+        other.commit([alert("from the other host")])
+        other.close()
+
+    meanwhile(desk, monkeypatch, journal, migrate_there)
+    migrated = desk.open()
+    assert [row["text"] for row in migrated.rows("alerts")][-1] == "from the other host"
+    assert {name: rows for name, rows in all_rows(migrated).items() if name != "alerts"} == {
+        name: rows for name, rows in expected.items() if name != "alerts"
+    }
+    assert migrated.verify().ok
 
 
 def test_a_migration_that_cannot_make_its_backup_changes_nothing(desk, journal, monkeypatch):

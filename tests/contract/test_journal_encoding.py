@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hmac
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journals import alert, fill, intent
+from journals import alert, decision, fill, intent
 
 from workbench.adapters.journal import encoding
+from workbench.adapters.journal.chain import Anchor
 from workbench.adapters.journal.encoding import encode
 from workbench.adapters.journal.kinds import FIELDS, check_event
 from workbench.core.canonical import canonical_json
+from workbench.core.orders import OrderState
 
 WORDS = st.one_of(
     st.text(max_size=12),
@@ -84,8 +89,10 @@ def test_the_hot_kinds_are_encoded_by_their_shape(monkeypatch: pytest.MonkeyPatc
     sent = {"client_order_id": "a", "state": "SENT", "at_ns": 1}
     encode("order.changed", sent)
     encode("order.changed", {**sent, "venue_order_id": "v", "filled_nano": 1, "reason": ""})
+    encode("fill.booked", fill().payload)
+    encode("decision.made", decision().payload)
     with pytest.raises(AssertionError):
-        encode("fill.booked", fill().payload)
+        encode("order.changed", {**sent, "filled_nano": None})
 
 
 def test_the_caller_keeps_its_dict(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,3 +111,74 @@ def test_made_up_orders_of_fields_do_not_fill_the_memory(monkeypatch: pytest.Mon
         event = {name: alert().payload[name] for name in turned}
         assert encode("alert.raised", event) == general("alert.raised", event)
     assert len(encoding._SHAPES) == 2
+
+
+PLAIN = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), WORDS,
+        st.text(st.characters(exclude_characters="\0"), max_size=6),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(WORDS, inner, max_size=4)),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@settings(max_examples=600, deadline=None, derandomize=True)
+@given(PLAIN)
+def test_whatever_a_record_may_hold_has_the_canonical_bytes_or_is_left_to_them(value: Any) -> None:
+    """Sorting, escapes, text beyond ASCII, halves of characters, 64 bits."""
+    event = ("alert.raised", {**alert().payload, "text": "x"})
+    nested = ("decision.made", {**decision().payload, "rows": [value]})
+    assert outcome(encode, *nested) == outcome(general, *nested)
+    assert outcome(encode, *event) == outcome(general, *event)
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        assert any(0xD800 <= ord(letter) < 0xE000 for letter in canonical_json(value))
+    else:
+        assert text == canonical_json(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1.0,
+        float("nan"),
+        2**63,
+        -(2**63) - 1,
+        (1, [2]),
+        {1: "a"},
+        {"a": {2.5}},
+        b"x",
+        OrderState.SENT,
+        ["\0"],
+        "\ud800",
+    ],
+    ids=repr,
+)
+def test_nested_values_that_are_not_plain_are_changed_or_refused_as_in_the_general_way(value: Any) -> None:
+    event = ("decision.made", {**decision().payload, "rows": [{"symbol": value}]})
+    assert outcome(encode, *event) == outcome(general, *event)
+
+
+def test_records_nested_too_deeply_for_the_fast_encoder_have_the_same_text() -> None:
+    value: Any = 1
+    for _ in range(300):
+        value = [value]
+    event = ("decision.made", {**decision().payload, "rows": value})
+    assert encode(*event) == general(*event)
+
+
+def test_changing_what_was_handed_in_changes_no_record() -> None:
+    payload = fill().payload
+    _, values, _ = encode("fill.booked", payload)
+    payload["postings"][0]["memo"] = "changed later"
+    assert values["postings"][0]["memo"] == ""
+
+
+@pytest.mark.parametrize("length", [0, 1, 31, 32, 63, 64, 65, 200])
+def test_the_anchor_signs_with_an_hmac_whatever_its_keys_length(length: int) -> None:
+    key = bytes(range(length))
+    anchor = Anchor(Path("unused"), key)
+    for body in (b"", b"WBA1 7 abc"):
+        assert anchor._sign(body) == hmac.digest(key, body, "sha256").hex().encode()

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -43,7 +44,8 @@ def open_as(desk, user, password):
 
 def test_a_commit_is_on_the_servers_disk_and_holds_the_lock_from_its_first_statement(desk):
     journal = desk.open()
-    with journal._transactions.writing() as unit:
+
+    def settings_while_it_writes(unit):
         found = {
             name: unit.connection.exec_driver_sql(f"SHOW {name}").scalar()
             for name in ("synchronous_commit", "fsync", "lock_timeout", "idle_in_transaction_session_timeout")
@@ -52,6 +54,9 @@ def test_a_commit_is_on_the_servers_disk_and_holds_the_lock_from_its_first_state
             taken = other.execute(
                 adapter._LOCK.replace("pg_advisory_xact", "pg_try_advisory_xact")
             ).fetchone()
+        return found, taken
+
+    found, taken = journal._transactions.write(settings_while_it_writes)
     assert taken == (False,)
     assert found == {
         "synchronous_commit": "on", "fsync": "on", "lock_timeout": "10s",
@@ -118,14 +123,13 @@ def test_a_server_that_stops_in_a_transaction_leaves_nothing_of_it(desk):
     journal.commit([alert("kept")])
     before = journal.head()
 
-    def write_while_it_stops():
-        with journal._transactions.writing() as unit:
-            journal._append(unit, [encode("alert.raised", alert("half").payload)])
-            desk.place.server.stop()
-            journal._append(unit, [encode("alert.raised", alert("done").payload)])
+    def write_while_it_stops(unit):
+        journal._append(unit, [encode("alert.raised", alert("half").payload)])
+        desk.place.server.stop()
+        journal._append(unit, [encode("alert.raised", alert("done").payload)])
 
     with pytest.raises(StorageFailed, match=r"went away|cannot be reached") as caught:
-        write_while_it_stops()
+        journal._transactions.write(write_while_it_stops)
     assert "nothing was written" in caught.value.next_step
     with pytest.raises(StorageFailed, match=r"cannot be reached|went away|not there"):
         journal.commit([alert("while it is down")])
@@ -148,24 +152,26 @@ def test_a_server_that_was_restarted_while_the_journal_was_idle_is_not_even_noti
 
 
 class Breaking:
-    """A transaction whose connection breaks just before or just after its COMMIT arrives."""
+    """A cursor whose connection breaks just before or just after its COMMIT arrives."""
 
-    def __init__(self, transaction, desk, *, arrives, back):
-        self.transaction, self.desk, self.arrives, self.back = transaction, desk, arrives, back
+    def __init__(self, cursor, desk, *, arrives, back):
+        self.cursor, self.desk, self.arrives, self.back = cursor, desk, arrives, back
 
     def __getattr__(self, name):
-        return getattr(self.transaction, name)
+        return getattr(self.cursor, name)
 
-    def commit(self):
+    def execute(self, text, *values):
+        if text != "COMMIT":
+            return self.cursor.execute(text, *values)
         server = self.desk.place.server
         if self.arrives:
-            self.transaction.commit()
+            self.cursor.execute(text)
         server.stop()
         if self.back:
             server.start()
         if self.arrives:  # what the driver says when the answer to COMMIT is lost
             raise psycopg.OperationalError("server closed the connection unexpectedly")
-        self.transaction.commit()
+        return self.cursor.execute(text)
 
 
 @pytest.mark.parametrize("arrives", [False, True])
@@ -177,8 +183,8 @@ def test_a_commit_whose_answer_was_lost_is_looked_up_and_never_guessed(desk, mon
     begin = transactions._begin
 
     def breaking():
-        connection, transaction = begin()
-        return connection, Breaking(transaction, desk, arrives=arrives, back=back)
+        writer = begin()
+        return replace(writer, cursor=Breaking(writer.cursor, desk, arrives=arrives, back=back))
 
     monkeypatch.setattr(transactions, "_begin", breaking)
     if arrives and back:

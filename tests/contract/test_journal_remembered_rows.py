@@ -82,8 +82,7 @@ def test_rows_are_remembered_up_to_a_number(desk, monkeypatch):
     journal = desk.open()
     for number in range(1, 8):
         journal.commit([intended(number, symbol=f"S{number}"), changed("SENT", number)])
-        known = journal._transactions._rows
-        assert sum(map(len, known.values())) <= 3
+        assert len(journal._transactions._rows) <= 3
     for number in range(1, 8):
         journal.commit([changed("UNKNOWN", number)])
     assert journal.verify().ok

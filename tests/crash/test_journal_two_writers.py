@@ -2,41 +2,17 @@
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forked_writers import Nursery, Writer
 from places import Place
 
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.journal.schema import PROJECTIONS
-
-WRITER = """
-import sys, time
-sys.path.insert(0, sys.argv[4])
-from pathlib import Path
-from journals import changed, fill, intended, alert
-from workbench.adapters.journal import JournalDatabase
-
-folder, url, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-journal = JournalDatabase(
-    url, anchor_path=folder / "anchor", anchor_key=b"key", config_hash="c", wall_ns=time.time_ns
-)
-print("open", flush=True)
-n = 0
-while True:
-    n += 1
-    order = f"{name}-{n}"
-    journal.commit([intended(order, symbol=order), changed("SENT", order)])
-    recorded = journal.commit(
-        [fill(order, f"x{order}", symbol=order), changed("PARTIALLY_FILLED", order, filled_nano=10**9)]
-    )
-    print(recorded[-1].seq, recorded[-1].hash, order, flush=True)
-"""
 
 
 def open_journal(folder: Path, place: Place) -> JournalDatabase:
@@ -45,39 +21,10 @@ def open_journal(folder: Path, place: Place) -> JournalDatabase:
     )
 
 
-class Writer:
-    """A process that writes, and what it was told is durable."""
-
-    def __init__(self, folder: Path, place: Place, name: str) -> None:
-        support = Path(__file__).parents[1] / "support"
-        self.lines: list[str] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(folder), place.url, name, str(support)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        for line in self.process.stdout:
-            if line.endswith("\n"):  # an unfinished line was read by nobody
-                self.lines.append(line.rstrip())
-
-    def kill(self) -> list[str]:
-        """Kill it; the lines of what it acknowledged."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        self._reader.join()
-        words = self.process.stderr.read()
-        self.process.stdout.close()
-        self.process.stderr.close()
-        assert self.process.returncode == -signal.SIGKILL, words
-        return self.lines[1:]
-
-
 def run(folder: Path, place: Place, seconds: float, seed: int) -> dict[str, int]:
     """Keep two writers alive for so long, killing one or both at random; then prove the journal."""
     draw = random.Random(seed)
+    nursery = Nursery(folder, place.url)
     ends = time.monotonic() + seconds
     acknowledged: list[str] = []
     kills = born = 0
@@ -85,17 +32,25 @@ def run(folder: Path, place: Place, seconds: float, seed: int) -> dict[str, int]
     while time.monotonic() < ends or alive:
         while len(alive) < 2 and time.monotonic() < ends:
             born += 1
-            alive.append(Writer(folder, place, f"w{born}"))
+            alive.append(nursery.new_writer(f"w{born}"))
         chosen = draw.choice(alive)
-        while not chosen.lines and chosen.process.poll() is None:
-            threading.Event().wait(0.01)  # it is opening the journal
-        threading.Event().wait(draw.uniform(0.0, 1.5))
+        if draw.random() < 0.9:  # else it is killed while it opens the journal
+            wait_until(lambda chosen=chosen: chosen.is_open)
+            threading.Event().wait(draw.uniform(0.0, 1.0))
         for writer in list(alive) if draw.random() < 0.3 else [chosen]:
             acknowledged += writer.kill()
             alive.remove(writer)
             kills += 1
+    nursery.close()
     check(folder, place, acknowledged)
     return {"kills": kills, "acknowledged": len(acknowledged)}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "a writer does not open its journal"
+        threading.Event().wait(0.005)
 
 
 def check(folder: Path, place: Place, acknowledged: list[str]) -> None:
@@ -118,8 +73,8 @@ def check(folder: Path, place: Place, acknowledged: list[str]) -> None:
 
 
 def test_two_writers_killed_at_random_lose_nothing_they_acknowledged(tmp_path, place):
-    found = run(tmp_path, place, 10.0, seed=7)
-    assert found["kills"] >= 4
+    found = run(tmp_path, place, 6.0, seed=7)
+    assert found["kills"] >= 6
     assert found["acknowledged"] > 20
 
 

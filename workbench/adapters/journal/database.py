@@ -11,13 +11,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from workbench.adapters.journal import leases
 from workbench.adapters.journal.archive import Archived, cut, prove_archives, write_archive
 from workbench.adapters.journal.chain import Anchor, Mark, event_hash
 from workbench.adapters.journal.encoding import Encoded, encode
 from workbench.adapters.journal.engine import database_of
 from workbench.adapters.journal.parquet import export
 from workbench.adapters.journal.projections import fold
-from workbench.adapters.journal.rowstore import RowWriter
 from workbench.adapters.journal.schema import PROJECTION_TABLES, PROJECTIONS, SCHEMA_VERSION, metadata
 from workbench.adapters.journal.schema import events as events_table
 from workbench.adapters.journal.transactions import Transactions, Unit
@@ -32,9 +32,7 @@ from workbench.adapters.journal.verify import (
 )
 from workbench.core.canonical import canonical_json
 from workbench.core.ports import Event, Lease, RecordedEvent
-from workbench.errors import ConfigError, JournalConflict, JournalCorrupt, LeaseLost, UsageError
-
-_NANO = 1_000_000_000
+from workbench.errors import ConfigError, JournalCorrupt, UsageError
 
 
 class JournalDatabase:
@@ -124,10 +122,13 @@ class JournalDatabase:
         checked = [encode(event.kind, event.payload) for event in events]
         if not checked:
             return ()
-        with self._transactions.writing() as unit:
+
+        def work(unit: Unit) -> tuple[RecordedEvent, ...]:
             if lease is not None:
-                self._fence(unit.rows, lease, checked)
+                leases.fence(unit.rows, lease, checked)
             return self._append(unit, checked)
+
+        return self._transactions.write(work)
 
     def acquire_lease(self, account: str, holder: str, *, ttl_ns: int, proof_of_death: str = "") -> Lease:
         """Take the lease of an account with a larger token than any before; see the port.
@@ -137,22 +138,15 @@ class JournalDatabase:
         LeaseLost
             Another holder has it, names the holder and the seconds that remain.
         """
-        _require_ttl(ttl_ns)
-        with self._transactions.writing() as unit:
-            before = unit.rows.get("leases", account)
-            now = self._wall_ns()
-            if before and not before["released"] and before["until_wall_ns"] > now:
-                if before["holder"] not in (holder, proof_of_death):
-                    remaining_s = (before["until_wall_ns"] - now) / _NANO
-                    raise LeaseLost(
-                        f"the lease of {account} is held by {before['holder']} for another "
-                        f"{remaining_s:.1f} s",
-                        next_step="wait until it expires or end that run; one process trades an account",
-                        account=account, holder=before["holder"], remaining_s=remaining_s,
-                    )  # fmt: skip
-            lease = Lease(account, holder, (before["token"] if before else 0) + 1, now + ttl_ns)
+        leases.require_ttl(ttl_ns)
+
+        def work(unit: Unit) -> Lease:
+            now_ns = self._wall_ns()
+            lease = leases.next_of(unit.rows, account, holder, now_ns, ttl_ns, proof_of_death)
             self._append(unit, [encode("lease.acquired", _payload_of(lease))])
-        return lease
+            return lease
+
+        return self._transactions.write(work)
 
     def renew_lease(self, lease: Lease, *, ttl_ns: int) -> Lease:
         """Prove that the lease is still ours and prolong it.
@@ -165,28 +159,37 @@ class JournalDatabase:
         LeaseLost
             Another token was issued, or the lease was released.
         """
-        _require_ttl(ttl_ns)
-        with self._transactions.writing() as unit:
-            self._fence(unit.rows, lease, [])
+        leases.require_ttl(ttl_ns)
+
+        def work(unit: Unit) -> Lease:
+            leases.fence(unit.rows, lease, [])
             now = self._wall_ns()
             if lease.until_wall_ns - now > ttl_ns // 2:
                 return lease
             renewed = replace(lease, until_wall_ns=now + ttl_ns)
             self._append(unit, [encode("lease.renewed", _payload_of(renewed))])
-        return renewed
+            return renewed
+
+        return self._transactions.write(work)
 
     def release_lease(self, lease: Lease) -> None:
         """Give the lease back; a lease that is no longer ours raises LeaseLost."""
-        with self._transactions.writing() as unit:
-            self._fence(unit.rows, lease, [])
+
+        def work(unit: Unit) -> None:
+            leases.fence(unit.rows, lease, [])
             self._append(unit, [encode("lease.released", _payload_of(lease))])
+
+        self._transactions.write(work)
 
     def record_config(self, config: Mapping[str, Any]) -> None:
         """Record the effective configuration (no secrets) under `config_hash`, once."""
-        with self._transactions.writing() as unit:
+
+        def work(unit: Unit) -> None:
             if unit.rows.get("configs", self._config_hash) is None:
                 payload = {"config_hash": self._config_hash, "config": canonical_json(config)}
                 self._append(unit, [encode("config.recorded", payload)])
+
+        self._transactions.write(work)
 
     def rebuild_projections(self) -> int:
         """Drop all projections and fold the whole chain again, in one transaction; the number of events.
@@ -196,13 +199,16 @@ class JournalDatabase:
         JournalCorrupt
             The chain is broken; the projections stay as they were.
         """
-        with self._transactions.writing() as unit:
+
+        def work(unit: Unit) -> int:
             connection = unit.connection
             unit.rows.forget()
             check_marks(connection, self._anchor.marks())
             metadata.drop_all(connection, tables=PROJECTION_TABLES)
             metadata.create_all(connection, tables=PROJECTION_TABLES)
             return refold(connection, self._transactions.statements)
+
+        return self._transactions.write(work)
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -282,9 +288,12 @@ class JournalDatabase:
             raise self._transactions.database.read_only_refusal()
         with self._transactions.reading() as connection:
             archived, rows = write_archive(connection, before_session, path)
-        with self._transactions.writing() as unit:
+
+        def work(unit: Unit) -> None:
             cut(unit.connection, archived, rows)
             self._append(unit, [encode("journal.archived", archived.payload(person, reason))])
+
+        self._transactions.write(work)
         return archived
 
     def verify(self, archives: Sequence[Path] = ()) -> VerifyReport:
@@ -354,38 +363,12 @@ class JournalDatabase:
             stored.append((seq, at_ns, kind, text, config_hash, previous, digest))  # as the table's columns
             recorded.append(RecordedEvent(seq, at_ns, kind, payload, config_hash, digest))
             previous = digest
-        self._transactions.statements.insert(events_table).run_tuples(unit.cursor, stored)
+        self._transactions.statements.insert(events_table).run_many(unit.cursor, stored)
         for event in recorded:
             fold(unit.rows, event)
         unit.head = Mark(seq, previous)
         return tuple(recorded)
 
-    def _fence(self, rows: RowWriter, lease: Lease, checked: Sequence[Encoded]) -> None:
-        """Refuse the transaction unless the lease is the account's present one and covers the events.
-
-        An expired lease that nobody else has taken still writes: what the venue answered must be kept.
-        """
-        held = rows.get("leases", lease.account)
-        if held is None or held["released"] or (held["token"], held["holder"]) != (lease.token, lease.holder):
-            holder = "nobody" if held is None or held["released"] else held["holder"]
-            raise LeaseLost(
-                f"token {lease.token} of {lease.holder} no longer holds the lease of {lease.account}; "
-                f"{holder} does; nothing was written",
-                next_step="stop this process; the present holder, or the next run, goes on",
-                account=lease.account, holder=holder,
-            )  # fmt: skip
-        for kind, payload, _text in checked:
-            if payload.get("account", lease.account) != lease.account:
-                raise JournalConflict(
-                    f"{kind} of account {payload['account']} under the lease of {lease.account}",
-                    next_step="commit under that account's own lease; nothing was written",
-                )
-
 
 def _payload_of(lease: Lease) -> dict[str, Any]:
     return asdict(lease)
-
-
-def _require_ttl(ttl_ns: int) -> None:
-    if ttl_ns <= 0:
-        raise UsageError(f"a lease of {ttl_ns} ns", next_step="give a positive ttl_ns")

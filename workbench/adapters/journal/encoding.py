@@ -1,7 +1,8 @@
-"""An event's payload checked and as canonical text, in one pass for payloads of plain fields alone.
+"""An event's payload checked and as canonical text, in one pass when it is as declared.
 
-Most events by far hold text and integers only and come in few shapes. For those the text is a template
-of the shape with the values put in; every other payload goes the general way. Both give the same bytes.
+Callers spell the fields of a kind in a few ways. For each the types to expect are made once; a payload that
+has exactly those is copied and written by orjson. Every other payload goes the general way, which alone
+has the words of a refusal. Both give the same bytes.
 """
 
 from __future__ import annotations
@@ -11,39 +12,36 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+import orjson
+
 from workbench.adapters.journal.kinds import FIELDS, INT64, check_event
 from workbench.core.canonical import canonical_json
 
 #: Kind, payload as plain values, and the payload's canonical text.
 Encoded = tuple[str, dict[str, Any], str]
-_PLAIN: dict[str, type] = {"text": str, "int": int}
+_TYPES: dict[str, type] = {"text": str, "int": int, "bool": bool, "list": list, "dict": dict}
+_NESTED = frozenset({"list", "dict"})
 #: Callers spell a kind's fields in one order; more shapes than this are made on purpose.
 _MOST_SHAPES = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Shape:
-    """Fields of one kind in one order, all of them text or integers.
+    """Declared fields of one kind in one order, with nothing missing.
 
     Attributes
     ----------
     types : tuple of type
         Of the values, in the payload's order.
     integers : callable
-        The values that are integers; at least one.
-    ordered : callable
-        All values in the order of the canonical text.
-    template : str
-        That text with a place for each value.
-    quotes : int
-        Quotation marks in the template.
+        The values that are integers; one zero when none are.
+    nested : tuple of str
+        Names of the values that are lists and dicts.
     """
 
     types: tuple[type, ...]
     integers: Callable[[Mapping[str, Any]], tuple[int, ...]]
-    ordered: Callable[[Mapping[str, Any]], tuple[Any, ...]]
-    template: str
-    quotes: int
+    nested: tuple[str, ...]
 
 
 _SHAPES: dict[tuple[str, ...], _Shape] = {}
@@ -59,34 +57,52 @@ def encode(kind: str, payload: Mapping[str, Any]) -> Encoded:
     """
     shape = _SHAPES.get((kind, *payload)) or _shape_of(kind, tuple(payload))
     if shape is not None and tuple(map(type, payload.values())) == shape.types:
-        integers = shape.integers(payload)
-        if -INT64 <= min(integers) and max(integers) < INT64:
-            text = shape.template % shape.ordered(payload)
-            # text that needs no escape adds no quotation mark, no backslash and no control character
-            if text.isprintable() and "\\" not in text and text.count('"') == shape.quotes:
-                return kind, dict(payload), text
+        values = dict(payload)
+        try:
+            for name in shape.nested:
+                values[name] = _copied(values[name])
+            # orjson refuses what is below 64 bits, keys that are not text, and halves of a character
+            text = orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode()
+        except TypeError:
+            pass
+        else:
+            if max(shape.integers(values)) < INT64 and _NUL not in text:
+                return kind, values, text
     values = check_event(kind, payload)
     return kind, values, canonical_json(values)
 
 
+#: How canonical text writes a NUL character; text with a backslash before "u0000" has it too.
+_NUL = "\\u0000"
+
+
+def _copied(value: Any) -> Any:
+    """A copy of plain nested values; TypeError when one is anything that `kinds.plain` would change."""
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return value
+    if kind is int and -INT64 <= value < INT64:
+        return value
+    if kind is dict:
+        return {key: _copied(part) for key, part in value.items()}
+    if kind is list or kind is tuple:
+        return [_copied(part) for part in value]
+    raise TypeError(f"{kind.__name__} is left to the general way")
+
+
 def _shape_of(kind: str, names: tuple[str, ...]) -> _Shape | None:
-    """The shape of these fields; None when one is not plain, not declared, or a needed one is missing."""
+    """The shape of these fields; None when one is not declared or a needed one is missing."""
     fields = FIELDS.get(kind, {})
     needed = {name for name, (_, optional) in fields.items() if not optional}
-    if not needed <= set(names) <= fields.keys() or any(fields[name][0] not in _PLAIN for name in names):
+    if not names or not needed <= set(names) <= fields.keys():
         return None
-    types = {name: _PLAIN[fields[name][0]] for name in names}
-    integers = [name for name in names if types[name] is int]
-    if not integers or len(names) < 2:
-        return None
-    places = ",".join(f'"{name}":%s' if types[name] is int else f'"{name}":"%s"' for name in sorted(names))
-    template = f"{{{places}}}"
+    declared = {name: fields[name][0] for name in names}
+    integers = [name for name in names if declared[name] == "int"]
     shape = _Shape(
-        types=tuple(types.values()),
-        integers=itemgetter(*integers, integers[0]),  # of one name too a tuple
-        ordered=itemgetter(*sorted(names)),
-        template=template,
-        quotes=template.count('"'),
+        types=tuple(_TYPES[word] for word in declared.values()),
+        # of one name too a tuple
+        integers=itemgetter(*integers, integers[0]) if integers else lambda values: (0,),
+        nested=tuple(name for name in names if declared[name] in _NESTED),
     )
     if len(_SHAPES) < _MOST_SHAPES:
         _SHAPES[(kind, *names)] = shape

@@ -34,6 +34,9 @@ class Database(ABC):
     begin: tuple[str, ...]
     driver_errors: tuple[type[BaseException], ...]
     integrity_errors: tuple[type[BaseException], ...]
+    #: Asks, inside a write transaction, for a number that changes when another connection has written
+    #: anything since this one asked; "" = this database keeps no such number.
+    changes: str = ""
     _failures: Failures
     _damage: tuple[str, ...]
 
@@ -152,21 +155,6 @@ def writing(engine: sa.Engine) -> sa.Connection:
 def hands_off(engine: sa.Engine) -> sa.Connection:
     """A connection that SQLAlchemy neither begins nor ends a transaction on."""
     return engine.connect().execution_options(**{_WRITES: HANDS_OFF})
-
-
-class OwnTransaction:
-    """A write transaction of statements of our own: a third of what SQLAlchemy's costs."""
-
-    def __init__(self, cursor: Any) -> None:
-        self._cursor = cursor
-
-    def commit(self) -> None:
-        """Make it durable."""
-        self._cursor.execute("COMMIT")
-
-    def rollback(self) -> None:
-        """Undo it."""
-        self._cursor.execute("ROLLBACK")
 
 
 def on_begin(engine: sa.Engine, *, write: str, read: str) -> sa.Engine:

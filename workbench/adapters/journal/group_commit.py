@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from workbench.core.ports import Event, Lease, RecordedEvent
@@ -18,14 +19,9 @@ class Commits(Protocol):
         ...
 
 
-class _Waiting:
-    """The events of one task and its promise."""
-
-    __slots__ = ("done", "events")
-
-    def __init__(self, events: Sequence[Event], done: asyncio.Future[tuple[RecordedEvent, ...]]) -> None:
-        self.events = events
-        self.done = done
+#: The events of one task and its promise.
+_Waiting = tuple[Sequence[Event], "asyncio.Future[tuple[RecordedEvent, ...]]"]
+_Answer = tuple[_Waiting, "tuple[RecordedEvent, ...] | BaseException"]
 
 
 class GroupCommit:
@@ -38,7 +34,7 @@ class GroupCommit:
     Parameters
     ----------
     journal : JournalDatabase or another with its `commit`
-        Used from one worker thread at a time.
+        Used from one thread, which this group starts at its first flush and ends when it is closed.
     lease : Lease or None
         Under which all of it is written; assign a renewed lease to `lease`.
     most_events : int, default 4096
@@ -56,7 +52,9 @@ class GroupCommit:
         self._journal = journal
         self._most_events = most_events
         self._waiting: list[_Waiting] = []
-        self._flusher: asyncio.Task[None] | None = None
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="group-commit")
+        #: Done when nothing waits and no flush runs; None when that is so already.
+        self._busy: asyncio.Future[None] | None = None
         self._closed = False
 
     async def commit(self, events: Sequence[Event]) -> tuple[RecordedEvent, ...]:
@@ -75,17 +73,20 @@ class GroupCommit:
             raise UsageError("this group is closed", next_step="make a new GroupCommit")
         if not events:
             return ()
-        waiting = _Waiting(events, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._flusher is None:
-            self._flusher = asyncio.create_task(self._flush())
-        return await waiting.done
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[tuple[RecordedEvent, ...]] = loop.create_future()
+        self._waiting.append((events, done))
+        if self._busy is None:
+            self._busy = loop.create_future()
+            loop.call_soon(self._hand_over, loop)  # after the other tasks of this turn of the loop
+        return await done
 
     async def close(self) -> None:
         """Flush what waits and take no more."""
         self._closed = True
-        if self._flusher is not None:
-            await self._flusher
+        if self._busy is not None:
+            await asyncio.shield(self._busy)
+        self._writer.shutdown(wait=False)
 
     async def __aenter__(self) -> GroupCommit:
         return self
@@ -93,52 +94,57 @@ class GroupCommit:
     async def __aexit__(self, *error: object) -> None:
         await self.close()
 
-    async def _flush(self) -> None:
-        try:
-            while self._waiting:
-                group = self._take()
-                await asyncio.to_thread(self._write, group, asyncio.get_running_loop())
-        finally:
-            self._flusher = None
+    # --- in the loop ----------------------------------------------------------------------------------
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give what waits to the writer; the flush that it is part of calls back once for all of it."""
+        self._writer.submit(self._flush, self._take(), self.lease, loop)
 
     def _take(self) -> list[_Waiting]:
         count = events = 0
-        for waiting in self._waiting:
-            events += len(waiting.events)
+        for waiting, _done in self._waiting:
+            events += len(waiting)
             if count and events > self._most_events:
                 break
             count += 1
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         return group
 
-    def _write(self, group: list[_Waiting], loop: asyncio.AbstractEventLoop) -> None:
-        """Commit a group in a worker thread and answer its tasks in their own."""
-        answers: list[tuple[_Waiting, tuple[RecordedEvent, ...] | BaseException]] = []
+    def _answer(self, answers: list[_Answer], loop: asyncio.AbstractEventLoop) -> None:
+        for (_events, done), answer in answers:
+            if done.done():  # cancelled meanwhile
+                continue
+            if isinstance(answer, BaseException):
+                done.set_exception(answer)
+            else:
+                done.set_result(answer)
+        if self._waiting:
+            self._hand_over(loop)
+        elif self._busy is not None:
+            self._busy.set_result(None)
+            self._busy = None
+
+    # --- in the writer's thread -----------------------------------------------------------------------
+
+    def _flush(self, group: list[_Waiting], lease: Lease | None, loop: asyncio.AbstractEventLoop) -> None:
+        """Commit a group, then wake the loop once to answer all of its tasks."""
+        loop.call_soon_threadsafe(self._answer, self._committed(group, lease), loop)
+
+    def _committed(self, group: list[_Waiting], lease: Lease | None) -> list[_Answer]:
         try:
             recorded = self._journal.commit(
-                [e for waiting in group for e in waiting.events], lease=self.lease
+                [event for events, _done in group for event in events], lease=lease
             )
-            at = 0
-            for waiting in group:
-                answers.append((waiting, recorded[at : at + len(waiting.events)]))
-                at += len(waiting.events)
         except (WorkbenchError, TypeError, ValueError, OverflowError) as error:
             if len(group) == 1 or isinstance(error, StorageFailed):
-                answers = [(waiting, error) for waiting in group]
-            else:
-                for waiting in group:
-                    self._write([waiting], loop)
+                return [(waiting, error) for waiting in group]
+            return [answer for waiting in group for answer in self._committed([waiting], lease)]
         except BaseException as error:
-            answers = [(waiting, error) for waiting in group]
-        if answers:
-            loop.call_soon_threadsafe(_answer, answers)
-
-
-def _answer(answers: list[tuple[_Waiting, tuple[RecordedEvent, ...] | BaseException]]) -> None:
-    for waiting, answer in answers:
-        if waiting.done.done():  # cancelled meanwhile
-            continue
-        if isinstance(answer, BaseException):
-            waiting.done.set_exception(answer)
-        else:
-            waiting.done.set_result(answer)
+            return [(waiting, error) for waiting in group]
+        answers: list[_Answer] = []
+        at = 0
+        for waiting in group:
+            until = at + len(waiting[0])
+            answers.append((waiting, recorded[at:until]))
+            at = until
+        return answers

@@ -10,6 +10,7 @@ from workbench.adapters.journal import folds_approve
 from workbench.adapters.journal.folds_alerts import FOLDS as ALERT_FOLDS
 from workbench.adapters.journal.folds_controls import FOLDS as CONTROLS_FOLDS
 from workbench.adapters.journal.folds_kill import FOLDS as KILL_FOLDS
+from workbench.adapters.journal import hot_path
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
 from workbench.core.canonical import canonical_json
@@ -355,9 +356,9 @@ _FOLDS: dict[str, Fold] = {
     "run.started": _run_started,
     "run.finished": _run_finished,
     "decision.made": _added("decisions", "rows"),
-    "order.intended": _order_added,
+    "order.intended": hot_path.order_intended(_order_added),
     "order.denied": _order_added,
-    "order.changed": _order_changed,
+    "order.changed": hot_path.order_changed(_order_changed),
     "order.adjusted": _order_adjusted,
     "fill.booked": _fill,
     "ledger.posted": _ledger,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -14,37 +14,39 @@ from workbench.core.canonical import canonical_json
 from workbench.core.orders import TERMINAL
 from workbench.errors import JournalConflict
 
+#: Columns by name, or the values alone in the order of the table.
+Row = dict[str, Any] | tuple[Any, ...]
+#: What the parameters of a row's key are called, beside those of its new values.
+_KEY = "k_"
+
 
 class Statement:
     """Text of one statement in the database's own dialect, with the order of its parameters."""
 
-    def __init__(self, clause: sa.sql.ClauseElement, dialect: sa.Dialect) -> None:
+    def __init__(self, clause: sa.sql.ClauseElement, dialect: sa.Dialect, columns: Sequence[str]) -> None:
         compiled = clause.compile(dialect=dialect)
         if not isinstance(compiled, sa.sql.compiler.SQLCompiler) or compiled.positiontup is None:
             raise TypeError(f"{type(clause).__name__} is no statement with parameters in a fixed order")
+        names = [name.removeprefix(_KEY) for name in compiled.positiontup]
         self.text = str(compiled)
-        self._shape = _shape(compiled.positiontup)
+        self._of_dict = _shape(names)
+        self._of_tuple = None if names == list(columns) else _shape([columns.index(name) for name in names])
 
-    def run(self, cursor: Any, values: Mapping[str, Any]) -> Any:
-        """Execute once on a cursor of the driver; the cursor."""
-        cursor.execute(self.text, self._shape(values))
-        return cursor
-
-    def run_many(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> int:
+    def run_many(self, cursor: Any, rows: Sequence[Row]) -> int:
         """Execute once for each row, as one call of the driver; the number of rows it touched."""
-        return self.run_tuples(cursor, list(map(self._shape, rows)))
-
-    def run_tuples(self, cursor: Any, rows: Sequence[tuple[Any, ...]]) -> int:
-        """As `run_many`, for rows whose values are in the order of the statement already."""
-        if len(rows) == 1:
-            cursor.execute(self.text, rows[0])
+        of_dict, of_tuple = self._of_dict, self._of_tuple
+        values: list[Any] = [
+            of_dict(row) if type(row) is dict else of_tuple(row) if of_tuple else row for row in rows
+        ]
+        if len(values) == 1:
+            cursor.execute(self.text, values[0])
         else:
-            cursor.executemany(self.text, rows)
+            cursor.executemany(self.text, values)
         return int(cursor.rowcount)
 
 
-def _shape(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    """Picks the values of these names, in order, as a tuple."""
+def _shape(names: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """Picks the values under these names or positions, in order, as a tuple."""
     if len(names) == 1:
         only = names[0]
         return lambda values: (values[only],)
@@ -57,38 +59,41 @@ class Statements:
     def __init__(self, dialect: sa.Dialect, integrity_errors: tuple[type[BaseException], ...]) -> None:
         self.integrity_errors = integrity_errors
         self._dialect = dialect
-        self._known: dict[tuple[str, ...], Statement] = {}
+        self._inserts: dict[str, Statement] = {}
+        self._selects: dict[str, Statement] = {}
+        self._updates: dict[tuple[str, frozenset[str]], Statement] = {}
 
     def insert(self, table: sa.Table) -> Statement:
         """Insert a whole row."""
-        known = self._known.get(("insert", table.name))
-        return known or self._keep(("insert", table.name), sa.insert(table))
+        known = self._inserts.get(table.name)
+        if known is None:
+            known = self._inserts[table.name] = Statement(
+                sa.insert(table), self._dialect, table.columns.keys()
+            )
+        return known
 
     def select(self, projection: Projection) -> Statement:
-        """The row with a key, parameters named k_COLUMN."""
-        known = self._known.get(("select", projection.name))
-        return known or self._keep(
-            ("select", projection.name), sa.select(projection.table).where(*_key_clauses(projection))
-        )
+        """The row with a key."""
+        known = self._selects.get(projection.name)
+        if known is None:
+            query = sa.select(projection.table).where(*_key_clauses(projection))
+            known = self._selects[projection.name] = Statement(query, self._dialect, projection.columns)
+        return known
 
-    def update(self, projection: Projection, columns: tuple[str, ...]) -> Statement:
-        """Set some columns of the row with a key."""
-        key = ("update", projection.name, *columns)
-        known = self._known.get(key)
-        return known or self._keep(
-            key,
-            sa.update(projection.table)
-            .where(*_key_clauses(projection))
-            .values({column: sa.bindparam(column) for column in columns}),
-        )
-
-    def _keep(self, key: tuple[str, ...], clause: sa.sql.ClauseElement) -> Statement:
-        statement = self._known[key] = Statement(clause, self._dialect)
-        return statement
+    def update(self, projection: Projection, columns: frozenset[str]) -> Statement:
+        """Set some columns, none of them part of the key, of the row with a key."""
+        known = self._updates.get((projection.name, columns))
+        if known is None:
+            values: dict[str, Any] = {column: sa.bindparam(column) for column in sorted(columns)}
+            clause = sa.update(projection.table).where(*_key_clauses(projection)).values(values)
+            known = self._updates[(projection.name, columns)] = Statement(
+                clause, self._dialect, projection.columns
+            )
+        return known
 
 
 def _key_clauses(projection: Projection) -> list[sa.ColumnElement[bool]]:
-    return [projection.table.c[column] == sa.bindparam(f"k_{column}") for column in projection.key]
+    return [projection.table.c[column] == sa.bindparam(_KEY + column) for column in projection.key]
 
 
 class RowsRefused(Exception):
@@ -101,8 +106,10 @@ class RowsRefused(Exception):
         self.driver_text = driver_text
 
 
-#: Rows by projection and key, as the database holds them.
-KnownRows = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
+#: A projection's name and the key of a row in it.
+Place = tuple[Any, ...]
+#: Rows as the database holds them.
+KnownRows = dict[Place, Row]
 
 
 class RowWriter:
@@ -125,26 +132,34 @@ class RowWriter:
     def __init__(self, cursor: Any, statements: Statements, known: KnownRows | None = None) -> None:
         self._cursor = cursor
         self._statements = statements
-        self._inserts: dict[str, list[dict[str, Any]]] = {}
-        self._updates: dict[str, dict[tuple[Any, ...], tuple[dict[str, Any], set[str]]]] = {}
+        self._inserts: dict[str, list[Row]] = {}
+        self._updates: dict[Place, tuple[Row, frozenset[str]]] = {}
         self._rows: KnownRows = {} if known is None else known
-        self._new: dict[str, set[tuple[Any, ...]]] = {}
+        #: Positions among the inserts that wait.
+        self._new: dict[Place, int] = {}
         self.seq = 0
 
     def insert(self, name: str, row: dict[str, Any]) -> None:
         """Add a row; it takes the number of the present event."""
         row["seq"] = row["added_seq"] = self.seq
+        key_of = _CHANGED_LATER.get(name)
+        self._wait(name, None if key_of is None else (name, *key_of(row)), row)
+
+    def insert_values(self, name: str, key: Any, values: tuple[Any, ...]) -> None:
+        """As `insert`, of a whole row as the table orders it, with the number of its event.
+
+        Of a projection with a key of one column whose rows are changed later.
+        """
+        self._wait(name, (name, key), values)
+
+    def _wait(self, name: str, place: Place | None, row: Row) -> None:
         waiting = self._inserts.get(name)
         if waiting is None:
             waiting = self._inserts[name] = []
+        if place is not None and place not in self._new:  # a second row of that key is refused at the flush
+            self._rows.setdefault(place, row)
+            self._new[place] = len(waiting)
         waiting.append(row)
-        key_of = _CHANGED_LATER.get(name)
-        if key_of is not None:
-            key = key_of(row)
-            new = self._new.setdefault(name, set())
-            if key not in new:  # a second row of that key is refused at the flush
-                self._rows.setdefault(name, {}).setdefault(key, row)
-                new.add(key)
 
     def restore(self, name: str, row: dict[str, Any]) -> None:
         """Add a row that keeps the numbers of its own events."""
@@ -155,13 +170,18 @@ class RowWriter:
 
     def get(self, name: str, *key: Any) -> dict[str, Any] | None:
         """The row with that key as the database returns it (nested values as text), or None."""
-        rows = self._rows.setdefault(name, {})
-        found = rows.get(key)
-        if found is None:
-            found = self._read(name, key)
-            if found is not None:
-                rows[key] = found
-        return found
+        place = (name, *key)
+        found = self._rows.get(place)
+        if type(found) is dict:
+            return found
+        values = self._read(name, key) if found is None else found
+        if values is None:
+            return None
+        row = self._rows[place] = dict(zip(PROJECTIONS[name].columns, values, strict=True))
+        position = self._new.get(place)
+        if position is not None and self._inserts[name][position] is found:
+            self._inserts[name][position] = row  # so that a change of it is inserted too
+        return row
 
     def update(self, name: str, *key: Any, **changes: Any) -> None:
         """Change a row that exists.
@@ -182,8 +202,26 @@ class RowWriter:
             self._send_inserts()
         row.update(changes)
         row["seq"] = self.seq
-        if key not in self._new.get(name, ()):
-            self._updates.setdefault(name, {}).setdefault(key, (row, {"seq"}))[1].update(changes)
+        place = (name, *key)
+        if place not in self._new:
+            columns, before = frozenset(changes), self._updates.get(place)
+            self._updates[place] = (row, columns if before is None else columns | before[1])
+
+    def values(self, name: str, key: Any) -> tuple[Any, ...] | None:
+        """The row with a key of one column as the table orders it; None when it is not at hand as such."""
+        found = self._rows.get((name, key))
+        return found if type(found) is tuple else None
+
+    def update_values(self, name: str, key: Any, values: tuple[Any, ...], columns: frozenset[str]) -> None:
+        """As `update`, of a row that `values` gave, its event's number included; no order may end by it."""
+        place = (name, key)
+        found, self._rows[place] = self._rows[place], values
+        position = self._new.get(place)
+        if position is None:
+            before = self._updates.get(place)
+            self._updates[place] = (values, columns if before is None else columns | before[1])
+        elif self._inserts[name][position] is found:
+            self._inserts[name][position] = values
 
     def put(self, name: str, *key: Any, **columns: Any) -> None:
         """Change the row with that key, or add it."""
@@ -213,11 +251,11 @@ class RowWriter:
         """The rows kept in memory, which are the database's once the transaction is durable."""
         return self._rows
 
-    def _read(self, name: str, key: tuple[Any, ...]) -> dict[str, Any] | None:
-        projection = PROJECTIONS[name]
-        values = {f"k_{column}": part for column, part in zip(projection.key, key, strict=True)}
-        found = self._statements.select(projection).run(self._cursor, values).fetchone()
-        return None if found is None else dict(zip(projection.columns, found, strict=True))
+    def _read(self, name: str, key: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        statement = self._statements.select(PROJECTIONS[name])
+        self._cursor.execute(statement.text, key)
+        found: tuple[Any, ...] | None = self._cursor.fetchone()
+        return found
 
     def _send_inserts(self) -> None:
         if self._updates:
@@ -229,26 +267,30 @@ class RowWriter:
             try:
                 self._statements.insert(projection.table).run_many(self._cursor, waiting[name])
             except self._statements.integrity_errors as error:
-                raise RowsRefused(projection, waiting[name], str(error)) from error
+                columns = projection.columns
+                rows = [
+                    row if isinstance(row, dict) else dict(zip(columns, row, strict=True))
+                    for row in waiting[name]
+                ]
+                raise RowsRefused(projection, rows, str(error)) from error
 
     def _send_updates(self) -> None:
         waiting, self._updates = self._updates, {}
-        for name, changed in waiting.items():
-            projection = PROJECTIONS[name]
-            batches: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-            for key, (row, columns) in changed.items():
-                names = {f"k_{column}": part for column, part in zip(projection.key, key, strict=True)}
-                batches.setdefault(tuple(sorted(columns)), []).append(row | names)
-            for batch, rows in batches.items():
-                touched = self._statements.update(projection, batch).run_many(self._cursor, rows)
-                if touched != len(rows):
-                    raise JournalConflict(
-                        f"{touched} of {len(rows)} rows of {name} could be changed",
-                        next_step="run `workbench journal verify`; nothing was written",
-                        projection=name,
-                    )
+        batches: dict[tuple[str, frozenset[str]], list[Row]] = {}
+        for place, (row, columns) in waiting.items():
+            batches.setdefault((place[0], columns), []).append(row)
+        for (name, columns), rows in batches.items():
+            statement = self._statements.update(PROJECTIONS[name], columns | _NUMBER)
+            touched = statement.run_many(self._cursor, rows)
+            if touched != len(rows):
+                raise JournalConflict(
+                    f"{touched} of {len(rows)} rows of {name} could be changed",
+                    next_step="run `workbench journal verify`; nothing was written",
+                    projection=name,
+                )
 
 
+_NUMBER = frozenset({"seq"})
 _RESTORED_AT_ONCE = 1_000
 #: How to find the key of a row, for projections whose rows are read or changed by key; the others are
 #: only ever added to.

@@ -25,6 +25,7 @@ class SqliteFile(Database):
     """The file of a URL such as "sqlite:///desk/journal.sqlite"."""
 
     begin = ("BEGIN IMMEDIATE",)
+    changes = "PRAGMA data_version"
     driver_errors = (sqlite3.Error,)
     integrity_errors = (sqlite3.IntegrityError, sa.exc.IntegrityError)
     _damage = ("malformed", "not a database", "could not decode")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from workbench.adapters.journal.chain import START, Anchor, Mark
-from workbench.adapters.journal.engine import Database, OwnTransaction, hands_off, writing
+from workbench.adapters.journal.chain import START, Anchor, Mark, Signed
+from workbench.adapters.journal.engine import Database, hands_off, writing
 from workbench.adapters.journal.opening import (
     check_tail,
     create_schema,
@@ -27,6 +27,7 @@ from workbench.errors import JournalCorrupt, StorageFailed
 
 _HEAD = """SELECT (SELECT value FROM meta WHERE name = 'schema_version'), seq, hash
 FROM events ORDER BY seq DESC LIMIT 1"""
+Result = TypeVar("Result")
 #: Rows are remembered from one transaction to the next until they are this many.
 _MOST_ROWS = 5_000
 
@@ -40,7 +41,7 @@ class Writer:
     cursor: Any
 
 
-@dataclass
+@dataclass(slots=True)
 class Unit:
     """One write transaction: its connection, a cursor of the driver, its rows, and the head in it."""
 
@@ -66,6 +67,8 @@ class Transactions:
         self._writer: Writer | None = None
         self._known = START
         self._anchored = START
+        #: The head at the last look, and the database's count of the changes of others then.
+        self._latest: tuple[int | None, Mark] = (None, START)
         self._rows: KnownRows = {}
         self.backup = ""
         if read_only and not database.exists():
@@ -91,9 +94,10 @@ class Transactions:
         except self._errors as error:
             raise self.database.storage_error(error) from error
 
-    @contextmanager
-    def writing(self) -> Iterator[Unit]:
-        """A transaction that holds the write lock from its first statement and commits at the end.
+    def write(self, work: Callable[[Unit], Result]) -> Result:
+        """What `work` returns, once the transaction it ran in is durable.
+
+        The write lock is held from the first statement on.
 
         Raises
         ------
@@ -104,20 +108,21 @@ class Transactions:
         if self._read_only:
             raise self.database.read_only_refusal()
         with self._lock:
-            if self._anchored != self._known:
-                self._follow(self._known)
+            if self._anchored is not self._known:
+                self._follow(self.anchor.signed(self._known))
             try:
-                writer, transaction = self._begin()
+                writer = self._begin()
                 try:
                     head = self._head(writer)
                     rows = RowWriter(writer.cursor, self.statements, self._take_rows(head))
                     unit = Unit(writer.connection, writer.cursor, rows, head)
-                    yield unit
+                    result = work(unit)
                     rows.flush()
                 except BaseException:
-                    self._undo(transaction)
+                    self._undo(writer)
                     raise
-                self._commit(transaction, unit.head)
+                signed = None if unit.head is head else self.anchor.signed(unit.head)
+                self._commit(writer, unit.head)
                 self._keep_rows(rows)
             except RowsRefused as refused:
                 with self.reading() as connection:
@@ -125,10 +130,12 @@ class Transactions:
             except self._errors as error:
                 self._drop_writer()
                 raise self.database.storage_error(error) from error
-            if unit.head != self._known:
+            if signed is not None:
                 self._known = unit.head
+                self._latest = (self._latest[0], unit.head)
                 with suppress(StorageFailed):  # durable already; the next transaction tries again first
-                    self._follow(unit.head)
+                    self._follow(signed)
+            return result
 
     def close(self) -> None:
         """Close the database and make the anchor durable; a second call does nothing."""
@@ -139,14 +146,14 @@ class Transactions:
 
     # --- inside -------------------------------------------------------------------------------------
 
-    def _begin(self) -> tuple[Writer, OwnTransaction]:
+    def _begin(self) -> Writer:
         """A connection with a transaction; one that broke while it was idle is replaced once."""
         fresh = self._writer is None
         writer = self._writer = self._writer or self._connect()
         try:
             for statement in self.database.begin:
                 writer.cursor.execute(statement)
-            return writer, OwnTransaction(writer.cursor)
+            return writer
         except self.database.driver_errors:
             if fresh or self.database.usable(writer.driver):
                 raise
@@ -158,15 +165,15 @@ class Transactions:
         driver = self.database.own_transactions(connection)
         return Writer(connection, driver, driver.cursor())
 
-    def _undo(self, transaction: OwnTransaction) -> None:
+    def _undo(self, writer: Writer) -> None:
         try:
-            transaction.rollback()
+            writer.cursor.execute("ROLLBACK")
         except self._errors:
             self._drop_writer()  # the database undoes it when the connection ends
 
-    def _commit(self, transaction: OwnTransaction, head: Mark) -> None:
+    def _commit(self, writer: Writer, head: Mark) -> None:
         try:
-            transaction.commit()
+            writer.cursor.execute("COMMIT")
         except self._errors as error:
             self._drop_writer()
             if head == self._known or not self.database.lost(error):
@@ -193,19 +200,30 @@ class Transactions:
         are given away: a transaction that fails takes what it had changed in them with it.
         """
         rows, self._rows = self._rows, {}
-        return rows if head == self._known else {}
+        return rows if head is self._known or head == self._known else {}
 
     def _keep_rows(self, rows: RowWriter) -> None:
         known = rows.known()
-        if sum(map(len, known.values())) <= _MOST_ROWS:
+        if len(known) <= _MOST_ROWS:
             self._rows = known
 
-    def _follow(self, mark: Mark) -> None:
-        self.anchor.advance(mark)
-        self._anchored = mark
+    def _follow(self, signed: Signed) -> None:
+        self.anchor.advance(signed)
+        self._anchored = signed.mark
 
     def _head(self, writer: Writer) -> Mark:
         """The head, which other processes may have moved on but nobody may have moved back."""
+        cursor, changes = writer.cursor, None
+        if self.database.changes:
+            cursor.execute(self.database.changes)
+            changes = cursor.fetchone()[0]
+            if changes == self._latest[0]:
+                return self._latest[1]
+        head = self._judged_head(writer)
+        self._latest = (changes, head)
+        return head
+
+    def _judged_head(self, writer: Writer) -> Mark:
         writer.cursor.execute(_HEAD)
         found = writer.cursor.fetchone()
         connection = writer.connection
@@ -223,6 +241,7 @@ class Transactions:
         """Forget the writing connection, whatever state it is in."""
         if self._writer is not None:
             writer, self._writer = self._writer.connection, None
+            self._latest = (None, self._known)  # another connection counts from another number
             writer.invalidate()
             writer.close()
 
@@ -262,7 +281,7 @@ class Transactions:
                     )
             if marks is None:
                 self.anchor.initialise()
-        self._follow(self._known)
+        self._follow(self.anchor.signed(self._known))
 
 
 def _continues(connection: sa.Connection, known: Mark) -> bool:
