@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -13,9 +15,10 @@ from workbench.adapters.loopback_clock import LoopbackClock
 from workbench.adapters.simulated_broker import SimulatedBroker
 from workbench.bootstrap.desk import Desk
 from workbench.config import Settings
-from workbench.core.ports import Clock
+from workbench.core.ports import Broker, Clock
 from workbench.core.types import Mode
 from workbench.errors import ConfigError
+from workbench.services.reading import PersistentReads, read_again
 
 DATA_URL = "https://data.alpaca.markets"
 #: A venue on this machine sets no limit of its own; a replay asks it thousands of times a session.
@@ -30,20 +33,23 @@ class VenueLink:
     ----------
     last_ns : int
         The venue's latest time when it was opened, UTC nanoseconds; 0 = nothing ever happened there.
+    hang_up : callable () -> None
+        Closes the broker.
     stream : AlpacaStream or None
         Trade updates, not yet listening; None where polls are all there is.
     """
 
-    broker: SimulatedBroker | AlpacaBroker
+    broker: Broker
     clock: Clock
     last_ns: int
+    hang_up: Callable[[], None]
     stream: AlpacaStream | None = None
 
     def close(self) -> None:
         """Close connections and files."""
         if self.stream is not None:
             self.stream.close()
-        self.broker.close()
+        self.hang_up()
 
 
 def uses_alpaca(settings: Settings) -> bool:
@@ -68,14 +74,15 @@ def open_venue(settings: Settings, desk: Desk, *, start_ns: int) -> VenueLink:
     """
     if not uses_alpaca(settings):
         return embedded_venue(settings, desk, desk.paths.venue, start_ns=start_ns)
-    broker = _connect(settings)
+    broker = read_again(lambda: _connect(settings), wait=time.sleep)
     try:
-        now_ns = broker.now_ns()
+        patient = PersistentReads(broker, wait=time.sleep)
+        now_ns = patient.now_ns()
         if settings.mode is not Mode.REPLAY:
-            return VenueLink(broker, SystemClock(), now_ns, _stream(settings, desk))
+            return VenueLink(patient, SystemClock(), now_ns, broker.close, _stream(settings, desk))
         venue = settings.venue
         clock = LoopbackClock(venue.admin_url, start_ns=now_ns, timeout_s=venue.answer_timeout_s)
-        return VenueLink(broker, clock, now_ns)
+        return VenueLink(patient, clock, now_ns, broker.close)
     except BaseException:
         broker.close()
         raise
@@ -129,7 +136,7 @@ def embedded_venue(settings: Settings, desk: Desk, path: Path, *, start_ns: int)
         dividends=desk.bars.dividends_of,
     )
     clock.sleep_until(broker.last_ns)
-    return VenueLink(broker, clock, broker.last_ns)
+    return VenueLink(broker, clock, broker.last_ns, broker.close)
 
 
 def _connect(settings: Settings) -> AlpacaBroker:

@@ -6,24 +6,16 @@ and so do the tests. Nothing here knows whether the clock is simulated or the ve
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from workbench.core.digest import session_digest
 from workbench.core.orders import Order, OrderState
 from workbench.core.ports import BarStore, Broker, Calendar, Clock, Event, Hints, Journal
 from workbench.core.reconcile import Break
 from workbench.core.types import DAY_NS
-from workbench.errors import (
-    IllegalTransition,
-    JournalConflict,
-    JournalCorrupt,
-    LeaseLost,
-    Refused,
-    TradingHalted,
-)
+from workbench.errors import OutcomeUnknown, Refused, TradingHalted
 from workbench.services.authority import Authority
 from workbench.services.decision import DecisionMaker, Strategy
 from workbench.services.decision_record import decision_events
@@ -31,14 +23,13 @@ from workbench.services.last_look import LastLook
 from workbench.services.legs import Legs
 from workbench.services.listening import Listening
 from workbench.services.oms import Oms
+from workbench.services.orderly import orderly
 from workbench.services.preflight import Check, failed, preflight_checks
 from workbench.services.reconciler import Reconciler
 from workbench.services.reporting import session_report
 from workbench.services.resending import Resender
 from workbench.services.stages import StageTimer
 from workbench.services.supervision import Supervision
-
-Result = TypeVar("Result")
 
 #: States in which an order of a stored decision is (still) to be sent.
 SENDABLE = frozenset({OrderState.INTENDED, OrderState.NOT_ACCEPTED, OrderState.UNKNOWN})
@@ -54,27 +45,6 @@ class SessionTimes:
     decision_ns: tuple[int, ...]
     end_ns: int
     poll_every_ns: int
-
-
-def _orderly(step: Callable[..., Result]) -> Callable[..., Result]:
-    """Give the lease back when a guard refuses and nothing is under way: that is a clean end.
-
-    Any other error, and a refusal that leaves orders open, keeps the lease: the next start finds it and
-    halts until a person has looked.
-    """
-
-    @functools.wraps(step)
-    def guarded(trading: TradingSession, *args: Any, **kwargs: Any) -> Result:
-        try:
-            return step(trading, *args, **kwargs)
-        except (LeaseLost, JournalCorrupt, JournalConflict, IllegalTransition):
-            raise
-        except Refused:
-            if not trading.left_open():  # with something under way only a recovery may follow
-                trading.release()
-            raise
-
-    return guarded
 
 
 class TradingSession:
@@ -170,7 +140,7 @@ class TradingSession:
         """Whether this session already has its closing record; then nothing is decided or sent."""
         return bool(self._journal.rows("sessions", account=self.strategy.account, session=self.times.session))
 
-    @_orderly
+    @orderly
     def preflight(self) -> tuple[Check, ...]:
         """Everything that must hold before trading, each with what was found and what to do."""
         with self.timer.stage("preflight"):
@@ -189,7 +159,7 @@ class TradingSession:
                 ),
             )
 
-    @_orderly
+    @orderly
     def start(self) -> tuple[Break, ...]:
         """Recover what a former run left, reconcile, and refuse unless trading is permitted.
 
@@ -215,7 +185,7 @@ class TradingSession:
 
     # --- decide and send -------------------------------------------------------------------------
 
-    @_orderly
+    @orderly
     def decide(self, scheduled_ns: int) -> tuple[Order, ...]:
         """Decide at a scheduled time (or resume what was decided) and send; returns the orders.
 
@@ -237,13 +207,16 @@ class TradingSession:
                 self._journal.commit(events, lease=self._authority.lease())
                 self.oms.adopt_intents(cycle.intents, cycle.denied)
         with self.timer.stage("send"):
-            self._listening.catch_up()
             due = [order for order in self.oms.of_decision(scheduled_ns) if order.state in SENDABLE]
-            self.oms.send_many([order.intent.client_order_id for order in due])
-            self._resender.proceed(self._listening.catch_up)
+            try:
+                self._listening.catch_up()
+                self.oms.send_many([order.intent.client_order_id for order in due])
+                self._resender.proceed(self._listening.catch_up)
+            except OutcomeUnknown:  # a last look had no answer, so nothing of it left: `watch` sends it again
+                pass
         return self.oms.of_decision(scheduled_ns)
 
-    @_orderly
+    @orderly
     def watch(self, progress: Callable[[int], None] | None = None) -> int:
         """Poll the venue until the session's end and send legs that fall due; returns the changes seen."""
         changes = 0
@@ -260,7 +233,7 @@ class TradingSession:
             changes += self._listening.wait_until(self.times.end_ns)
         return changes
 
-    @_orderly
+    @orderly
     def close(self) -> dict[str, Any]:
         """Reconcile a last time and write the closing record; returns the session's report."""
         account, session = self.strategy.account, self.times.session
@@ -308,6 +281,10 @@ class TradingSession:
         """Whether an order is under way, or waits to be sent."""
         return bool(self.oms.orders.unfinished())
 
+    def under_way(self) -> bool:
+        """Whether the venue may hold an order, or may yet receive it."""
+        return bool(self.oms.working())
+
     def unresolved(self) -> tuple[str, ...]:
         """Ids of orders whose fate only the venue knows; their symbols stay frozen."""
         return tuple(order.intent.client_order_id for order in self.oms.unresolved())
@@ -322,11 +299,11 @@ class TradingSession:
         return min([since_ns, *(order.intent.scheduled_ns for order in self.oms.working())])
 
     def _send_due(self) -> int:
-        """Send again what never arrived, then the legs that fall due; a halt stops this, not the watching."""
+        """Send what never arrived, then legs that fall due; halt or silence stop this, not the watching."""
         try:
             self._listening.catch_up()
             return self._resender.proceed(self._listening.catch_up) + self.legs.proceed()
-        except TradingHalted:
+        except (TradingHalted, OutcomeUnknown):
             return 0
 
     def _buying_power_micro(self) -> int:

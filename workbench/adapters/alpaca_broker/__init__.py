@@ -1,7 +1,8 @@
 """Alpaca as a broker: requests made safe, answers read strictly, every outcome a named value."""
 
-from workbench.adapters.alpaca_broker.broker import AlpacaBroker, connect_alpaca
+from workbench.adapters.alpaca_broker.broker import AlpacaBroker
 from workbench.adapters.alpaca_broker.budget import RateBudget
+from workbench.adapters.alpaca_broker.connect import connect_alpaca
 from workbench.adapters.alpaca_broker.transport import AlpacaTransport, Answer
 
 __all__ = ["AlpacaBroker", "AlpacaTransport", "Answer", "RateBudget", "connect_alpaca"]
