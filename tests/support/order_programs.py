@@ -1,4 +1,4 @@
-"""Random programs for the order path: decisions, faults, crashes, restarts and jumps of the clock, from a seed.
+"""Random programs for the order path: decisions, faults, crashes, restarts, jumps of the clock; from a seed.
 
 A program is a few steps that a generator draws; seed and number replay it. Every crash happens in process: at
 a drawn journal write or request everything that is not in the journal is dropped, and the order path is built

@@ -21,7 +21,6 @@ from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core import costs
 from workbench.core.features import features_hash, select_features
 from workbench.core.labels import LABELS
-from workbench.core.ledger import opening_postings
 from workbench.core.manifest import TRADED_LABEL
 from workbench.core.reconcile import Break
 from workbench.core.types import Mode
@@ -306,34 +305,6 @@ def recovering(settings: Settings, *, start_ns: int = 0) -> Iterator[tuple[Accou
             authority.release()
         finally:
             account.close()
-
-
-def adopt(settings: Settings, *, as_of_session: str, person: str, reason: str) -> int:
-    """Open the ledger with the venue's cash, on a person's word; returns the cash in micros.
-
-    Parameters
-    ----------
-    as_of_session : str
-        The embedded venue's account is opened at the close of this session.
-
-    Raises
-    ------
-    Refused
-        The ledger is open already, or the account holds positions that nobody here bought.
-    """
-    calendar = Desk(settings).calendar
-    calendar.require_session(as_of_session, argument="--as-of")
-    with recovering(settings, start_ns=calendar.session_close_ns(as_of_session)) as (account, oms, _):
-        People(account.journal).require(person, reason)
-        theirs = account.broker.account()
-        if oms.ledger.cash_micro or oms.ledger.positions_nano:
-            raise Refused("the ledger is open already", next_step="workbench reconcile shows any difference")
-        if theirs.positions_nano:
-            held = ", ".join(sorted(theirs.positions_nano))
-            raise Refused(f"the account holds {held}", next_step="close them at the venue, then adopt")
-        memo = f"adopted by {person}: {reason}"
-        oms.record_opening("opening", "", opening_postings(theirs.cash_micro), memo)
-        return theirs.cash_micro
 
 
 def reconcile(settings: Settings) -> tuple[Break, ...]:

@@ -16,7 +16,7 @@ from workbench.adapters.kernel_guard import KernelGuard, dead_holder, guard_kern
 from workbench.adapters.run_parameters import read_parameters
 from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
 from workbench.bootstrap.resources import present_code_hash
-from workbench.bootstrap.venues import VenueLink, open_venue
+from workbench.bootstrap.venues import VenueLink, open_venue, seen_from_adoption
 from workbench.config import SessionTime, Settings, load_settings
 from workbench.core.features import features_hash, select_features
 from workbench.core.ports import Broker, Clock
@@ -150,6 +150,12 @@ def open_account(settings: Settings, *, start_ns: int = 0) -> Account:
             f"account {settings.account} was never opened",
             next_step='workbench adopt --as-of SESSION --person NAME --reason "..."',
         )
+    try:
+        link = seen_from_adoption(settings, journal, link)
+    except BaseException:
+        link.close()
+        journal.close()
+        raise
     supervision = Supervision(journal, ArmedFileOnDisk(desk.paths.armed), settings.account)
     return Account(desk, journal, desk.calendar, link, supervision)
 

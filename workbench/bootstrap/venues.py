@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,9 +15,10 @@ from workbench.adapters.loopback_clock import LoopbackClock
 from workbench.adapters.simulated_broker import SimulatedBroker
 from workbench.bootstrap.desk import Desk
 from workbench.config import Settings
-from workbench.core.ports import Broker, Clock
+from workbench.core.ports import Broker, Clock, Journal
 from workbench.core.types import Mode
 from workbench.errors import ConfigError
+from workbench.services.adoption import since_adoption
 from workbench.services.reading import PersistentReads, read_again
 
 DATA_URL = "https://data.alpaca.markets"
@@ -37,6 +38,8 @@ class VenueLink:
         Closes the broker.
     stream : AlpacaStream or None
         Trade updates, not yet listening; None where polls are all there is.
+    venue_account : str
+        The venue's own id of the account; "" for the venue in this process.
     """
 
     broker: Broker
@@ -44,6 +47,7 @@ class VenueLink:
     last_ns: int
     hang_up: Callable[[], None]
     stream: AlpacaStream | None = None
+    venue_account: str = ""
 
     def close(self) -> None:
         """Close connections and files."""
@@ -79,13 +83,27 @@ def open_venue(settings: Settings, desk: Desk, *, start_ns: int) -> VenueLink:
         patient = PersistentReads(broker, wait=time.sleep)
         now_ns = patient.now_ns()
         if settings.mode is not Mode.REPLAY:
-            return VenueLink(patient, SystemClock(), now_ns, broker.close, _stream(settings, desk))
+            return VenueLink(
+                patient, SystemClock(), now_ns, broker.close, _stream(settings, desk), broker.account_id
+            )
         venue = settings.venue
         clock = LoopbackClock(venue.admin_url, start_ns=now_ns, timeout_s=venue.answer_timeout_s)
-        return VenueLink(patient, clock, now_ns, broker.close)
+        return VenueLink(patient, clock, now_ns, broker.close, venue_account=broker.account_id)
     except BaseException:
         broker.close()
         raise
+
+
+def seen_from_adoption(settings: Settings, journal: Journal, link: VenueLink) -> VenueLink:
+    """The link with a broker that begins where this desk adopted the account; as it is where it did not.
+
+    Raises
+    ------
+    Refused
+        The account behind the keys is another one now.
+    """
+    broker = since_adoption(link.broker, journal, account=settings.account, venue_account=link.venue_account)
+    return replace(link, broker=broker)
 
 
 def data_url(settings: Settings) -> str:

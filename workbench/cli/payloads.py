@@ -35,7 +35,13 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "cost_model_id": "approved cost model, or null",
         "config_hash": "hash of the effective settings",
     },
-    "adopt": {"cash_micro": "opening cash, millionths of a dollar", "person": "who decided"},
+    "adopt": {
+        "cash_micro": "opening cash, millionths of a dollar",
+        "positions": "shares by symbol that were taken over",
+        "orders": "ids of open orders of somebody else, which count as exposure",
+        "mark": "what was accepted",
+        "person": "who decided",
+    },
     "resume": {
         "state": "ACTIVE",
         "epoch": "number of this change of state",

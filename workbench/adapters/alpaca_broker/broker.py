@@ -101,6 +101,11 @@ class AlpacaBroker:
         self._trading.close()
         self._data.close()
 
+    @property
+    def account_id(self) -> str:
+        """The venue's id of the account; "" before its first answer."""
+        return self._account_id
+
     # --- sending -----------------------------------------------------------------------------------
 
     def submit(self, intent: OrderIntent) -> SubmitResult:

@@ -64,6 +64,9 @@ _DECLARED: dict[str, str] = {
     "journal.archived": "last_seq:int last_hash:text first_seq:int before_session:text base_hash:text "
     "file_hash:text person:text reason:text",
     "alert.raised": "account:text code:text text:text at_ns:int",
+    # day one on a real account
+    "account.adopted": "account:text venue_account:text at_ns:int person:text reason:text positions:dict "
+    "orders:list seen:list",
 }
 
 

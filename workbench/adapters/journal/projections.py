@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from workbench.adapters.journal import folds_adoption
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
 from workbench.core.canonical import canonical_json
@@ -368,4 +369,5 @@ _FOLDS: dict[str, Fold] = {
     "calibration.done": _kept_as_event,
     "journal.archived": _added("archives"),
     "alert.raised": _added("alerts"),
+    **folds_adoption.FOLDS,
 }
