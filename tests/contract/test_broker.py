@@ -252,6 +252,15 @@ def test_a_known_refusal_is_a_value_with_the_venues_words(
     assert world.broker.orders(since_ns=0) == ()
 
 
+def test_the_hours_are_the_calendars_and_the_word_for_now_is_the_clocks(world: World) -> None:
+    opened, closed = (f("2013-01-04") for f in (CALENDAR.session_open_ns, CALENDAR.session_close_ns))
+    for moment, is_open in (("before_open", False), ("in_session", True), ("after_close", False)):
+        world.go("2013-01-04", moment)
+        hours = world.broker.hours("2013-01-04")
+        assert (hours.open_ns, hours.close_ns, hours.is_open) == (opened, closed, is_open)
+    assert world.broker.hours("2013-01-05").open_ns == -1  # a Saturday
+
+
 def test_quotes_bracket_the_last_price_and_say_when_and_when_not(world: World) -> None:
     quotes = world.broker.quotes(["AAA", "ZZZ"])
     assert quotes.bid_micro[0] < 20_500_000 < quotes.ask_micro[0]

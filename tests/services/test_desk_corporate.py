@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from workbench.bootstrap import admin, costing
+from workbench.bootstrap.adoption import adopt
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.resources import sample_folder
 from workbench.config import DEFAULT_TOML, Settings, load_settings
@@ -60,7 +61,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     report = admin.train(settings, last_session=BEFORE)
     admin.accept_model(settings, report.model_id, stage="replay", **WHO)
     costing.approve_prior(settings, as_of_session=BEFORE, **WHO)
-    admin.adopt(settings, as_of_session=BEFORE, **WHO)
+    adopt(settings, as_of_session=BEFORE, **WHO)
     admin.resume(settings, **WHO)
     return folder
 
@@ -191,4 +192,4 @@ def test_a_desk_that_allows_short_positions_is_refused_by_the_embedded_venue(tmp
     settings = admin.init(path)
     assert settings.limits.allow_short
     with pytest.raises(ConfigError, match=r"limits\.allow_short is on, and the embedded venue"):
-        admin.adopt(settings, as_of_session=BEFORE, **WHO)
+        adopt(settings, as_of_session=BEFORE, **WHO)

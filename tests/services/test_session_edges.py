@@ -10,6 +10,8 @@ import drive
 import pytest
 
 from workbench.bootstrap import admin, killing
+from workbench.bootstrap import admin
+from workbench.bootstrap.adoption import adopt
 from workbench.bootstrap.demo import prepare
 from workbench.bootstrap.desk import Desk
 from workbench.config import Settings
@@ -211,7 +213,7 @@ def test_the_first_session_counts_its_loss_from_the_capital_that_was_paid_in(new
     assert snapshot.session_start_equity_micro == settings.venue.starting_cash_usd * 1_000_000
 
 
-@pytest.mark.parametrize("act", [admin.resume, lambda s, **who: admin.adopt(s, as_of_session=FIRST, **who)])
+@pytest.mark.parametrize("act", [admin.resume, lambda s, **who: adopt(s, as_of_session=FIRST, **who)])
 def test_a_refused_command_leaves_no_trace_of_a_crash(new_desk: NewDesk, act: Callable[..., Any]) -> None:
     settings = new_desk("typo")
     with pytest.raises(Refused):

@@ -22,7 +22,6 @@ from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core import costs
 from workbench.core.features import features_hash, select_features
 from workbench.core.labels import LABELS
-from workbench.core.ledger import opening_postings
 from workbench.core.manifest import TRADED_LABEL
 from workbench.core.reconcile import Break
 from workbench.errors import JournalCorrupt, Refused, UsageError
@@ -304,6 +303,26 @@ def adopt(
         account.journal.commit(people.require(person, reason, act="adopt", subject=subject))
         oms.record_opening("opening", "", opening_postings(theirs.cash_micro), memo)
         return theirs.cash_micro
+@contextmanager
+def recovering(settings: Settings, *, start_ns: int = 0) -> Iterator[tuple[Account, Oms, Reconciler]]:
+    """The account held by this process alone, for look-ups and reconciliation; nothing can be sent."""
+    desk = Desk(settings)
+    with process_lock(desk.paths.lock):
+        account = open_account(settings, start_ns=start_ns)
+        try:
+            if settings.mode is Mode.REPLAY:  # a venue outside is taken to the start, as the embedded one is
+                account.clock.sleep_until(start_ns)
+            authority = account.authority(code_hash="")
+            account.take(authority)
+            oms, reconciler = account.order_path(authority)
+            try:
+                yield account, oms, reconciler
+            except (Refused, UsageError):
+                authority.release()  # nothing was sent from here: a no is a clean end
+                raise
+            authority.release()
+        finally:
+            account.close()
 
 
 def reconcile(settings: Settings) -> tuple[Break, ...]:

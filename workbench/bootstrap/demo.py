@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.bootstrap import admin, costing
+from workbench.bootstrap.adoption import adopt
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.resources import present_code_hash
 from workbench.config import Settings
@@ -55,7 +56,7 @@ def prepare(config_path: Path) -> Iterator[Step]:
     yield Step("prior cost model approved", journal.rows("cost_models")[-1]["cost_model_id"][:12])
 
     if not journal.rows("postings", account=settings.account):
-        admin.adopt(settings, as_of_session=before, person=PERSON, reason=REASON)
+        adopt(settings, as_of_session=before, person=PERSON, reason=REASON)
     yield Step("opening cash adopted", f"{settings.venue.starting_cash_usd:,} USD")
 
     permission = admin.permission(settings)

@@ -20,6 +20,7 @@ from workbench.bootstrap.resources import present_code_hash
 from workbench.bootstrap.signing import Credentials, people_of
 from workbench.bootstrap.venues import VenueLink, open_venue
 from workbench.bootstrap.watchdog_sign import watchdog_check, watchdog_trouble
+from workbench.bootstrap.venues import VenueLink, open_venue, seen_from_adoption
 from workbench.config import SessionTime, Settings, load_settings
 from workbench.core.features import features_hash, select_features
 from workbench.core.ports import Broker, Clock
@@ -150,6 +151,13 @@ def open_account(settings: Settings, *, start_ns: int = 0, credentials: Credenti
         )
     book_waiting_halts(settings, journal)
     supervision = desk_supervision(settings, journal, people_of(settings, journal, credentials))
+    try:
+        link = seen_from_adoption(settings, journal, link)
+    except BaseException:
+        link.close()
+        journal.close()
+        raise
+    supervision = Supervision(journal, ArmedFileOnDisk(desk.paths.armed), settings.account)
     return Account(desk, journal, desk.calendar, link, supervision)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -26,6 +28,10 @@ from workbench.core.cancelling import OpenOrders
 from workbench.core.ports import Clock
 from workbench.core.types import Mode
 from workbench.errors import ConfigError, OutcomeUnknown
+from workbench.core.ports import Broker, Clock, Journal
+from workbench.errors import ConfigError
+from workbench.services.adoption import since_adoption
+from workbench.services.reading import PersistentReads, read_again
 
 DATA_URL = "https://data.alpaca.markets"
 #: A venue on this machine sets no limit of its own; a replay asks it thousands of times a session.
@@ -40,20 +46,26 @@ class VenueLink:
     ----------
     last_ns : int
         The venue's latest time when it was opened, UTC nanoseconds; 0 = nothing ever happened there.
+    hang_up : callable () -> None
+        Closes the broker.
     stream : AlpacaStream or None
         Trade updates, not yet listening; None where polls are all there is.
+    venue_account : str
+        The venue's own id of the account; "" for the venue in this process.
     """
 
-    broker: SimulatedBroker | AlpacaBroker
+    broker: Broker
     clock: Clock
     last_ns: int
+    hang_up: Callable[[], None]
     stream: AlpacaStream | None = None
+    venue_account: str = ""
 
     def close(self) -> None:
         """Close connections and files."""
         if self.stream is not None:
             self.stream.close()
-        self.broker.close()
+        self.hang_up()
 
 
 def uses_alpaca(settings: Settings) -> bool:
@@ -79,16 +91,32 @@ def open_venue(settings: Settings, desk: Desk, *, start_ns: int) -> VenueLink:
     if not uses_alpaca(settings):
         return embedded_venue(settings, desk, desk.paths.venue, start_ns=start_ns)
     broker = connect_alpaca(**_terms(settings), barred=_barred(desk))
+    broker = read_again(lambda: _connect(settings), wait=time.sleep)
     try:
-        now_ns = broker.now_ns()
+        patient = PersistentReads(broker, wait=time.sleep)
+        now_ns = patient.now_ns()
         if settings.mode is not Mode.REPLAY:
-            return VenueLink(broker, SystemClock(), now_ns, _stream(settings, desk))
+            return VenueLink(
+                patient, SystemClock(), now_ns, broker.close, _stream(settings, desk), broker.account_id
+            )
         venue = settings.venue
         clock = LoopbackClock(venue.admin_url, start_ns=now_ns, timeout_s=venue.answer_timeout_s)
-        return VenueLink(broker, clock, now_ns)
+        return VenueLink(patient, clock, now_ns, broker.close, venue_account=broker.account_id)
     except BaseException:
         broker.close()
         raise
+
+
+def seen_from_adoption(settings: Settings, journal: Journal, link: VenueLink) -> VenueLink:
+    """The link with a broker that begins where this desk adopted the account; as it is where it did not.
+
+    Raises
+    ------
+    Refused
+        The account behind the keys is another one now.
+    """
+    broker = since_adoption(link.broker, journal, account=settings.account, venue_account=link.venue_account)
+    return replace(link, broker=broker)
 
 
 def data_url(settings: Settings) -> str:
@@ -139,7 +167,7 @@ def embedded_venue(settings: Settings, desk: Desk, path: Path, *, start_ns: int)
         dividends=desk.bars.dividends_of,
     )
     clock.sleep_until(broker.last_ns)
-    return VenueLink(broker, clock, broker.last_ns)
+    return VenueLink(broker, clock, broker.last_ns, broker.close)
 
 
 @dataclass(frozen=True)

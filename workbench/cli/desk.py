@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from workbench.bootstrap import admin
+from workbench.bootstrap import admin, adoption
 from workbench.bootstrap.status import desk_status
 from workbench.cli.console import (
     DEFAULT_CONFIG,
@@ -27,6 +27,8 @@ from workbench.config import load_settings
 from workbench.errors import Refused
 
 AsOf = Annotated[str, typer.Option("--as-of", help="The embedded account opens at this session's close.")]
+
+Accept = Annotated[str, typer.Option("--accept", help="Mark of what a refusal has shown.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -85,6 +87,21 @@ def adopt(
     cash = admin.adopt(settings, as_of_session=as_of, person=person, reason=reason, credentials=key)
     payload = {"cash_micro": cash, "person": person}
     emit(payload, as_json, lambda out: out.print(f"the ledger opens with {cash / 1e6:,.2f} USD"))
+    accept: Accept = "",
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Open the ledger with what the venue's account holds: cash, and what a person accepts besides."""
+    found = adoption.adopt(
+        load_settings(str(config)), as_of_session=as_of, person=person, reason=reason, accept=accept
+    )
+    payload = {**dataclasses.asdict(found), "person": person}
+    more = f", {_flat(found.positions)} and {len(found.orders)} open orders" if found.positions else ""
+    emit(
+        payload,
+        as_json,
+        lambda out: out.print(f"the ledger opens with {found.cash_micro / 1e6:,.2f} USD{more}"),
+    )
 
 
 def reduce(

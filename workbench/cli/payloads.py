@@ -62,6 +62,13 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     },
     "alerts test": {"channels": "error of each channel, empty = it was told", "ok": "whether all were told"},
     "adopt": {"cash_micro": "opening cash, millionths of a dollar", "person": "who decided"},
+    "adopt": {
+        "cash_micro": "opening cash, millionths of a dollar",
+        "positions": "shares by symbol that were taken over",
+        "orders": "ids of open orders of somebody else, which count as exposure",
+        "mark": "what was accepted",
+        "person": "who decided",
+    },
     "resume": {
         "state": "of the account afterwards",
         "epoch": "number of this change of state",

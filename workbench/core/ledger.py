@@ -180,11 +180,25 @@ class Ledger:
         }
 
 
-def opening_postings(cash_micro: int) -> tuple[Posting, ...]:
-    """The entry that brings the opening cash into the books."""
+def opening_postings(
+    cash_micro: int, held: Mapping[str, tuple[int, int]] = MappingProxyType({})
+) -> tuple[Posting, ...]:
+    """The entry that brings opening cash and positions into the books.
+
+    Parameters
+    ----------
+    held : mapping of str to (int, int)
+        Symbol -> signed quantity in 1e-9 shares and its value in micros, which counts as paid-in capital.
+    """
+    positions = tuple(
+        Posting(SECURITIES + symbol, value_micro, quantity_nano, "opening position")
+        for symbol, (quantity_nano, value_micro) in sorted(held.items())
+    )
+    capital_micro = cash_micro + sum(value_micro for _, value_micro in held.values())
     return (
         Posting(CASH, cash_micro, 0, "opening cash"),
-        Posting(CAPITAL, -cash_micro, 0, "opening cash"),
+        *positions,
+        Posting(CAPITAL, -capital_micro, 0, "opening cash" if not held else "opening cash and positions"),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from workbench.core.hours import SessionHours
 from workbench.core.jobs import RunRequest, RunResult
 from workbench.core.orders import Fill, OrderIntent, OrderState
 from workbench.core.types import Bars, Quotes, Side
@@ -298,6 +299,8 @@ class Broker(Protocol):
     def now_ns(self) -> int:
         """The venue's clock, UTC nanoseconds."""
         ...
+
+    def hours(self, session: str) -> SessionHours: ...
 
 
 @dataclass(frozen=True)

@@ -128,11 +128,12 @@ class Oms:
             sorted(found, key=lambda order: (order.intent.side, order.intent.symbol, order.intent.leg))
         )
 
-    def record_opening(self, entry_id: str, session: str, postings: Iterable[Posting], memo: str) -> None:
-        """Book the opening entry of the ledger, approved by a person beforehand."""
-        entry = tuple(postings)
+    def record_opening(
+        self, entry_id: str, session: str, entry: tuple[Posting, ...], memo: str, more: Sequence[Event] = ()
+    ) -> None:
+        """Book the opening entry, approved by a person beforehand, and what goes with it."""
         event = ledger_entry(self._account, entry_id, session, entry, memo)
-        self._journal.commit([event], lease=self._lease())
+        self._journal.commit([event, *more], lease=self._lease())
         self.ledger = self.ledger.apply(entry)
 
     def adopt_intents(self, intents: Iterable[OrderIntent], denied: dict[str, tuple[str, ...]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workbench.core.hours import SessionHours, hours_trouble
 from workbench.core.ledger import Ledger
 from workbench.core.ports import BarStore, Broker, Calendar, Clock
 from workbench.core.types import NANO
@@ -98,12 +99,8 @@ def preflight_checks(
         ),
         _share_terms(times, bars, broker, calendar, ledger),
         _account(broker),
-        Check(
-            "clocks agree",
-            abs(broker.now_ns() - now_ns) <= MAX_CLOCK_SKEW_NS,
-            f"{(broker.now_ns() - now_ns) / 1e9:+.3f} s at the venue",
-            "set the machine's clock; nothing is sent while they differ by more than 2 s",
-        ),
+        _clocks(broker, clock),
+        _hours(times, broker, clock),
     )
 
 
@@ -151,7 +148,11 @@ def _share_terms(
         ratios = (printed.close[-1] / adjusted.close[-1]).tolist()
         counted |= {symbol: ratio for symbol, ratio in zip(held, ratios, strict=True) if ratio == ratio}
     done = dict.fromkeys(held, 1.0)
-    for activity in broker.activities(since_ns=since_ns):
+    try:
+        activities = broker.activities(since_ns=since_ns)
+    except OutcomeUnknown as error:
+        return Check("share terms agree", False, error.message, error.next_step or step)
+    for activity in activities:
         if activity.symbol in done and activity.at_ns < times.end_ns:
             done[activity.symbol] *= activity.new_shares / activity.old_shares
     apart = [
@@ -170,3 +171,28 @@ def _account(broker: Broker) -> Check:
         return Check("venue account open", False, error.message, step)
     found = f"{account.account}, buying power {account.buying_power_micro / 1e6:,.2f} USD"
     return Check("venue account open", not account.blocked, found, step)
+
+
+def _clocks(broker: Broker, clock: Clock) -> Check:
+    step = "set the machine's clock; nothing is sent while they differ by more than 2 s"
+    try:
+        ahead_ns = broker.now_ns() - clock.now_ns()
+    except OutcomeUnknown as error:
+        return Check("clocks agree", False, error.message, error.next_step or step)
+    found = f"{ahead_ns / 1e9:+.3f} s at the venue"
+    return Check("clocks agree", abs(ahead_ns) <= MAX_CLOCK_SKEW_NS, found, step)
+
+
+def _hours(times: SessionTimes, broker: Broker, clock: Clock) -> Check:
+    """Whether the venue's calendar and clock know this session and the same hours: both must agree."""
+    step = "look at the exchange's notices; nothing is sent while calendar and venue differ"
+    try:
+        theirs = broker.hours(times.session)
+    except OutcomeUnknown as error:
+        return Check("hours agree", False, error.message, error.next_step or step)
+    now_ns = clock.now_ns()
+    ours = SessionHours(times.open_ns, times.close_ns, is_open=times.open_ns <= now_ns < times.close_ns)
+    border_ns = min(abs(now_ns - times.open_ns), abs(now_ns - times.close_ns))
+    trouble = hours_trouble(ours, theirs, at_border=border_ns <= MAX_CLOCK_SKEW_NS)
+    found = trouble or f"{times.session}, {'open' if theirs.is_open else 'closed'} now"
+    return Check("hours agree", not trouble, found, step)

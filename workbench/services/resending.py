@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from workbench.core.orders import OrderState
+from workbench.core.orders import Order, OrderState
 from workbench.core.ports import Clock
 from workbench.services.oms import Oms
 
 #: How often one process sends an order again after its first request.
 RESENDS = 3
+#: States in which an order is not at the venue, or may not be.
+AGAIN = frozenset({OrderState.INTENDED, OrderState.NOT_ACCEPTED, OrderState.UNKNOWN})
 
 
 class Resender:
     """Bounded repeats of orders that never arrived.
 
-    An order that was not accepted goes out again as it is; one of unknown fate only after the venue has
-    answered that it knows no such id. The same id makes a second arrival harmless: the venue refuses it, and
-    the first one is adopted.
+    An order that was not accepted, or that never left because a last look had no answer, goes out as it is;
+    one of unknown fate only after the venue has answered that it knows no such id. The same id makes a second
+    arrival harmless: the venue refuses it, and the first one is adopted.
 
     Parameters
     ----------
@@ -48,9 +50,9 @@ class Resender:
             As from `Oms.send`; nothing left.
         """
         sent = 0
-        for order in sorted(self._oms.working(), key=lambda order: order.intent.side):  # sells first
+        for order in sorted(self._oms.orders.unfinished(), key=_sells_first):
             identity = order.intent.client_order_id
-            again = order.state in (OrderState.NOT_ACCEPTED, OrderState.UNKNOWN)
+            again = order.state in AGAIN
             alive = order.intent.session == self._session and self._clock.now_ns() < self._until_ns
             if not again or not alive or self._sent.get(identity, 0) >= RESENDS:
                 continue
@@ -63,3 +65,7 @@ class Resender:
             self._oms.send(identity)
             sent += 1
         return sent
+
+
+def _sells_first(order: Order) -> tuple[int, str, str]:
+    return (int(order.intent.side), order.intent.symbol, order.intent.client_order_id)

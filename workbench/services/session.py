@@ -6,10 +6,9 @@ and so do the tests. Nothing here knows whether the clock is simulated or the ve
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from workbench.core.approvals import ApprovalRules
 from workbench.core.digest import session_digest
@@ -26,6 +25,7 @@ from workbench.errors import (
     TradingHalted,
 )
 from workbench.services.approvals import Approvals
+from workbench.errors import OutcomeUnknown, Refused, TradingHalted
 from workbench.services.authority import Authority
 from workbench.services.decision import DecisionMaker, Strategy
 from workbench.services.decision_record import decision_events
@@ -36,6 +36,7 @@ from workbench.services.oms import Oms
 from workbench.services.own_flow import OwnFlow
 from workbench.services.overrides import Overrides
 from workbench.services.people import People
+from workbench.services.orderly import orderly
 from workbench.services.preflight import Check, failed, preflight_checks
 from workbench.services.reconciler import Reconciler
 from workbench.services.reporting import session_report
@@ -61,27 +62,6 @@ class SessionTimes:
     decision_ns: tuple[int, ...]
     end_ns: int
     poll_every_ns: int
-
-
-def _orderly(step: Callable[..., Result]) -> Callable[..., Result]:
-    """Give the lease back when a guard refuses and nothing is under way: that is a clean end.
-
-    Any other error, and a refusal that leaves orders open, keeps the lease: the next start finds it and
-    halts until a person has looked.
-    """
-
-    @functools.wraps(step)
-    def guarded(trading: TradingSession, *args: Any, **kwargs: Any) -> Result:
-        try:
-            return step(trading, *args, **kwargs)
-        except (LeaseLost, JournalCorrupt, JournalConflict, IllegalTransition):
-            raise
-        except Refused:
-            if not trading.left_open():  # with something under way only a recovery may follow
-                trading.release()
-            raise
-
-    return guarded
 
 
 class TradingSession:
@@ -186,7 +166,7 @@ class TradingSession:
         """Whether this session already has its closing record; then nothing is decided or sent."""
         return bool(self._journal.rows("sessions", account=self.strategy.account, session=self.times.session))
 
-    @_orderly
+    @orderly
     def preflight(self) -> tuple[Check, ...]:
         """Everything that must hold before trading, each with what was found and what to do."""
         with self.timer.stage("preflight"):
@@ -206,7 +186,7 @@ class TradingSession:
             )
             return (*checks, *self._more_checks())
 
-    @_orderly
+    @orderly
     def start(self) -> tuple[Break, ...]:
         """Recover what a former run left, reconcile, and refuse unless trading is permitted.
 
@@ -232,7 +212,7 @@ class TradingSession:
 
     # --- decide and send -------------------------------------------------------------------------
 
-    @_orderly
+    @orderly
     def decide(self, scheduled_ns: int) -> tuple[Order, ...]:
         """Decide at a scheduled time (or resume what was decided) and send; returns the orders.
 
@@ -257,13 +237,16 @@ class TradingSession:
                 self.oms.orders.update(held)
                 self._stops.heed(code for codes in cycle.denied.values() for code in codes)
         with self.timer.stage("send"):
-            self._listening.catch_up()
             due = [order for order in self.oms.of_decision(scheduled_ns) if order.state in SENDABLE]
-            self.oms.send_many([order.intent.client_order_id for order in due])
-            self._resender.proceed(self._listening.catch_up)
+            try:
+                self._listening.catch_up()
+                self.oms.send_many([order.intent.client_order_id for order in due])
+                self._resender.proceed(self._listening.catch_up)
+            except OutcomeUnknown:  # a last look had no answer, so nothing of it left: `watch` sends it again
+                pass
         return self.oms.of_decision(scheduled_ns)
 
-    @_orderly
+    @orderly
     def watch(self, progress: Callable[[int], None] | None = None) -> int:
         """Poll the venue until the session's end and send legs that fall due; returns the changes seen.
 
@@ -288,7 +271,7 @@ class TradingSession:
             changes += self.approvals.settle(at_end=True)
         return changes
 
-    @_orderly
+    @orderly
     def close(self) -> dict[str, Any]:
         """Reconcile a last time and write the closing record; returns the session's report."""
         account, session = self.strategy.account, self.times.session
@@ -337,6 +320,10 @@ class TradingSession:
         """Whether an order is under way, or waits to be sent."""
         return bool(self.oms.orders.unfinished())
 
+    def under_way(self) -> bool:
+        """Whether the venue may hold an order, or may yet receive it."""
+        return bool(self.oms.working())
+
     def unresolved(self) -> tuple[str, ...]:
         """Ids of orders whose fate only the venue knows; their symbols stay frozen."""
         return tuple(order.intent.client_order_id for order in self.oms.unresolved())
@@ -351,12 +338,14 @@ class TradingSession:
         return min([since_ns, *(order.intent.scheduled_ns for order in self.oms.working())])
 
     def _send_due(self) -> int:
-        """Send again what never arrived, then the legs that fall due; a halt stops this, not the watching."""
+        """Send what never arrived, then legs that fall due; halt or silence stop this, not the watching."""
         try:
             self._listening.catch_up()
             sent = self._resender.proceed(self._listening.catch_up) + self.legs.proceed()
             return sent + self.approvals.send_approved() + self.overrides.proceed()
         except TradingHalted:
+            return self._resender.proceed(self._listening.catch_up) + self.legs.proceed()
+        except (TradingHalted, OutcomeUnknown):
             return 0
 
     def _buying_power_micro(self) -> int:

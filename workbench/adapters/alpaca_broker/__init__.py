@@ -3,6 +3,8 @@
 from workbench.adapters.alpaca_broker.broker import AlpacaBroker, alpaca_broker, connect_alpaca
 from workbench.adapters.alpaca_broker.budget import RateBudget
 from workbench.adapters.alpaca_broker.open_orders import AlpacaOpenOrders
+from workbench.adapters.alpaca_broker.broker import AlpacaBroker
+from workbench.adapters.alpaca_broker.connect import connect_alpaca
 from workbench.adapters.alpaca_broker.transport import AlpacaTransport, Answer
 
 __all__ = [

@@ -18,10 +18,10 @@ from workbench.adapters.alpaca_broker.gates import (
     account_trouble,
     asset_row,
     asset_trouble,
-    environment_of,
     order_fields,
     price_trouble,
 )
+from workbench.adapters.alpaca_broker.hours import session_hours
 from workbench.adapters.alpaca_broker.outcomes import cancel_outcome, is_absence, submit_outcome
 from workbench.adapters.alpaca_broker.paging import list_activities, list_orders
 from workbench.adapters.alpaca_broker.rows import (
@@ -37,10 +37,11 @@ from workbench.adapters.alpaca_broker.rows import (
     time_ns,
 )
 from workbench.adapters.alpaca_broker.transport import AlpacaTransport, Answer
+from workbench.core.hours import SessionHours
 from workbench.core.orders import Fill, OrderIntent
 from workbench.core.ports import Activity, LookupResult, SubmitOutcome, SubmitResult, VenueAccount, VenueOrder
-from workbench.core.types import MICRO, Mode, Quotes
-from workbench.errors import ConfigError, OutcomeUnknown
+from workbench.core.types import MICRO, Quotes
+from workbench.errors import OutcomeUnknown
 
 #: How long an asset's flags are believed, seconds: they change overnight.
 ASSET_S = 600.0
@@ -99,6 +100,11 @@ class AlpacaBroker:
         """Close the connections."""
         self._trading.close()
         self._data.close()
+
+    @property
+    def account_id(self) -> str:
+        """The venue's id of the account; "" before its first answer."""
+        return self._account_id
 
     # --- sending -----------------------------------------------------------------------------------
 
@@ -264,12 +270,17 @@ class AlpacaBroker:
         return VenueAccount(name, cash, power, equity, bool(self._blocked), held)
 
     def quotes(self, symbols: Sequence[str]) -> Quotes:
-        """Latest bid and ask of each symbol from the feed; 0 and -1 where there is none."""
+        """Latest bid and ask of each symbol from the feed, 0 and -1 where it has none.
+
+        OutcomeUnknown without an answer: a venue that is silent has not said that there is no quote.
+        """
         bid, ask, at = (np.zeros(len(symbols), dtype=np.int64) for _ in range(3))
         at -= 1
         fields = {"symbols": ",".join(symbols), "feed": self._feed}
         answer = self._ask(self._data, "GET", "/stocks/quotes/latest", fields, urgent=False)
-        found = answer.json.get("quotes") if answer.status == 200 and isinstance(answer.json, dict) else None
+        if answer.status != 200 or not isinstance(answer.json, dict):
+            raise _no_answer("quotes", answer.words or "the answer is no object")
+        found = answer.json.get("quotes")
         for i, symbol in enumerate(symbols):
             row = found.get(symbol) if isinstance(found, dict) else None
             try:
@@ -288,6 +299,14 @@ class AlpacaBroker:
         except BadRow as problem:
             raise _no_answer("clock", str(problem)) from None
 
+    def hours(self, session: str) -> SessionHours:
+        """Hours of a session by the venue's calendar and clock; OutcomeUnknown without an answer."""
+        clock = self._must("/clock")
+        try:
+            return session_hours(session, self._must("/calendar", {"start": session, "end": session}), clock)
+        except BadRow as problem:
+            raise _no_answer("calendar", str(problem)) from None
+
     # --- shared ------------------------------------------------------------------------------------
 
     def _get(self, path: str, fields: Mapping[str, Any]) -> Answer:
@@ -299,6 +318,8 @@ class AlpacaBroker:
 
     def _must(self, path: str) -> Any:
         answer = self._ask(self._trading, "GET", path, urgent=False)
+    def _must(self, path: str, fields: Mapping[str, Any] | None = None) -> Any:
+        answer = self._ask(self._trading, "GET", path, fields, urgent=False)
         if answer.status != 200 or answer.json is None:
             raise _no_answer(path.strip("/"), answer.words)
         return answer.json

@@ -20,6 +20,7 @@ from workbench.adapters.simulated_broker.market import (
 from workbench.core.canonical import canonical_json
 from workbench.core.costs import FeeSchedule
 from workbench.core.fills import FillParams
+from workbench.core.hours import SessionHours
 from workbench.core.orders import Fill, OrderIntent
 from workbench.core.ports import (
     Activity,
@@ -129,6 +130,13 @@ class SimulatedBroker:
     def now_ns(self) -> int:
         """The venue's clock; never before its latest command."""
         return max(self._clock.now_ns(), self._venue.last_ns)
+
+    def hours(self, session: str) -> SessionHours:
+        """Hours of a session by the venue's calendar, and whether it is open at the venue's time."""
+        if not self._calendar.is_session(session):
+            return SessionHours(-1, -1, is_open=False)
+        opens, closes = self._calendar.session_open_ns(session), self._calendar.session_close_ns(session)
+        return SessionHours(opens, closes, is_open=opens <= self.now_ns() < closes)
 
     def submit(self, intent: OrderIntent) -> SubmitResult:
         """Send an order; a failure before anything was sent is NOT_ACCEPTED, a failed write UNKNOWN."""
