@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from workbench.bootstrap import admin
+from workbench.bootstrap.logs import command_log
 from workbench.bootstrap.status import desk_status
 from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, emit, rows_table
 from workbench.config import load_settings
@@ -127,4 +128,6 @@ def dashboards(
         sys.stdout.flush()
 
     require_loopback(host)
-    serve(load_settings(str(config)), host=host, port=port, ready=ready)
+    settings = load_settings(str(config))
+    with command_log(settings, "dashboards", host=host, port=port):
+        serve(settings, host=host, port=port, ready=ready)
