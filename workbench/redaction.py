@@ -106,8 +106,8 @@ def redact(text: str) -> str:
 
     Examples
     --------
-    >>> redact("postgresql://desk:hunter2@db/journal refused")
-    'postgresql://***@db/journal refused'
+    >>> redact("the venue refused password=hunter2")
+    'the venue refused password=***'
     """
     for known in _KNOWN_PATTERN:
         text = known.sub(MASK, text)
