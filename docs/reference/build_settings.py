@@ -74,8 +74,12 @@ def _secrets() -> str:
         for key in secret_keys()
     )
     return (
-        "## Secrets\n\nNever in the file, in an override or in a URL. Each is an environment variable, or a "
-        "file of its name in the folder that `WORKBENCH_SECRETS_DIR` names.\n\n"
+        "## Secrets\n\nNever in the file, in an override or in a URL. Each is an environment variable, a "
+        "file of its "
+        "name in the folder that `WORKBENCH_SECRETS_DIR` names, or a password of its name in the keyring, "
+        "under "
+        "the service that `WORKBENCH_SECRETS_KEYRING` names; the keyring is not asked otherwise. See "
+        "[keep secrets](../how-to/secrets.md).\n\n"
         f"| file | variable | meaning |\n|---|---|---|\n{rows}"
     )
 

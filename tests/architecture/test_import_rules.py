@@ -58,6 +58,7 @@ def skeleton(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
         "bootstrap",
         "errors",
         "kernel_cache",
+        "redaction",
         "views",
         "plots",
         "config",

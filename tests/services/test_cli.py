@@ -82,6 +82,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("status")
     do("pending")
     do("reconcile")
+    do("report", "--kind", "self-assessment")
     do("replay", f"trading_loop/{SESSION}.1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "LAST_SESSION", demo.FIRST_SESSION)  # the session that is done already

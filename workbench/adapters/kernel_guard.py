@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from workbench.errors import JobFailed, Refused, StorageFailed, WorkbenchError
+from workbench.redaction import redact
 
 HEARTBEAT: Final = "runner.heartbeat"
 KERNEL_LOCK: Final = "kernel.lock"
@@ -59,6 +60,7 @@ def guard_kernel(
         raise Refused(f"the runner of {run_dir} shows no heartbeat", next_step=_START)
     guard.watch_cells()  # from here on, this kernel's exceptions are the outcome of the run
     _require_linux()
+    _leave_no_core()
     _die_with_parent()
     if not guard.parent_alive():
         raise Refused(f"the runner of {run_dir} ended while its kernel started", next_step=_START)
@@ -156,8 +158,8 @@ class KernelGuard:
             "status": status,
             "exit_code": exit_code,
             "error": error,
-            "message": message,
-            "next_step": next_step,
+            "message": redact(message),
+            "next_step": redact(next_step),
         }
         _write_durably(self.run_dir / OUTCOME, json.dumps(outcome, indent=1).encode())
 
@@ -278,6 +280,13 @@ def _runner_of(run_dir: Path) -> int:
             next_step=_START,
         )
     return parent
+
+
+def _leave_no_core() -> None:
+    # A core file holds the memory of this process, and with it the venue's keys.
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _die_with_parent() -> None:

@@ -11,6 +11,10 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; the entry point of the `workbench` program."""
+    if arguments is None:  # the program itself, not a call from another one
+        from workbench.cli.sealing import seal_process
+
+        seal_process()
     name_kernel_cache()
     from workbench.cli.app import run  # only now may numba be imported
 

@@ -24,9 +24,11 @@ from workbench.cli import (
     venue,
 )
 from workbench.cli import data, desk, jobs, journal, limits, models, people, replay, settings, venue
+from workbench.cli import data, desk, jobs, journal, models, people, replay, report, settings, venue
 from workbench.cli.console import fail
 from workbench.cli.payloads import KEYS
 from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError
+from workbench.redaction import redact
 
 #: What a shell says of a program that Ctrl-C ended.
 _STOPPED = 130
@@ -44,7 +46,7 @@ def build() -> Any:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (desk, killing, models, replay, approvals, alerts, limits):
+    for module in (desk, killing, models, replay, approvals, alerts, limits, report):
         module.register(app)
     groups = {
         "config": settings,
@@ -90,7 +92,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         step = "free space or mend the permissions, then run the command again: nothing is half-done"
         fail(StorageFailed(f"{error.filename or 'the disk'}: {error.strerror}", next_step=step), as_json)
     except Exception as error:  # the boundary: a defect is a failure with a trace, never a success
-        traceback.print_exc()
+        print(redact(traceback.format_exc()), end="", file=sys.stderr)
         step = "this is a defect of workbench: report it with the lines above, and look at `workbench status`"
         fail(JobFailed(f"{type(error).__name__}: {error}", next_step=step), as_json)
     if code == _STOPPED:  # the parser turns Ctrl-C into this code

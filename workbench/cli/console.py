@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import IO, Annotated, Any, NoReturn, cast
 
 import numpy as np
 import typer
@@ -18,7 +18,9 @@ from rich.table import Table
 
 from workbench.bootstrap.signing import Credentials, credentials_of
 from workbench.config import Settings
+from workbench.cli.sealing import RedactedStream
 from workbench.errors import WorkbenchError
+from workbench.redaction import redact_values
 
 #: A pipe has no width of its own; wide enough that no column is cut.
 _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
@@ -37,7 +39,8 @@ DEFAULT_CONFIG = Path("workbench.toml")
 
 def console(*, errors: bool = False) -> Console:
     """A console for text; made when used, so that redirected streams are respected."""
-    return Console(stderr=errors, width=_WIDTH, highlight=False, soft_wrap=True)
+    stream = RedactedStream(sys.stderr if errors else sys.stdout)
+    return Console(file=cast("IO[str]", stream), width=_WIDTH, highlight=False, soft_wrap=True)
 
 
 def credentials(settings: Settings, passphrase_file: str, ssh_key: Path | None) -> Credentials:
@@ -57,7 +60,7 @@ def credentials(settings: Settings, passphrase_file: str, ssh_key: Path | None) 
 def emit(payload: Mapping[str, Any], as_json: bool, text: Callable[[Console], None]) -> None:
     """Print the payload as one JSON object, or let `text` print it for people."""
     if as_json:
-        print(json.dumps(_plain(payload), allow_nan=False))
+        print(json.dumps(redact_values(_plain(payload)), allow_nan=False))
     else:
         text(console())
 
@@ -111,7 +114,7 @@ def fail(error: WorkbenchError, as_json: bool) -> NoReturn:
             "exit_code": error.exit_code,
             "facts": facts,
         }
-        print(json.dumps(_plain(body), allow_nan=False))
+        print(json.dumps(redact_values(_plain(body)), allow_nan=False))
     else:
         out = console(errors=True)
         out.print(f"{type(error).__name__}: {error.message}", style="bold red", markup=False)

@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 
 from workbench.bootstrap import admin, adoption
+from workbench.bootstrap import admin
+from workbench.bootstrap.logs import command_log
 from workbench.bootstrap.status import desk_status
 from workbench.cli.console import (
     DEFAULT_CONFIG,
@@ -156,3 +158,7 @@ def dashboards(
         sys.stdout.flush()
 
     serve(load_settings(str(config)), host=host, port=port, ready=ready)
+    require_loopback(host)
+    settings = load_settings(str(config))
+    with command_log(settings, "dashboards", host=host, port=port):
+        serve(settings, host=host, port=port, ready=ready)

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from workbench.bootstrap import admin, open_workbench
 from workbench.bootstrap import demo as demonstration
 from workbench.bootstrap.jobs import job_service
+from workbench.bootstrap.logs import command_log
 from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, console, emit, rows_table
 from workbench.config import Settings, load_settings
 from workbench.core.jobs import RunResult
@@ -44,14 +45,24 @@ def run(
 ) -> None:
     """Run one job for one session; a session that is done already is never traded again."""
     settings = load_settings(str(config))
-    with job_service(settings) as service, _bar(shown=not as_json) as bar:
+    with (
+        job_service(settings) as service,
+        command_log(settings, f"jobs-run-{service.known(job).name}", session=session) as log,
+        _bar(shown=not as_json) as bar,
+    ):
         task = bar.add_task(f"{job} {session}", total=None)
         result = service.run(
             job, session, progress=lambda done, cells: bar.update(task, completed=done, total=cells)
         )
+        log.info("run", **_said(result))
     emit(dataclasses.asdict(result), as_json, lambda out: _print_result(out, settings, session, result))
     if result.exit_code:
         raise typer.Exit(result.exit_code)
+
+
+def _said(result: RunResult) -> dict[str, Any]:
+    """What a log keeps of a run."""
+    return {name: value for name, value in dataclasses.asdict(result).items() if name != "next_step"}
 
 
 @app.command("skip")
@@ -87,11 +98,16 @@ def demo(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     settings = load_settings(str(config))
     chosen = demonstration.sessions(settings)
     results: list[RunResult] = []
-    with job_service(settings) as service, _bar(shown=True) as bar:
+    with (
+        job_service(settings) as service,
+        command_log(settings, "demo") as log,
+        _bar(shown=True) as bar,
+    ):
         task = bar.add_task("trading_loop", total=len(chosen))
         for session in chosen:
             bar.update(task, description=f"trading_loop {session}")
             results.append(service.run(demonstration.JOB, session))
+            log.info("run", **_said(results[-1]))
             if not sys.stderr.isatty():  # a log gets lines instead of a bar
                 console(errors=True).print(f"{results[-1].run_id} {results[-1].status}", markup=False)
             if results[-1].exit_code:

@@ -138,6 +138,16 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "differences": "of code and data between then and now",
         "decisions": "decided symbols that were compared",
     },
+    "report": {
+        "kind": "inventory, self-assessment, stress, incidents, access or records",
+        "title": "what it is, of whom, over which days",
+        "account": "account of the desk",
+        "first": "first day, UTC",
+        "last": "last day, UTC",
+        "config_hash": "hash of the effective settings",
+        "sections": "heading, text, columns and rows of each",
+        "file": "where it was written as Markdown; empty when nowhere",
+    },
     "calibrate": {
         "cost_model_id": "hash that names the cost model",
         "source": "prior, simulated, paper or live",

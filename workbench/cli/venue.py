@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from workbench.bootstrap import venue
+from workbench.bootstrap.logs import command_log
 from workbench.cli.console import AsJson
+from workbench.config import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Run an offline paper exchange that speaks Alpaca's protocol.")
 
@@ -83,9 +85,11 @@ def serve(
                 f"the venue is open; {addresses['admin']}/_/ explains itself; Ctrl-C ends it", file=sys.stderr
             )
 
-    venue.serve(
-        ready=ready, seconds=seconds, host=host, port=port,
-        admin_port=admin_port, state=state, script=script, start=start, cash_usd=cash, clock_rate=clock_rate,
-        symbols=[name.strip().upper() for name in symbols.split(",") if name.strip()], matching=matching,
-        config=config, partial_fills=partial_fills, rate_limit_per_minute=rate_limit or None, seed=seed,
-    )  # fmt: skip
+    settings = None if config is None else load_settings(str(config))
+    with command_log(settings, "venue-serve", matching=matching, start=start):
+        venue.serve(
+            ready=ready, seconds=seconds, host=host, port=port, admin_port=admin_port, state=state,
+            script=script, start=start, cash_usd=cash, clock_rate=clock_rate,
+            symbols=[name.strip().upper() for name in symbols.split(",") if name.strip()], matching=matching,
+            config=config, partial_fills=partial_fills, rate_limit_per_minute=rate_limit or None, seed=seed,
+        )  # fmt: skip

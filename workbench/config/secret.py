@@ -9,28 +9,25 @@ from typing import Any, NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
 from workbench.errors import ConfigError
+from workbench.redaction import (
+    DATABASE_USER,
+    KEY_SHAPES,
+    MASK,
+    PRIVATE_KEY,
+    QUERY_NAMES,
+    USER_INFO,
+    WEBHOOK,
+    is_secret_name,
+    remember,
+)
 
-MASK = "***"
-
-_SECRET_WORDS = ("secret", "token", "password", "passwd", "passphrase", "apikey", "api_key", "credential")
-_QUERY_NAMES = frozenset(
-    {"key", "token", "secret", "password", "passwd", "pwd", "apikey", "api_key", "access_token", "auth",
-     "sig", "signature"}
-)  # fmt: skip
-_USER_INFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#]*@", re.IGNORECASE)
-#: The user of a database, without a password, is no secret.
-_DATABASE_USER = re.compile(r"postgresql(?:\+[a-z0-9]+)?://[^:/\s?#@]*@", re.IGNORECASE)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
-_WEBHOOK = re.compile(
-    r"hooks\.slack\.com/|/api/webhooks/|webhook\.office\.com/|api\.telegram\.org/bot", re.IGNORECASE
-)
-_KEY_SHAPES = re.compile(
-    r"\b(?:AK|PK|CK)[A-Z0-9]{18}\b|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{30,}|-{5}BEGIN [A-Z ]*PRIVATE"
-)
 
 
 class Secret:
     """A value that every kind of output shows as ``***``; only `reveal` gives it.
+
+    From its making on `workbench.redaction.redact` masks it in whatever this process writes.
 
     It lives in a closure, so neither ``vars`` nor a debugger's attribute list holds it. A pickled or
     JSON-encoded copy holds the mask only, and `reveal` of such a copy raises: a lost secret is an
@@ -46,6 +43,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._reveal: Callable[[], str] = lambda: value
+        remember(value)
 
     def reveal(self) -> str:
         """The secret itself; call it only where it is handed to the outside.
@@ -98,26 +96,20 @@ def secret_in(text: str) -> str:
 
     Credentials in a URL, tokens in its query, webhook addresses, and keys of well-known shapes.
     """
-    if any(not _DATABASE_USER.fullmatch(found) for found in _USER_INFO.findall(text)):
+    if any(not DATABASE_USER.fullmatch(found.group()) for found in USER_INFO.finditer(text)):
         return "a URL with credentials"
-    if _WEBHOOK.search(text):
+    if WEBHOOK.search(text):
         return "a webhook address"
     for url in _URL.findall(text):
         try:
             names = {name.lower() for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
         except ValueError:
             return "a URL that cannot be read"
-        if names & _QUERY_NAMES:
+        if names & QUERY_NAMES:
             return "a URL with a token in its query"
-    if _KEY_SHAPES.search(text):
+    if KEY_SHAPES.search(text) or PRIVATE_KEY.search(text):
         return "a key"
     return ""
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a key or variable is named as if it held a secret."""
-    lowered = name.lower()
-    return any(word in lowered for word in _SECRET_WORDS) or re.search(r"(?:^|[._])key$", lowered) is not None
 
 
 def shown(value: object, *, key: str = "") -> str:

@@ -6,7 +6,7 @@ import difflib
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,14 +14,17 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from workbench.config.secret import MASK, Secret, secret_in, shown
+from workbench.config.secret import Secret, secret_in, shown
 from workbench.config.settings import Leaf, leaves, secret_keys, sections
 from workbench.core.types import Mode
 from workbench.errors import ConfigError
+from workbench.redaction import MASK
 
 PREFIX = "WORKBENCH_"
 #: Variables of the process that are not settings.
-RESERVED = frozenset({"WORKBENCH_TICKET", "WORKBENCH_RUN", "WORKBENCH_SECRETS_DIR"})
+RESERVED = frozenset(
+    {"WORKBENCH_TICKET", "WORKBENCH_RUN", "WORKBENCH_SECRETS_DIR", "WORKBENCH_SECRETS_KEYRING"}
+)
 OVERRIDE = "override"
 #: Keys in which a later source may differ from an earlier one; all others must agree.
 OVERRIDABLE = frozenset({"desk.path", "mode"})
@@ -133,9 +136,11 @@ def from_environment(environ: Mapping[str, str], problems: list[Problem]) -> lis
 def read_secrets(
     environ: Mapping[str, str], problems: list[Problem]
 ) -> tuple[dict[str, Secret], dict[str, str]]:
-    """Secrets by field name, and the source of each, from the environment and the secrets folder.
+    """Secrets by field name, and the source of each: environment, secrets folder, keyring.
 
     The folder is named by ``WORKBENCH_SECRETS_DIR``; a secret is a file of its name, such as ``venue_key``.
+    The keyring is asked only when ``WORKBENCH_SECRETS_KEYRING`` names a service, with the secret's name as
+    the user.
     """
     found: dict[str, Secret] = {}
     sources: dict[str, str] = {}
@@ -151,9 +156,10 @@ def read_secrets(
             )
         )
         folder = ""
-    for key in secret_keys():
-        name = key.partition(".")[2]
-        candidates = {variable(key): environ.get(variable(key))}
+    names = [key.partition(".")[2] for key in secret_keys()]
+    kept = _from_keyring(environ.get("WORKBENCH_SECRETS_KEYRING", ""), names, problems)
+    for key, name in zip(secret_keys(), names, strict=True):
+        candidates = {variable(key): environ.get(variable(key)), f"keyring, user {name}": kept.get(name)}
         if folder and (Path(folder) / name).is_file():
             candidates[str(Path(folder) / name)] = (Path(folder) / name).read_text(encoding="utf-8").strip()
         given = {source: text for source, text in candidates.items() if text is not None}
@@ -169,6 +175,27 @@ def read_secrets(
             source, text = next(iter(given.items()))
             found[name], sources[key] = Secret(text), source
     return found, sources
+
+
+def _from_keyring(service: str, names: Iterable[str], problems: list[Problem]) -> dict[str, str]:
+    """The secrets that the keyring keeps for the service; a keyring that does not answer is a problem."""
+    if not service:
+        return {}
+    import keyring  # half a second of looking for backends, only for those who asked for it
+    from keyring.errors import KeyringError
+
+    try:
+        kept = {name: keyring.get_password(service, name) for name in names}
+    except (KeyringError, OSError) as error:
+        step = "unlock or install a keyring, or unset the variable and use the secrets folder"
+        problems.append(
+            Problem(
+                "WORKBENCH_SECRETS_KEYRING", "environment", shown(service),
+                f"names a keyring that does not answer ({type(error).__name__})", step,
+            )
+        )  # fmt: skip
+        return {}
+    return {name: text for name, text in kept.items() if text is not None}
 
 
 def merge(found: list[Found], problems: list[Problem]) -> dict[str, Found]:
@@ -283,7 +310,7 @@ def _lowered(text: str) -> str:
 
 def _misplaced_secret(key: str, source: str) -> Problem:
     return Problem(
-        key, source, MASK, "secrets are read from the environment or the secrets folder only",
+        key, source, MASK, "secrets are read from the environment, the secrets folder or the keyring only",
         f"remove it and set {variable(key)}, or a file {key.partition('.')[2]!r} in WORKBENCH_SECRETS_DIR",
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from workbench.core.canonical import sha256_of
 from workbench.core.jobs import Job, RunRequest, RunResult
 from workbench.core.ports import Calendar, Clock, Event, JobRunner, Journal
 from workbench.errors import JobFailed, Refused, UsageError, WorkbenchError
+from workbench.redaction import redact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +82,8 @@ class JobService:
         Refused
             Another run of the job is alive.
         """
-        declared = self._declared(job)
+        declared = self.known(job)
+        _refuse_secrets(overrides or {})
         self._check_session(declared, session)
         done = self._already_done(job, session)
         if done is not None:
@@ -102,7 +104,8 @@ class JobService:
         """Recorded runs, oldest first, of one job or of all."""
         return self._journal.rows("runs") if job is None else self._journal.rows("runs", job=job)
 
-    def _declared(self, job: str) -> Job:
+    def known(self, job: str) -> Job:
+        """The declared job of that name; UsageError names the nearest when there is none."""
         if job not in self._jobs:
             known = ", ".join(sorted(self._jobs))
             near = difflib.get_close_matches(job, self._jobs, n=1)
@@ -206,6 +209,17 @@ class JobService:
             "notebook": result.notebook,
         }
         self._journal.commit([Event("run.finished", payload)])
+
+
+def _refuse_secrets(overrides: Mapping[str, Any]) -> None:
+    """Parameters are kept beside the notebook and hashed into the journal: no secret may be among them."""
+    for key, value in overrides.items():
+        if redact(str(value)) != str(value):
+            raise UsageError(
+                f"the override {key} holds a secret, and parameters are kept",
+                next_step="give it by the environment, the secrets folder or the keyring, and rotate it",
+                key=key,
+            )
 
 
 def issue_ticket(journal: Journal, *, run_id: str, code_hash: str, wall_ns: int) -> str:

@@ -16,6 +16,7 @@ import orjson
 
 from workbench.adapters.journal.kinds import FIELDS, INT64, check_event
 from workbench.core.canonical import canonical_json
+from workbench.redaction import may_hold_a_secret, redact_values
 
 #: Kind, payload as plain values, and the payload's canonical text.
 Encoded = tuple[str, dict[str, Any], str]
@@ -50,11 +51,18 @@ _SHAPES: dict[tuple[str, ...], _Shape] = {}
 def encode(kind: str, payload: Mapping[str, Any]) -> Encoded:
     """The event as it is stored, once the kind is known and every field is as declared.
 
+    A secret in any of its texts is masked here: before it is hashed, so before it is kept.
+
     Raises
     ------
     UsageError, TypeError, OverflowError
         As `check_event`.
     """
+    encoded = _encoded(kind, payload)
+    return _encoded(kind, redact_values(encoded[1])) if may_hold_a_secret(encoded[2]) else encoded
+
+
+def _encoded(kind: str, payload: Mapping[str, Any]) -> Encoded:
     shape = _SHAPES.get((kind, *payload)) or _shape_of(kind, tuple(payload))
     if shape is not None and tuple(map(type, payload.values())) == shape.types:
         values = dict(payload)

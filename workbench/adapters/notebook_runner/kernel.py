@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
+from workbench.adapters.notebook_runner.redacted_output import RedactedLog
 from workbench.errors import JobFailed
 
 # As ipykernel_launcher, without the debugger: no production kernel is debugged, and loading it takes
@@ -42,25 +43,29 @@ class Kernel:
         self._environment = environment
         self._folder: Path | None = None
         self._clients: list[Any] = []
+        self._log: RedactedLog | None = None
         self.manager: Any = None
 
     def start(self) -> None:
-        """Start the process; its own output goes to `kernel.log` in the run's folder."""
+        """Start the process; its own output goes, redacted, to `kernel.log` in the run's folder."""
         self._folder = _socket_folder()
         self.manager = _new_manager(self._folder, self._clients)
         environment = {**_ONE_THREAD, **os.environ, **self._environment}
         environment.pop("PYTHONSTARTUP", None)  # a person's interactive start-up code is not part of the run
         environment["IPYTHONDIR"] = str(self._folder / "ipython")
-        with (self._run_dir / "kernel.log").open("wb") as log:
+        self._log = RedactedLog(self._run_dir / "kernel.log")
+        try:
             _wait_for(
                 self.manager.start_kernel(
                     extra_arguments=["--HistoryManager.hist_file=:memory:"],
                     env=environment,
                     cwd=str(self._run_dir),
-                    stdout=log,
-                    stderr=log,
+                    stdout=self._log.descriptor,
+                    stderr=self._log.descriptor,
                 )
             )
+        finally:
+            self._log.hand_over()
 
     def kill(self) -> None:
         """SIGKILL the kernel and the processes of its group; safe inside a signal handler."""
@@ -76,6 +81,8 @@ class Kernel:
             process = getattr(getattr(self.manager, "provisioner", None), "process", None)
             if process is not None:
                 process.wait(timeout=10)
+            if self._log is not None:
+                self._log.finish()
             _cancel_tasks()
             for client in self._clients:
                 client.stop_channels()

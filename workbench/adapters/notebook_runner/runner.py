@@ -9,6 +9,7 @@ follows the thread that started it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from typing import Any, Final
 
 from workbench.adapters.notebook_runner.kernel import Kernel, loop_is_running, stop_signals
 from workbench.adapters.notebook_runner.notebook_check import check_notebook
+from workbench.adapters.notebook_runner.redacted_output import mask_written_notebooks
 from workbench.adapters.notebook_runner.run_folder import (
     claim_folder,
     heartbeat,
@@ -243,6 +245,7 @@ def _short(failure: Exception) -> str:
     return " ".join(text.split())[:300]
 
 
+@functools.cache
 def _import_papermill() -> Any:
     # rfc3987_syntax builds a grammar for two seconds when imported. jsonschema does without it, and no
     # notebook schema asks for the one format that it checks.
@@ -255,4 +258,5 @@ def _import_papermill() -> Any:
     finally:
         if hidden:
             del sys.modules[name]
+    mask_written_notebooks(papermill.iorw)
     return papermill
