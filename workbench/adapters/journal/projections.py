@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from workbench.adapters.journal.folds_jobs import JOB_FOLDS
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
 from workbench.core.canonical import canonical_json
@@ -118,14 +119,6 @@ def _ticket_used(rows: RowWriter, event: RecordedEvent, payload: Payload) -> Non
             run_id=payload["run_id"],
         )
     rows.update("tickets", payload["ticket_hash"], used=True)
-
-
-def _run_started(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
-    rows.insert(
-        "runs",
-        {**payload, "status": "running", "exit_code": None, "reason": "", "notebook": "",
-         "started_at_ns": event.at_ns, "finished_at_ns": None},
-    )  # fmt: skip
 
 
 def _run_finished(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
@@ -346,7 +339,6 @@ _FOLDS: dict[str, Fold] = {
     "lease.released": _lease_changed,
     "ticket.issued": _added("tickets", used=False),
     "ticket.used": _ticket_used,
-    "run.started": _run_started,
     "run.finished": _run_finished,
     "decision.made": _added("decisions", "rows"),
     "order.intended": _order_added,
@@ -368,4 +360,5 @@ _FOLDS: dict[str, Fold] = {
     "calibration.done": _kept_as_event,
     "journal.archived": _added("archives"),
     "alert.raised": _added("alerts"),
+    **JOB_FOLDS,
 }

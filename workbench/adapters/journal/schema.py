@@ -17,7 +17,7 @@ from workbench.core.canonical import canonical_json
 from workbench.core.orders import TERMINAL
 
 #: Rises when the meaning of the stored rows changes; older code refuses a journal with a larger one.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 #: Name of the row of `meta` that says which event was archived last.
 CHECKPOINT = "archived"
@@ -171,6 +171,20 @@ _projection(
     "exit_code:int? reason:text notebook:text started_at_ns:int finished_at_ns:int?",
     key="run_id",
     index=("job session",),
+)
+_projection(
+    "run_plans",
+    "run_id:text job:text session:text cause:text due_ns:int owner_token:int holder:text",
+    key="run_id",
+    index=("job session",),
+)
+_projection("schedules", "job:text declared_hash:text from_ns:int", key="job")
+_projection("pauses", "job:text paused:bool person:text reason:text", key="job")
+_projection(
+    "missed_slots",
+    "job:text session:text due_ns:int reason:text at_ns:int",
+    key="job session due_ns",
+    index=("job",),
 )
 _projection(
     "decisions",

@@ -141,7 +141,7 @@ def _execute(request: RunRequest, run_dir: Path) -> RunResult:
     started = time.monotonic()
     output = run_dir / f"{request.notebook.stem}.ipynb"
     partial = output.with_name(f"{output.name}.tmp")
-    kernel = Kernel(run_dir, request.environment)
+    kernel = Kernel(run_dir, request.environment, request.withheld)
     failure: Exception | None = None
     try:
         with stop_signals(kernel.kill), heartbeat(run_dir / HEARTBEAT), contextlib.ExitStack() as cleanup:
