@@ -40,7 +40,7 @@ class ExchangeCalendar:
     def __init__(self, name: str = "XNYS", *, first: str = "1999-01-01", last: str | None = None) -> None:
         self.name = name
         self.first = parse_date(first, argument="first")
-        self._hours, self._zone = _hours(name, first, last and parse_date(last, argument="last"))
+        self._hours, self.zone = _hours(name, first, last and parse_date(last, argument="last"))
         self._sessions = tuple(self._hours)
         # Without `last` the library's own end is a day; the sessions it returned are what is known.
         self.last = last or self._sessions[-1]
@@ -130,13 +130,13 @@ class ExchangeCalendar:
         A minute that the clocks skip in spring is the one an hour later by the wall, which is the first that
         exists at that distance from midnight; of one that comes twice in autumn it is the first.
         """
-        day = datetime.fromisoformat(parse_date(date, argument="date")).replace(tzinfo=self._zone)
+        day = datetime.fromisoformat(parse_date(date, argument="date")).replace(tzinfo=self.zone)
         local = day.replace(hour=minute // 60, minute=minute % 60)
         return int(local.astimezone(UTC).timestamp()) * 1_000_000_000
 
     def local_date(self, at_ns: int) -> str:
         """ISO date of the exchange's wall clock at that time."""
-        return datetime.fromtimestamp(at_ns // 1_000_000_000, self._zone).date().isoformat()
+        return datetime.fromtimestamp(at_ns // 1_000_000_000, self.zone).date().isoformat()
 
     def _hours_of(self, session: str) -> tuple[int, int]:
         hours = self._hours.get(session)

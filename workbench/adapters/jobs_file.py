@@ -139,7 +139,9 @@ class _Table:
     def job(self, folders: Sequence[Path], secret_like: Callable[[str, object], str]) -> Job:
         """The job, or the first thing that is wrong with it."""
         self._check((self._name,), self._table, _TYPES)
-        values = {key: tuple(v) if isinstance(v, list) else v for key, v in self._table.items()}
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in self._table.items()
+        }
         for key in ("timeout_s", "start_within_s"):
             values[key] = float(values[key])
         found = [folder / values["notebook"] for folder in folders if (folder / values["notebook"]).is_file()]
@@ -152,7 +154,8 @@ class _Table:
         for parameter in parameters.values():
             if kind := secret_like(parameter.name, parameter.default):
                 self._refuse(
-                    f"parameters.{parameter.name}", f"parameter {parameter.name} looks like a secret ({kind})",
+                    f"parameters.{parameter.name}",
+                    f"parameter {parameter.name} looks like a secret ({kind})",
                     "secrets come from the environment; parameters are written into records",
                 )  # fmt: skip
         return Job(name=self._name, parameters=parameters, **values)

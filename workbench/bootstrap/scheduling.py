@@ -1,4 +1,4 @@
-"""Compose the scheduler: against the real clock with a process a run, or through recorded sessions at once."""
+"""Compose the scheduler: on the real clock with a process a run, or through recorded sessions at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -15,20 +17,20 @@ from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.clock import SimulatedClock, SystemClock
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.kernel_guard import dead_holder, process_holder
-from workbench.adapters.notebook_runner import NotebookRunner
 from workbench.adapters.run_processes import RunProcesses, read_order
 from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.jobs import job_service, make_service
 from workbench.config import Settings, load_settings
-from workbench.core.jobs import RunLauncher, RunPlan
+from workbench.core.agenda import agenda
+from workbench.core.jobs import RunLauncher, RunPlan, RunResult
 from workbench.core.ports import Clock, Event
-from workbench.core.schedule import Agenda
+from workbench.core.schedule import Agenda, Miss, Slot, Waiting, slots
 from workbench.core.types import NANO, Mode
-from workbench.errors import UsageError, WorkbenchError
+from workbench.errors import Refused, UsageError, WorkbenchError
 from workbench.services.jobs import JobService
 from workbench.services.people import People
-from workbench.services.scheduler import Scheduler, Tick, peek
+from workbench.services.scheduler import Scheduler, Tick, peek, recorded
 from workbench.services.supervision import HALTED, Supervision
 
 #: How often the owner looks at its children and the others at its lease, seconds.
@@ -38,6 +40,8 @@ ROOM: Final = 3
 #: How long before its first session a simulated scheduler begins.
 _BEFORE_NS: Final = 4 * 3600 * NANO
 _AFTER_NS: Final = 3 * 3600 * NANO
+#: How far back a call from outside looks for sessions that were not run.
+_LOOK_BACK_NS: Final = 36 * 3600 * NANO
 
 
 class InlineRuns:
@@ -163,16 +167,91 @@ def stopping() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def upcoming(settings: Settings, *, now_ns: int | None = None) -> Agenda:
-    """What a scheduler would do now and when it would look next; changes nothing."""
+@dataclass(frozen=True)
+class Upcoming:
+    """What a scheduler would do at a time, and what falls due after it.
+
+    Attributes
+    ----------
+    at_ns : int
+        UTC nanoseconds.
+    agenda : Agenda
+    ahead : tuple of Slot
+        Slots of the days that follow, in order.
+    """
+
+    at_ns: int
+    agenda: Agenda
+    ahead: tuple[Slot, ...]
+
+
+def upcoming(settings: Settings, *, day: str = "", days: int = 7) -> Upcoming:
+    """What a scheduler would do now, or at the start of a day, and what comes; changes nothing."""
     desk = Desk(settings)
+    at_ns = desk.calendar.local_ns(day, 0) if day else SystemClock().now_ns()
+    jobs = declared_jobs(settings)
     journal = open_journal(settings, read_only=True)
     try:
-        at_ns = SystemClock().now_ns() if now_ns is None else now_ns
-        jobs = declared_jobs(settings)
-        return peek(journal, desk.calendar, jobs, halted=_halted(settings, journal), now_ns=at_ns)
+        found = peek(journal, desk.calendar, jobs, halted=_halted(settings, journal), now_ns=at_ns)
     finally:
         journal.close()
+    to_ns = at_ns + days * 24 * 3600 * NANO
+    ahead = sorted(
+        slot for job in jobs.values() for slot in slots(job, desk.calendar, from_ns=at_ns + 1, to_ns=to_ns)
+    )
+    return Upcoming(at_ns, found, tuple(ahead))
+
+
+def run_due(
+    settings: Settings,
+    service: JobService,
+    job: str,
+    *,
+    values: Mapping[str, Any],
+    progress: Callable[[int, int], None] | None = None,
+) -> RunResult:
+    """Run a job for the session that is due now, for another scheduler that calls by the clock alone.
+
+    Returns
+    -------
+    RunResult
+        With status "not_due", exit code 0 and no run when nothing is due: a holiday, the other closing time,
+        or a session that is done.
+
+    Raises
+    ------
+    Refused
+        The session is due but what it needs is not done, or its time has passed; call again in a minute.
+    """
+    service.require_declared(job)
+    desk = Desk(settings)
+    now_ns = SystemClock().now_ns()
+    journal = open_journal(settings, read_only=True)
+    try:
+        known = recorded(journal, jobs := declared_jobs(settings), halted=_halted(settings, journal))
+    finally:
+        journal.close()
+    since = {name: now_ns - _LOOK_BACK_NS for name, one in jobs.items() if one.schedule}
+    found = agenda(jobs, desk.calendar, replace(known, from_ns=since), now_ns=now_ns, room=len(jobs))
+    for start in found.starts:
+        if start.job == job:
+            plan = RunPlan("schedule", start.due_ns)
+            return service.run(job, start.session, values=values, plan=plan, progress=progress)
+    held: tuple[Waiting | Miss, ...] = (*found.waiting, *found.misses)
+    for step in held:
+        if step.job == job:
+            raise Refused(
+                f"{job} of {step.session} is due and cannot start: {step.reason}",
+                next_step="workbench jobs next shows what it waits for",
+                session=step.session,
+            )
+    return RunResult("", "not_due", 0, message=f"{job} is not due")
+
+
+def exchange_time(settings: Settings) -> Callable[[int], str]:
+    """Writes a time, UTC nanoseconds, as the exchange's wall clock shows it."""
+    zone = Desk(settings).calendar.zone
+    return lambda at_ns: f"{datetime.fromtimestamp(at_ns // NANO, zone):%Y-%m-%d %H:%M}"
 
 
 def set_paused(settings: Settings, job: str, *, paused: bool, person: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""What the jobs beside the trading loop do for one session: take in data, reconcile, train, watch for drift."""
+"""What the jobs beside the trading loop do for one session: ingest, reconcile, train, watch for drift."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def ingest_session(settings: Settings, session: str, parameters: Mapping[str, An
         behind |= desk.bars.freshness(as_of_ns=desk.calendar.session_open_ns(session), symbols=known)
     if all(behind.values()):
         raise DataError(
-            f"no symbol has the bar of {desk.calendar.previous_session(session)}, the session before {session}",
+            f"no symbol has the bar of {desk.calendar.previous_session(session)}, just before {session}",
             next_step="workbench data status; put the delivery into the folder, then run ingest again",
         )
     return Taken(source, files, accepted, quarantined, behind)
@@ -102,8 +102,10 @@ def _from_folder(settings: Settings, folder: Path) -> tuple[int, int, int]:
     if not files:
         return 0, 0, 0
     known = {name: folder / "events" / f"{name}.parquet" for name in _EVENTS}
-    events = {name: path for name, path in known.items() if path.exists()}
-    report = market_data.ingest(settings, folder, source=f"folder/{folder.name}", **events)
+    splits, dividends, renames = (path if path.exists() else None for path in known.values())
+    report = market_data.ingest(
+        settings, folder, source=f"folder/{folder.name}", splits=splits, dividends=dividends, renames=renames
+    )
     return len(files), report.accepted, sum(report.quarantined.values())
 
 
@@ -154,7 +156,8 @@ def drift_of_session(
     ], ignore_index=True)  # fmt: skip
     moved = found[found["status"] == "drift"]
     if len(moved):
-        words = "; ".join(f"{row.symbol}: {row.changed or 'together'}" for row in moved.itertuples())
+        pairs = zip(moved["symbol"], moved["changed"], strict=True)
+        words = "; ".join(f"{symbol}: {changed or 'together'}" for symbol, changed in pairs)
         _alert(settings, "drift_found", f"{run_id}: {words}", close_ns)
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from workbench.cli import data, desk, jobs, journal, models, people, replay, settings, venue
+from workbench.cli import data, desk, job_schedule, jobs, journal, models, people, replay, settings, venue
 from workbench.cli.console import fail
 from workbench.cli.payloads import KEYS
 from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError
@@ -32,6 +32,7 @@ def build() -> Any:
     )
     for module in (desk, models, replay):
         module.register(app)
+    job_schedule.register(jobs.app)
     groups = {
         "config": settings,
         "people": people,

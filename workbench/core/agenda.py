@@ -113,7 +113,7 @@ class _Desk:
         return not any(attempt.status == "done" for attempt in self._attempts(slot))
 
     def _attempts(self, slot: Slot) -> list[Attempt]:
-        """Runs that count for a slot: all of the session, or of a job that repeats those for this very time."""
+        """Runs that count for a slot: all of its session, or for a job that repeats those for this time."""
         runs = self._runs[slot.job, slot.session]
         return [run for run in runs if run.due_ns == slot.due_ns] if self._jobs[slot.job].repeats else runs
 
@@ -201,7 +201,7 @@ class _Desk:
     # --- all together --------------------------------------------------------------------------------
 
     def _fitting(self, found: Sequence[Start], room: int) -> tuple[tuple[Start, ...], list[Waiting]]:
-        """Those that may start beside what runs: one run a job, one at the account, orders before the rest."""
+        """Those that may start beside what runs: one a job, one at the account, orders before the rest."""
         chosen: list[Start] = []
         held: list[Waiting] = []
         busy, account_busy = set(self._busy), self._account_busy

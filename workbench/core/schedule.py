@@ -30,8 +30,9 @@ class ExchangeTime(Calendar, Protocol):
     """A calendar that also knows the exchange's wall clock."""
 
     def local_ns(self, date: str, minute: int) -> int:
-        """UTC nanoseconds at that minute of the exchange's day; a minute that the clocks skip is the next
-        one that exists, of one that comes twice it is the first.
+        """UTC nanoseconds at that minute of the exchange's day.
+
+        A minute that the clocks skip is the next one that exists, of one that comes twice it is the first.
         """
         ...
 

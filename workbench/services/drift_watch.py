@@ -1,4 +1,4 @@
-"""Has the world moved away from what the accepted model was trained on, and costs from what was expected?
+"""Whether features have left what the accepted model was trained on, and costs what was expected.
 
 The reference is the model's own training window, recomputed from the bars as they were known then; nothing
 is stored beside the manifest. Symbols are judged one by one, because rows of several symbols are no series.

@@ -1,4 +1,4 @@
-"""What runs, schedules and missed slots do to the projections; a scheduler that lost its lease writes nothing."""
+"""What runs, schedules and misses do to the projections; a scheduler without its lease writes nothing."""
 
 from __future__ import annotations
 
