@@ -326,8 +326,11 @@ class World:
                     wakes += [ending.at_ns for ending in host.open]
                     wakes += [self.clock.now_ns() + MINUTE] if tick.started else []
             self.trade()
-            wakes += [  # a lease that runs out, and a trading kernel's decision time
-                int(row["until_wall_ns"]) + 1 for row in self.journal.rows("leases") if not row["released"]
+            living = {*self.alive, *(host.holder for host in self.hosts if host.up)}
+            wakes += [  # the lease of somebody who is gone runs out
+                int(row["until_wall_ns"]) + 1
+                for row in self.journal.rows("leases")
+                if not row["released"] and row["holder"] not in living
             ]
             wakes += [
                 self.calendar.session_open_ns(one.session) - 15 * MINUTE

@@ -256,6 +256,7 @@ _CHANGED_LATER = {
     name: _shape(PROJECTIONS[name].key)
     for name in (
         "orders", "configs", "people", "state", "leases", "tickets", "runs", "models", "cost_models",
+        "schedules", "pauses",
     )
 }  # fmt: skip
 _RANK = {name: position for position, name in enumerate(PROJECTIONS)}
