@@ -70,9 +70,7 @@ def test_a_schedule_that_means_nothing_or_never_comes_is_refused(text: str, word
 
 
 def test_a_leap_day_does_come() -> None:
-    assert parse_schedule("0 18 29 2 *") == Daily(
-        1080, frozenset({29}), frozenset({2}), frozenset(range(7))
-    )
+    assert parse_schedule("0 18 29 2 *") == Daily(1080, frozenset({29}), frozenset({2}), frozenset(range(7)))
 
 
 @pytest.mark.parametrize(("text", "days"), [("FRI", {4}), ("0", {6}), ("7", {6}), ("MON-FRI", set(range(5)))])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from fortnight import MINUTE, Fortnight, Host, World, at
-from notebooks import ROOT
 
+from notebooks import ROOT
 from workbench.bootstrap.declared import read_jobs
 
 CALENDAR = Fortnight()
@@ -105,9 +105,7 @@ def test_a_fortnight_in_which_everything_happens(world: World) -> None:
     for session in ("2026-03-03", "2026-03-12"):  # looked before it went on
         plans = {row["run_id"]: row["cause"] for row in world.journal.rows("run_plans")}
         second_run = next(row for row in runs if row["run_id"] == f"trading_loop/{session}.2")
-        (look,) = (
-            row for row in runs if plans[row["run_id"]] == f"recovery of trading_loop/{session}.1"
-        )
+        (look,) = (row for row in runs if plans[row["run_id"]] == f"recovery of trading_loop/{session}.1")
         assert look["status"] == "done"
         assert look["seq"] < second_run["added_seq"]
     assert [row["code"] for row in world.journal.rows("alerts")].count("scheduler_replaced") >= 2

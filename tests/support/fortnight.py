@@ -46,9 +46,7 @@ class Fortnight:
         first = datetime.date(2026, 1, 5)
         days = [(first + datetime.timedelta(n)).isoformat() for n in range(200)]
         self.sessions = tuple(
-            day
-            for day in days
-            if datetime.date.fromisoformat(day).weekday() < 5 and day != self.HOLIDAY
+            day for day in days if datetime.date.fromisoformat(day).weekday() < 5 and day != self.HOLIDAY
         )
 
     def is_session(self, session: str) -> bool:
@@ -154,7 +152,9 @@ class Held:
         if self.ending.words == "crash":
             raise Crash
         code = 0 if self.ending.words == "done" else 5
-        return RunResult(request.run_id, self.ending.words, code, message="" if not code else "it was told to")
+        return RunResult(
+            request.run_id, self.ending.words, code, message="" if not code else "it was told to"
+        )
 
 
 class Host:
@@ -230,8 +230,8 @@ class World:
         self.calendar = Fortnight()
         self.jobs = dict(jobs)
         self.journal = JournalDatabase(
-            f"sqlite:///{folder / 'journal.sqlite'}", anchor_path=folder / "journal.anchor", anchor_key=b"key",
-            config_hash="f" * 64, wall_ns=self.clock.wall_ns,
+            f"sqlite:///{folder / 'journal.sqlite'}", anchor_path=folder / "journal.anchor",
+            anchor_key=b"key", config_hash="f" * 64, wall_ns=self.clock.wall_ns,
         )  # fmt: skip
         self.halted = ""
         self.endings: dict[tuple[str, str], list[str]] = {}
@@ -311,7 +311,9 @@ class World:
                 if self.clock.now_ns() >= decision_ns:
                     self.submits.append((ending.session, self.clock.now_ns()))
 
-    def run_until(self, text: str, *, events: Mapping[int, Callable[[], None]] = MappingProxyType({})) -> None:
+    def run_until(
+        self, text: str, *, events: Mapping[int, Callable[[], None]] = MappingProxyType({})
+    ) -> None:
         """Go through time, never past anything that happens."""
         end_ns, pending = at(text), dict(sorted(events.items()))
         while self.clock.now_ns() < end_ns:

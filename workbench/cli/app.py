@@ -9,7 +9,19 @@ from typing import Any
 
 import typer
 
-from workbench.cli import data, desk, job_schedule, jobs, journal, models, people, replay, settings, venue
+from workbench.cli import (
+    data,
+    desk,
+    job_schedule,
+    jobs,
+    journal,
+    models,
+    people,
+    preflight,
+    replay,
+    settings,
+    venue,
+)
 from workbench.cli.console import fail
 from workbench.cli.payloads import KEYS
 from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError
@@ -30,7 +42,7 @@ def build() -> Any:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (desk, models, replay):
+    for module in (desk, models, preflight, replay):
         module.register(app)
     job_schedule.register(jobs.app)
     groups = {

@@ -146,6 +146,11 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "fingerprint": "hash of the content",
         "quarantined": "rows set aside, by reason",
     },
+    "preflight": {
+        "ready": "true when every line holds; else the command leaves with 3",
+        "session": "the session that is next",
+        "checks": "name, ok, found and next_step of each question",
+    },
     "jobs list": {"jobs": "job, purpose, schedule, needs, parameters and timeout_s of each"},
     "jobs check": {
         "file": "the declarations that were read",
