@@ -254,7 +254,7 @@ def exchange_time(settings: Settings) -> Callable[[int], str]:
     return lambda at_ns: f"{datetime.fromtimestamp(at_ns // NANO, zone):%Y-%m-%d %H:%M}"
 
 
-def set_paused(settings: Settings, job: str, *, paused: bool, person: str, reason: str) -> None:
+def set_pause(settings: Settings, job: str, *, paused: bool, person: str, reason: str) -> None:
     """Keep a job from being started, or let it go on, on a registered person's word."""
     journal: JournalDatabase = open_journal(settings, read_only=False)
     try:

@@ -139,7 +139,7 @@ def pause(
     job: Job, person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
     """Keep schedulers from starting a job; what passes meanwhile is missed or caught up as declared."""
-    scheduling.set_paused(load_settings(str(config)), job, paused=True, person=person, reason=reason)
+    scheduling.set_pause(load_settings(str(config)), job, paused=True, person=person, reason=reason)
     emit({"job": job, "person": person}, as_json, lambda out: out.print(f"{job} is paused"))
 
 
@@ -147,7 +147,7 @@ def resume(
     job: Job, person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
     """Let schedulers start a paused job again."""
-    scheduling.set_paused(load_settings(str(config)), job, paused=False, person=person, reason=reason)
+    scheduling.set_pause(load_settings(str(config)), job, paused=False, person=person, reason=reason)
     emit({"job": job, "person": person}, as_json, lambda out: out.print(f"{job} goes on"))
 
 
