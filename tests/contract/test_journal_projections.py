@@ -271,6 +271,7 @@ def test_every_kind_that_is_declared_folds_and_every_projection_is_reached():
     assert len(PROJECTIONS) == 25
     assert len(PROJECTIONS) >= 22
     assert len(PROJECTIONS) == 20
+    assert len(PROJECTIONS) == 23
 
 
 # --- random programs -----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from waiting import make_wait
 from workbench import errors
 from workbench.bootstrap import demo
 from workbench.bootstrap.desk import open_journal
+from workbench.bootstrap.declared import declared_jobs
 from workbench.cli import desk as desk_commands
 from workbench.cli.app import build, commands
 from workbench.cli.payloads import ERROR_KEYS, KEYS
@@ -76,9 +77,18 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("calibrate", "--prior", "--as-of", BEFORE, *WHO)
     do("adopt", "--as-of", BEFORE, *WHO)
     do("resume", *WHO)
+    do("preflight")
     do("jobs list")
+    do("jobs check")
+    do("jobs next", "--day", SESSION)
     do("jobs run", "trading_loop", "--session", SESSION)
     do("jobs history")
+    do("jobs logs", f"trading_loop/{SESSION}.1")
+    do("jobs export", "--target", "cron", "--to", str(folder / "units"))
+    for name in set(declared_jobs(load_settings(str(folder / "workbench.toml")))) - {"reconcile"}:
+        do("jobs pause", name, *WHO)
+    do("jobs serve", "--first", "2013-02-04", "--last", "2013-02-04")
+    do("jobs resume", "reconcile", *WHO)
     do("status")
     do("pending")
     do("reconcile")

@@ -118,6 +118,7 @@ def make_service(
         code_hash=code or (lambda path: CODE),
         config_path="workbench.toml",
         desk_path=str(desk),
+        account="probe",
     )
 
 
@@ -147,7 +148,7 @@ def test_a_run_is_recorded_before_it_starts(
     assert request.parameters == {
         "run_id": f"trading_loop/{SESSION}.1", "job": "trading_loop", "session": SESSION, "attempt": 1,
         "config_path": "workbench.toml", "desk_path": request.parameters["desk_path"],
-        "overrides": {"mode": "replay"}, "code_hash": CODE,
+        "overrides": {"mode": "replay"}, "parameters": {}, "code_hash": CODE,
     }  # fmt: skip
     (after,) = service.history(job="trading_loop")
     assert (after["status"], after["exit_code"], after["notebook"]) == ("done", 0, "executed.ipynb")

@@ -6,7 +6,7 @@ import re
 import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from functools import cache
 from types import MappingProxyType
 
@@ -40,7 +40,7 @@ class ExchangeCalendar:
     def __init__(self, name: str = "XNYS", *, first: str = "1999-01-01", last: str | None = None) -> None:
         self.name = name
         self.first = parse_date(first, argument="first")
-        self._hours = _hours(name, first, last and parse_date(last, argument="last"))
+        self._hours, self.zone = _hours(name, first, last and parse_date(last, argument="last"))
         self._sessions = tuple(self._hours)
         # Without `last` the library's own end is a day; the sessions it returned are what is known.
         self.last = last or self._sessions[-1]
@@ -124,6 +124,20 @@ class ExchangeCalendar:
         start = bisect_left(self._sessions, self._within(first, "first"))
         return self._sessions[start : bisect_right(self._sessions, self._within(last, "last"))]
 
+    def local_ns(self, date: str, minute: int) -> int:
+        """UTC nanoseconds at that minute of the exchange's day.
+
+        A minute that the clocks skip in spring is the one an hour later by the wall, which is the first that
+        exists at that distance from midnight; of one that comes twice in autumn it is the first.
+        """
+        day = datetime.fromisoformat(parse_date(date, argument="date")).replace(tzinfo=self.zone)
+        local = day.replace(hour=minute // 60, minute=minute % 60)
+        return int(local.astimezone(UTC).timestamp()) * 1_000_000_000
+
+    def local_date(self, at_ns: int) -> str:
+        """ISO date of the exchange's wall clock at that time."""
+        return datetime.fromtimestamp(at_ns // 1_000_000_000, self.zone).date().isoformat()
+
     def _hours_of(self, session: str) -> tuple[int, int]:
         hours = self._hours.get(session)
         return self._hours[self.require_session(session)] if hours is None else hours
@@ -144,8 +158,8 @@ class ExchangeCalendar:
 
 
 @cache
-def _hours(name: str, first: str, last: str | None) -> Mapping[str, tuple[int, int]]:
-    """Open and close of every session, oldest first; a third of a second, so not twice in a process."""
+def _hours(name: str, first: str, last: str | None) -> tuple[Mapping[str, tuple[int, int]], tzinfo]:
+    """Open and close of every session, oldest first, and the zone; a third of a second, so once a process."""
     from exchange_calendars import get_calendar  # not before a calendar is needed
 
     with warnings.catch_warnings():  # the library (4.13) asks pandas 3.1 for arrays the old way
@@ -153,7 +167,8 @@ def _hours(name: str, first: str, last: str | None) -> Mapping[str, tuple[int, i
         library = get_calendar(name, start=first, end=last)
     hours = (column.dt.as_unit("ns").astype("int64") for column in (library.opens, library.closes))
     pairs = zip(*(column.tolist() for column in hours), strict=True)
-    return MappingProxyType(dict(zip(library.sessions.strftime("%Y-%m-%d"), pairs, strict=True)))
+    hours_of = dict(zip(library.sessions.strftime("%Y-%m-%d"), pairs, strict=True))
+    return MappingProxyType(hours_of), library.tz
 
 
 def parse_date(text: str, *, argument: str) -> str:

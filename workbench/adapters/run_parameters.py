@@ -26,6 +26,7 @@ class TradingLoopParameters(BaseModel):
     config_path: str
     desk_path: str = Field(min_length=1)
     overrides: dict[str, JsonValue]
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
     code_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 

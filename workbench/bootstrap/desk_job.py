@@ -1,19 +1,29 @@
-"""A production run that looks, measures and learns, and that can send nothing: it has no ticket, no venue."""
+"""A production run beside the trading loop: it has no ticket, so it can send nothing.
+
+Jobs that are declared without `venue_keys` do not hold the venue's keys either: the runner starts their
+kernel without them, and here they are dropped from the settings as well.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from workbench.adapters.kernel_guard import KernelGuard, guard_kernel
 from workbench.adapters.run_parameters import read_parameters
-from workbench.bootstrap import costing, trading
+from workbench.bootstrap import costing, session_jobs, trading
+from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk, recorded_hash
+from workbench.bootstrap.session_jobs import Taken
 from workbench.config import load_settings
+from workbench.core.reconcile import Break
 from workbench.errors import ConfigError, Refused
 from workbench.services.calibration import Calibration
+from workbench.services.training import CandidateReport
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,12 +41,33 @@ class DeskJob:
     run_id, session : str
     desk : Desk
         Tables of what has been recorded.
+    parameters : mapping
+        Values of the declared parameters, as the journal recorded them.
     """
 
     run_id: str
     session: str
     desk: Desk
     guard: KernelGuard
+    parameters: Mapping[str, Any]
+
+    def ingest(self) -> Taken:
+        """Take in the bars up to the session before."""
+        return session_jobs.ingest_session(self.desk.settings, self.session, self.parameters)
+
+    def reconcile(self) -> tuple[Break, ...]:
+        """Compare everything with the venue; a break is an error that names it."""
+        return session_jobs.reconcile_session(self.desk.settings)
+
+    def train(self) -> CandidateReport:
+        """Train and register a candidate; nobody has accepted it."""
+        return session_jobs.train_session(self.desk.settings, self.session, self.parameters)
+
+    def drift(self) -> pd.DataFrame:
+        """Verdicts on features and costs against the model's training window."""
+        return session_jobs.drift_of_session(
+            self.desk.settings, self.session, self.parameters, run_id=self.run_id
+        )
 
     def calibrate(self) -> Calibration:
         """Learn costs from the fills up to the session, once."""
@@ -95,7 +126,11 @@ def open_job(params_file: str) -> DeskJob:
     guard = guard_kernel(path.parent)
     parameters = read_parameters(path, expected_hash=recorded_hash)
     settings = load_settings(parameters.config_path, overrides=parameters.overrides)
-    return DeskJob(parameters.run_id, parameters.session, Desk(settings), guard)
+    job = declared_jobs(settings).get(parameters.job)
+    if job is None or not job.venue_keys:
+        settings = replace(settings, secrets=replace(settings.secrets, venue_key=None, venue_secret=None))
+    values = MappingProxyType(dict(parameters.parameters))
+    return DeskJob(parameters.run_id, parameters.session, Desk(settings), guard, values)
 
 
 def start_job(params_file: str) -> trading.Job | DeskJob:

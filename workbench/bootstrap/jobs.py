@@ -7,35 +7,54 @@ from contextlib import contextmanager
 
 from workbench.adapters.clock import SystemClock
 from workbench.adapters.code_hash import code_hash
-from workbench.adapters.jobs_file import load_jobs
+from workbench.adapters.journal import JournalDatabase
+from workbench.adapters.kernel_guard import process_holder
 from workbench.adapters.notebook_runner import NotebookRunner
+from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk, open_journal
-from workbench.bootstrap.resources import jobs_folder
 from workbench.config import Settings
+from workbench.core.ports import Clock
 from workbench.errors import ConfigError
 from workbench.services.jobs import JobService
 
+#: What a kernel does not get unless its job is declared with `venue_keys`.
+VENUE_KEYS = ("WORKBENCH_SECRETS__VENUE_KEY", "WORKBENCH_SECRETS__VENUE_SECRET")
+
 
 @contextmanager
-def job_service(settings: Settings) -> Iterator[JobService]:
-    """The job service of a desk, with the journal open while it is used."""
+def job_service(settings: Settings, *, clock: Clock | None = None) -> Iterator[JobService]:
+    """The job service of a desk, with the journal open while it is used; None = the machine's clock."""
+    journal = open_journal(settings, read_only=False)
+    try:
+        yield make_service(settings, journal, clock or SystemClock())
+    finally:
+        journal.close()
+
+
+def make_service(settings: Settings, journal: JournalDatabase, clock: Clock) -> JobService:
+    """The job service of a desk over a journal that is open.
+
+    Raises
+    ------
+    ConfigError
+        No settings file, or a job that is declared wrongly.
+    """
     if settings.file is None:
         raise ConfigError(
             "a production run needs a settings file: its kernel reads it anew",
             next_step="workbench init, then name the file with --config",
         )
     desk = Desk(settings)
-    journal = open_journal(settings, read_only=False)
-    try:
-        yield JobService(
-            journal,
-            desk.calendar,
-            SystemClock(),
-            NotebookRunner(desk.paths.runs),
-            jobs=load_jobs(jobs_folder() / "jobs.toml"),
-            code_hash=code_hash,
-            config_path=str(settings.file),
-            desk_path=str(desk.paths.root),
-        )
-    finally:
-        journal.close()
+    return JobService(
+        journal,
+        desk.calendar,
+        clock,
+        NotebookRunner(desk.paths.runs),
+        jobs=declared_jobs(settings),
+        code_hash=code_hash,
+        config_path=str(settings.file),
+        desk_path=str(desk.paths.root),
+        account=settings.account,
+        holder=process_holder(),
+        venue_keys=VENUE_KEYS,
+    )

@@ -19,6 +19,14 @@ from workbench.cli import (
     killing,
     models,
     people,
+    data,
+    desk,
+    job_schedule,
+    jobs,
+    journal,
+    models,
+    people,
+    preflight,
     replay,
     settings,
     venue,
@@ -46,8 +54,9 @@ def build() -> Any:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (desk, killing, models, replay, approvals, alerts, limits, report):
+    for module in (desk, killing, models, replay, approvals, alerts, limits, report, preflight):
         module.register(app)
+    job_schedule.register(jobs.app)
     groups = {
         "config": settings,
         "people": people,

@@ -17,29 +17,44 @@ from workbench.bootstrap import admin, open_workbench
 from workbench.bootstrap import demo as demonstration
 from workbench.bootstrap.jobs import job_service
 from workbench.bootstrap.logs import command_log
+from workbench.bootstrap.scheduling import run_due
 from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, console, emit, rows_table
 from workbench.config import Settings, load_settings
-from workbench.core.jobs import RunResult
+from workbench.core.jobs import Job, RunResult
+from workbench.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Run production notebooks and see how runs ended.")
-Session = Annotated[str, typer.Option("--session", "-s", help="Exchange session, YYYY-MM-DD.")]
+Session = Annotated[
+    str,
+    typer.Option("--session", "-s", help='Exchange session, YYYY-MM-DD; "due" = the one that is due now.'),
+]
+DUE = "due"  #: what other schedulers give for a session: calendar and records say which one it is
 
 
 @app.command("list")
 def show(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Declared jobs with their purpose."""
     with job_service(load_settings(str(config))) as service:
-        rows = [(job.name, job.purpose, job.timeout_s) for job in service.declared()]
-    payload = {"jobs": [dict(zip(("job", "purpose", "timeout_s"), row, strict=True)) for row in rows]}
-    emit(
-        payload, as_json, lambda out: out.print(rows_table("jobs", ["job", "purpose", "time limit, s"], rows))
-    )
+        declared = service.declared()
+    rows = [
+        (job.name, job.schedule or "by hand", " ".join(job.needs), " ".join(job.parameters), job.purpose)
+        for job in declared
+    ]
+    names = ("job", "schedule", "needs", "parameters", "purpose")
+    listed = [
+        {**dict(zip(names, row, strict=True)), "timeout_s": job.timeout_s}
+        for row, job in zip(rows, declared, strict=True)
+    ]
+    emit({"jobs": listed}, as_json, lambda out: out.print(rows_table("jobs", list(names), rows)))
 
 
 @app.command("run")
 def run(
     job: Annotated[str, typer.Argument(help="Name of the job, as `workbench jobs list` shows it.")],
     session: Session,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help="Parameter of the job, NAME=VALUE; may come again.")
+    ] = None,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
@@ -56,6 +71,16 @@ def run(
         )
         log.info("run", **_said(result))
     emit(dataclasses.asdict(result), as_json, lambda out: _print_result(out, settings, session, result))
+        chosen = typed_values(service.require_declared(job), values or [])
+
+        def progress(done: int, cells: int) -> None:
+            bar.update(task, completed=done, total=cells)
+
+        if session == DUE:
+            result = run_due(settings, service, job, values=chosen, progress=progress)
+        else:
+            result = service.run(job, session, values=chosen, progress=progress)
+    emit(dataclasses.asdict(result), as_json, lambda out: _print_result(out, settings, result))
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 
@@ -123,7 +148,22 @@ def demo(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         raise typer.Exit(results[-1].exit_code)
 
 
-def _print_result(out: Console, settings: Settings, session: str, result: RunResult) -> None:
+def typed_values(job: Job, texts: list[str]) -> dict[str, Any]:
+    """Values of NAME=VALUE texts, each read as the job declares it; UsageError names what is wrong."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        known = job.parameters.get(name)
+        if not equals or name in values:
+            raise UsageError(f"--set {text!r} is not NAME=VALUE, once a name", next_step="write alpha=0.05")
+        try:  # of a name that is not declared the job service says so
+            values[name] = value if known is None else known.parse(value)
+        except ValueError as error:
+            raise UsageError(f"--set: {error}", next_step="workbench jobs list") from None
+    return values
+
+
+def _print_result(out: Console, settings: Settings, result: RunResult) -> None:
     colour = "green" if result.exit_code == 0 else "red"
     out.print(f"[{colour}]{result.status}[/{colour}] {result.run_id} in {result.seconds:.1f} s")
     if result.message:
@@ -134,8 +174,8 @@ def _print_result(out: Console, settings: Settings, session: str, result: RunRes
         out.print(f"  next: {result.next_step}", markup=False)
     if result.notebook:
         out.print(f"  notebook: {result.notebook}", markup=False)
-    if result.exit_code == 0:
-        _print_session(out, settings, session)
+    if result.exit_code == 0 and result.run_id.startswith(demonstration.JOB):
+        _print_session(out, settings, result.run_id.partition("/")[2].partition(".")[0])
 
 
 def _print_session(out: Console, settings: Settings, session: str) -> None:

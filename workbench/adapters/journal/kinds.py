@@ -31,7 +31,8 @@ _DECLARED: dict[str, str] = {
     "lease.released": _LEASE,
     "ticket.issued": "ticket_hash:text run_id:text code_hash:text expires_wall_ns:int",
     "ticket.used": "ticket_hash:text run_id:text",
-    "run.started": "run_id:text job:text session:text attempt:int parameters_hash:text code_hash:text",
+    "run.started": "run_id:text job:text session:text attempt:int parameters_hash:text code_hash:text "
+    "cause:text? due_ns:int? lease:text? owner_token:int? holder:text?",
     "run.finished": "run_id:text status:text exit_code:int reason:text notebook:text",
     "decision.made": "decision_id:text account:text strategy:text session:text scheduled_ns:int "
     "snapshot_hash:text model_id:text cost_model_id:text bars_fingerprint:text rows:list",
@@ -103,6 +104,11 @@ _DECLARED: dict[str, str] = {
     # day one on a real account
     "account.adopted": "account:text venue_account:text at_ns:int person:text reason:text positions:dict "
     "orders:list seen:list",
+    # scheduling
+    "schedule.counted": "job:text declared_hash:text from_ns:int lease:text owner_token:int",
+    "schedule.missed": "job:text session:text due_ns:int reason:text at_ns:int lease:text owner_token:int",
+    "schedule.paused": "job:text person:text reason:text",
+    "schedule.resumed": "job:text person:text reason:text",
 }
 
 

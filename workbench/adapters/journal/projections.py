@@ -12,6 +12,7 @@ from workbench.adapters.journal.folds_controls import FOLDS as CONTROLS_FOLDS
 from workbench.adapters.journal.folds_kill import FOLDS as KILL_FOLDS
 from workbench.adapters.journal import hot_path
 from workbench.adapters.journal import folds_adoption
+from workbench.adapters.journal.folds_jobs import JOB_FOLDS
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
 from workbench.core.canonical import canonical_json
@@ -124,14 +125,6 @@ def _ticket_used(rows: RowWriter, event: RecordedEvent, payload: Payload) -> Non
             run_id=payload["run_id"],
         )
     rows.update("tickets", payload["ticket_hash"], used=True)
-
-
-def _run_started(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
-    rows.insert(
-        "runs",
-        {**payload, "status": "running", "exit_code": None, "reason": "", "notebook": "",
-         "started_at_ns": event.at_ns, "finished_at_ns": None},
-    )  # fmt: skip
 
 
 def _run_finished(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
@@ -354,7 +347,6 @@ _FOLDS: dict[str, Fold] = {
     "lease.released": _lease_changed,
     "ticket.issued": _added("tickets", used=False),
     "ticket.used": _ticket_used,
-    "run.started": _run_started,
     "run.finished": _run_finished,
     "decision.made": _added("decisions", "rows"),
     "order.intended": hot_path.order_intended(_order_added),
@@ -381,4 +373,5 @@ _FOLDS: dict[str, Fold] = {
     **CONTROLS_FOLDS,
     "alert.raised": _added("alerts"),
     **folds_adoption.FOLDS,
+    **JOB_FOLDS,
 }

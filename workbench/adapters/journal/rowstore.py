@@ -299,6 +299,7 @@ _CHANGED_LATER = {
     for name in (
         "orders", "configs", "people", "state", "leases", "tickets", "runs", "models", "cost_models",
         "halts", "desks", "person_keys", "agreements", "approvals", "outbox", "disabled_symbols",
+        "schedules", "pauses",
     )
 }  # fmt: skip
 _RANK = {name: position for position, name in enumerate(PROJECTIONS)}

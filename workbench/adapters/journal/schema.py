@@ -173,6 +173,20 @@ _projection(
     index=("job session",),
 )
 _projection(
+    "run_plans",
+    "run_id:text job:text session:text cause:text due_ns:int owner_token:int holder:text",
+    key="run_id",
+    index=("job session",),
+)
+_projection("schedules", "job:text declared_hash:text from_ns:int", key="job")
+_projection("pauses", "job:text paused:bool person:text reason:text", key="job")
+_projection(
+    "missed_slots",
+    "job:text session:text due_ns:int reason:text at_ns:int",
+    key="job session due_ns",
+    index=("job",),
+)
+_projection(
     "decisions",
     "decision_id:text account:text strategy:text session:text scheduled_ns:int snapshot_hash:text "
     "model_id:text cost_model_id:text bars_fingerprint:text rows:json",

@@ -1,6 +1,7 @@
 """Runs production notebooks, each in a fresh kernel, and believes only the kernel's own proof."""
 
 from workbench.adapters.notebook_runner.notebook_check import check_notebook
+from workbench.adapters.notebook_runner.page import cells_of
 from workbench.adapters.notebook_runner.runner import NotebookRunner
 
-__all__ = ["NotebookRunner", "check_notebook"]
+__all__ = ["NotebookRunner", "cells_of", "check_notebook"]

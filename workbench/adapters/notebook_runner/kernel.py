@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -38,9 +38,10 @@ _STOPPING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 class Kernel:
     """One kernel process of this very interpreter, reachable over sockets in a private folder."""
 
-    def __init__(self, run_dir: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, run_dir: Path, environment: Mapping[str, str], withheld: Sequence[str] = ()) -> None:
         self._run_dir = run_dir
         self._environment = environment
+        self._withheld = ("PYTHONSTARTUP", *withheld)  # a person's start-up code is not part of the run
         self._folder: Path | None = None
         self._clients: list[Any] = []
         self._log: RedactedLog | None = None
@@ -51,7 +52,8 @@ class Kernel:
         self._folder = _socket_folder()
         self.manager = _new_manager(self._folder, self._clients)
         environment = {**_ONE_THREAD, **os.environ, **self._environment}
-        environment.pop("PYTHONSTARTUP", None)  # a person's interactive start-up code is not part of the run
+        for name in self._withheld:
+            environment.pop(name, None)
         environment["IPYTHONDIR"] = str(self._folder / "ipython")
         self._log = RedactedLog(self._run_dir / "kernel.log")
         try:

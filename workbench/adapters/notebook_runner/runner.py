@@ -24,6 +24,7 @@ from typing import Any, Final
 from workbench.adapters.notebook_runner.kernel import Kernel, loop_is_running, stop_signals
 from workbench.adapters.notebook_runner.notebook_check import check_notebook
 from workbench.adapters.notebook_runner.redacted_output import mask_written_notebooks
+from workbench.adapters.notebook_runner.page import write_page
 from workbench.adapters.notebook_runner.run_folder import (
     claim_folder,
     heartbeat,
@@ -143,7 +144,7 @@ def _execute(request: RunRequest, run_dir: Path) -> RunResult:
     started = time.monotonic()
     output = run_dir / f"{request.notebook.stem}.ipynb"
     partial = output.with_name(f"{output.name}.tmp")
-    kernel = Kernel(run_dir, request.environment)
+    kernel = Kernel(run_dir, request.environment, request.withheld)
     failure: Exception | None = None
     try:
         with stop_signals(kernel.kill), heartbeat(run_dir / HEARTBEAT), contextlib.ExitStack() as cleanup:
@@ -157,6 +158,8 @@ def _execute(request: RunRequest, run_dir: Path) -> RunResult:
     finally:
         keep(partial, output)
     result = _judge(request.run_id, run_dir, failure)
+    with contextlib.suppress(OSError):  # for people; the executed notebook is the record
+        write_page(output)
     return RunResult(
         run_id=request.run_id,
         notebook=str(output) if output.exists() else "",

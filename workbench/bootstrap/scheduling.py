@@ -1,0 +1,285 @@
+"""Compose the scheduler: on the real clock with a process a run, or through recorded sessions at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from workbench.adapters.armed_file import ArmedFileOnDisk
+from workbench.adapters.clock import SimulatedClock, SystemClock
+from workbench.adapters.journal import JournalDatabase
+from workbench.adapters.kernel_guard import dead_holder, process_holder
+from workbench.adapters.run_processes import RunProcesses, read_order
+from workbench.bootstrap.declared import declared_jobs
+from workbench.bootstrap.desk import Desk, open_journal
+from workbench.bootstrap.jobs import job_service, make_service
+from workbench.config import Settings, load_settings
+from workbench.core.agenda import agenda
+from workbench.core.jobs import RunLauncher, RunPlan, RunResult
+from workbench.core.ports import Clock, Event
+from workbench.core.schedule import Agenda, Miss, Slot, Waiting, slots
+from workbench.core.types import NANO, Mode
+from workbench.errors import Refused, UsageError, WorkbenchError
+from workbench.services.jobs import JobService
+from workbench.services.people import People
+from workbench.services.scheduler import Scheduler, Tick, peek, recorded
+from workbench.services.supervision import HALTED, Supervision
+
+#: How often the owner looks at its children and the others at its lease, seconds.
+POLL_S: Final = 1.0
+#: Kernels at the same time; each loads its own libraries.
+ROOM: Final = 3
+#: How long before its first session a simulated scheduler begins.
+_BEFORE_NS: Final = 4 * 3600 * NANO
+_AFTER_NS: Final = 3 * 3600 * NANO
+#: How far back a call from outside looks for sessions that were not run.
+_LOOK_BACK_NS: Final = 36 * 3600 * NANO
+
+
+class InlineRuns:
+    """Runs each job at once in this process: for a simulated clock, which does not move meanwhile."""
+
+    def __init__(self, service: JobService) -> None:
+        self._service = service
+
+    def start(self, job: str, session: str, plan: RunPlan) -> None:
+        """Run to the end; how it ended is recorded, and an error of one run ends no other."""
+        with contextlib.suppress(WorkbenchError):
+            self._service.run(job, session, plan=plan)
+
+    def running(self) -> tuple[tuple[str, str, int], ...]:
+        """None: a run has ended when `start` returns."""
+        return ()
+
+    def stop(self) -> None:
+        """Nothing runs between two calls."""
+
+
+def serve(settings: Settings, *, seconds: float | None, tell: Callable[[Tick], None]) -> None:
+    """Start jobs as they fall due until a stop signal, or for so many seconds; runs end with it.
+
+    Raises
+    ------
+    UsageError
+        A replay desk: its sessions are over.
+    """
+    if settings.mode is Mode.REPLAY:
+        raise UsageError(
+            "a replay desk has no present: its sessions are over",
+            next_step="workbench jobs serve --first SESSION --last SESSION takes it through recorded ones",
+        )
+    if settings.file is None:
+        raise UsageError("a scheduler needs a settings file", next_step="name it with --config")
+    desk = Desk(settings)
+    command = [sys.executable, "-m", "workbench.bootstrap.scheduling", str(settings.file)]
+    launcher = RunProcesses(command, desk.paths.runs / ".scheduler")
+    clock = SystemClock()
+    until_ns = clock.now_ns() + int(seconds * NANO) if seconds is not None else None
+    with stopping() as stopped, _scheduler(settings, clock, launcher) as scheduler:
+        while not stopped() and (until_ns is None or clock.now_ns() < until_ns):
+            tell(scheduler.tick())
+            clock.sleep_until(clock.now_ns() + int(POLL_S * NANO))
+
+
+def simulate(settings: Settings, first: str, last: str, *, tell: Callable[[Tick], None]) -> None:
+    """Take a replay desk through recorded sessions as its scheduler would have, every job in its kernel.
+
+    Raises
+    ------
+    UsageError
+        Not a replay desk, or the dates are not sessions.
+    """
+    if settings.mode is not Mode.REPLAY:
+        raise UsageError(
+            f"a {settings.mode} desk has a present and no other time", next_step="workbench jobs serve"
+        )
+    calendar = Desk(settings).calendar
+    calendar.require_session(first, argument="--first")
+    calendar.require_session(last, argument="--last")
+    clock = SimulatedClock(calendar.session_open_ns(first) - _BEFORE_NS)
+    end_ns = calendar.session_close_ns(last) + _AFTER_NS
+    with job_service(settings, clock=clock) as service:
+        with _scheduler(settings, clock, InlineRuns(service)) as scheduler:
+            while clock.now_ns() <= end_ns:
+                tick = scheduler.tick()
+                tell(tick)
+                if not tick.started:
+                    clock.sleep_until(min(tick.wake_ns, end_ns + 1))
+
+
+@contextlib.contextmanager
+def _scheduler(settings: Settings, clock: Clock, launcher: RunLauncher) -> Iterator[Scheduler]:
+    desk = Desk(settings)
+    jobs = declared_jobs(settings)
+    journal = open_journal(settings, read_only=False)
+    service = make_service(settings, journal, clock)
+    scheduler = Scheduler(
+        journal,
+        desk.calendar,
+        clock,
+        launcher,
+        jobs=jobs,
+        account=settings.account,
+        holder=process_holder(),
+        halted=lambda: _halted(settings, journal),
+        bury=service.bury_the_dead,
+        is_dead=dead_holder,
+        room=ROOM,
+    )
+    try:
+        yield scheduler
+    finally:
+        try:
+            scheduler.close()
+        finally:
+            journal.close()
+
+
+def _halted(settings: Settings, journal: Any) -> str:
+    armed = ArmedFileOnDisk(Desk(settings).paths.armed)
+    permission = Supervision(journal, armed, settings.account).permission()
+    return permission.reason or "no reason was recorded" if permission.state == HALTED else ""
+
+
+@contextlib.contextmanager
+def stopping() -> Iterator[Callable[[], bool]]:
+    """Whether a stop signal has come; the loop then ends in order instead of in the middle."""
+    stopped = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    previous = {number: signal.signal(number, stop) for number in signals}
+    try:
+        yield lambda: stopped
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class Upcoming:
+    """What a scheduler would do at a time, and what falls due after it.
+
+    Attributes
+    ----------
+    at_ns : int
+        UTC nanoseconds.
+    agenda : Agenda
+    ahead : tuple of Slot
+        Slots of the days that follow, in order.
+    """
+
+    at_ns: int
+    agenda: Agenda
+    ahead: tuple[Slot, ...]
+
+
+def upcoming(settings: Settings, *, day: str = "", days: int = 7) -> Upcoming:
+    """What a scheduler would do now, or at the start of a day, and what comes; changes nothing."""
+    desk = Desk(settings)
+    at_ns = desk.calendar.local_ns(day, 0) if day else SystemClock().now_ns()
+    jobs = declared_jobs(settings)
+    journal = open_journal(settings, read_only=True)
+    try:
+        found = peek(journal, desk.calendar, jobs, halted=_halted(settings, journal), now_ns=at_ns)
+    finally:
+        journal.close()
+    to_ns = at_ns + days * 24 * 3600 * NANO
+    ahead = sorted(
+        slot for job in jobs.values() for slot in slots(job, desk.calendar, from_ns=at_ns + 1, to_ns=to_ns)
+    )
+    return Upcoming(at_ns, found, tuple(ahead))
+
+
+def run_due(
+    settings: Settings,
+    service: JobService,
+    job: str,
+    *,
+    values: Mapping[str, Any],
+    progress: Callable[[int, int], None] | None = None,
+) -> RunResult:
+    """Run a job for the session that is due now, for another scheduler that calls by the clock alone.
+
+    Returns
+    -------
+    RunResult
+        With status "not_due", exit code 0 and no run when nothing is due: a holiday, the other closing time,
+        or a session that is done.
+
+    Raises
+    ------
+    Refused
+        The session is due but what it needs is not done, or its time has passed; call again in a minute.
+    """
+    service.require_declared(job)
+    desk = Desk(settings)
+    now_ns = SystemClock().now_ns()
+    journal = open_journal(settings, read_only=True)
+    try:
+        known = recorded(journal, jobs := declared_jobs(settings), halted=_halted(settings, journal))
+    finally:
+        journal.close()
+    since = {name: now_ns - _LOOK_BACK_NS for name, one in jobs.items() if one.schedule}
+    found = agenda(jobs, desk.calendar, replace(known, from_ns=since), now_ns=now_ns, room=len(jobs))
+    for start in found.starts:
+        if start.job == job:
+            plan = RunPlan("schedule", start.due_ns)
+            return service.run(job, start.session, values=values, plan=plan, progress=progress)
+    held: tuple[Waiting | Miss, ...] = (*found.waiting, *found.misses)
+    for step in held:
+        if step.job == job:
+            raise Refused(
+                f"{job} of {step.session} is due and cannot start: {step.reason}",
+                next_step="workbench jobs next shows what it waits for",
+                session=step.session,
+            )
+    return RunResult("", "not_due", 0, message=f"{job} is not due")
+
+
+def exchange_time(settings: Settings) -> Callable[[int], str]:
+    """Writes a time, UTC nanoseconds, as the exchange's wall clock shows it."""
+    zone = Desk(settings).calendar.zone
+    return lambda at_ns: f"{datetime.fromtimestamp(at_ns // NANO, zone):%Y-%m-%d %H:%M}"
+
+
+def set_pause(settings: Settings, job: str, *, paused: bool, person: str, reason: str) -> None:
+    """Keep a job from being started, or let it go on, on a registered person's word."""
+    journal: JournalDatabase = open_journal(settings, read_only=False)
+    try:
+        service = make_service(settings, journal, SystemClock())
+        service.require_declared(job)
+        People(journal).require(person, reason)
+        kind = "schedule.paused" if paused else "schedule.resumed"
+        journal.commit([Event(kind, {"job": job, "person": person, "reason": reason})])
+    finally:
+        journal.close()
+
+
+def run_ordered(config: Path, order: str) -> int:
+    """The run that a scheduler ordered from this process; its exit code."""
+    job, session, plan = read_order(order)
+    settings = load_settings(str(config))
+    with job_service(settings) as service:
+        return service.run(job, session, plan=plan).exit_code
+
+
+if __name__ == "__main__":
+    try:
+        code = run_ordered(Path(sys.argv[1]), sys.argv[2])
+    except WorkbenchError as problem:
+        print(f"{type(problem).__name__}: {problem}", file=sys.stderr)
+        code = problem.exit_code
+    sys.stdout.flush()
+    os._exit(code) if code else sys.exit(0)
