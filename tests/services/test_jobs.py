@@ -22,7 +22,8 @@ from workbench.adapters.notebook_runner import NotebookRunner
 from workbench.core.canonical import sha256_of
 from workbench.core.jobs import Job, RunRequest, RunResult
 from workbench.errors import JournalConflict, OutcomeUnknown, Refused, StorageFailed, UsageError
-from workbench.services.jobs import TICKET_LIFE_NS, TICKET_VARIABLE, JobService, issue_ticket, redeem_ticket
+from workbench.services.jobs import JobService
+from workbench.services.tickets import TICKET_LIFE_NS, TICKET_VARIABLE, issue_ticket, redeem_ticket
 
 CALENDAR = ExchangeCalendar(first="2012-12-01", last="2013-12-31")
 SESSION = "2013-02-01"
@@ -356,7 +357,7 @@ import os, time
 from workbench.adapters.code_hash import code_hash
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.run_parameters import read_parameters
-from workbench.services.jobs import redeem_ticket
+from workbench.services.tickets import redeem_ticket
 desk = Path({str(tmp_path)!r})
 journal = JournalDatabase(f"sqlite:///{{desk / 'journal.sqlite'}}", anchor_path=desk / "journal.anchor",
     anchor_key={KEY!r}, config_hash="f" * 64, wall_ns=time.time_ns)

@@ -10,7 +10,6 @@ import drive
 import pytest
 
 from workbench.bootstrap import admin, killing
-from workbench.bootstrap import admin
 from workbench.bootstrap.adoption import adopt
 from workbench.bootstrap.demo import prepare
 from workbench.bootstrap.desk import Desk

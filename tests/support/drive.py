@@ -18,7 +18,7 @@ from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.resources import present_code_hash
 from workbench.bootstrap.trading import start_trading
 from workbench.config import Settings, load_settings
-from workbench.services.jobs import issue_ticket
+from workbench.services.tickets import issue_ticket
 
 FIRST, LAST = "2013-02-01", "2013-03-01"
 

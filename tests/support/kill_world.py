@@ -151,11 +151,8 @@ class OrderPath:
         self.link = open_venue(settings, desk, start_ns=0)
         self.supervision = desk_supervision(settings, self.journal)
         self.authority = Authority(
-            journal=self.journal, clock=self.link.clock, account=ACCOUNT, ttl_s=30.0, code_hash="h",
-            holder=holder or process_holder(), stop_reason=str, ticket_redeemed=True,
-            journal=self.journal, clock=self.link.clock, account=ACCOUNT, holder=process_holder(),
-            ttl_s=settings.lease.ttl_s,
-            code_hash="h", stop_reason=str, ticket_redeemed=True,
+            journal=self.journal, clock=self.link.clock, account=ACCOUNT, ttl_s=settings.lease.ttl_s,
+            code_hash="h", holder=holder or process_holder(), stop_reason=str, ticket_redeemed=True,
         )  # fmt: skip
         if take:
             self.authority.acquire(is_dead=dead_holder)

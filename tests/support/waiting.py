@@ -38,3 +38,17 @@ def make_wait(folder: Path, strategy: str, session: str) -> str:
     ])  # fmt: skip
     journal.close()
     return identity
+
+
+def make_denied(folder: Path) -> str:
+    """Id of an order that was too dear, of a session that is not closed."""
+    settings = load_settings(str(folder / "workbench.toml"))
+    identity = client_order_id(settings.account, "dear", 7, "IBM", "entry")
+    intent = OrderIntent(
+        identity, settings.account, "dear", "2013-02-04", 7, "DEAR", "entry", Side.BUY, NANO,
+        OrderType.LIMIT, 10**8, 10**8, 5,
+    )  # fmt: skip
+    journal = open_journal(settings, read_only=False)
+    journal.commit([Event("order.denied", {**intent_payload(intent, "d"), "codes": ["EXPECTED_COST"]})])
+    journal.close()
+    return identity

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from workbench.bootstrap.admin import recovering
 from workbench.bootstrap.desk import Desk
+from workbench.bootstrap.holding import recovering
+from workbench.bootstrap.signing import Credentials, people_of
 from workbench.bootstrap.venues import uses_alpaca
 from workbench.config import Settings
 from workbench.core.types import NANO, to_micro
 from workbench.errors import ApprovalRequired, DataError, Refused
 from workbench.services.adoption import Holding, adoption_events, opening_entry, survey
-from workbench.services.people import People
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,10 @@ class Adopted:
     mark: str
 
 
-def adopt(settings: Settings, *, as_of_session: str, person: str, reason: str, accept: str = "") -> Adopted:
+def adopt(
+    settings: Settings, *, as_of_session: str, person: str, reason: str, accept: str = "",
+    credentials: Credentials | None = None,
+) -> Adopted:  # fmt: skip
     """Open the ledger with what the venue's account holds, on a person's word.
 
     Cash alone needs no more than the person and a reason. Positions and open orders of somebody else are
@@ -58,7 +61,8 @@ def adopt(settings: Settings, *, as_of_session: str, person: str, reason: str, a
     desk = Desk(settings)
     desk.calendar.require_session(as_of_session, argument="--as-of")
     with recovering(settings, start_ns=desk.calendar.session_close_ns(as_of_session)) as (account, oms, _):
-        People(account.journal).require(person, reason)
+        people = people_of(settings, account.journal, credentials)
+        people.check(person, reason, act="adopt")
         if oms.ledger.cash_micro or oms.ledger.positions_nano:
             raise Refused("the ledger is open already", next_step="workbench reconcile shows any difference")
         found = survey(account.broker)
@@ -83,8 +87,10 @@ def adopt(settings: Settings, *, as_of_session: str, person: str, reason: str, a
         )
         if not uses_alpaca(settings):  # the venue in this process has no life before this desk
             events = []
+        subject = {"account": settings.account, "cash_micro": found.cash_micro, "mark": found.mark}
+        acts = people.require(person, reason, act="adopt", subject=subject)
         memo = f"adopted by {person}: {reason}"
-        oms.record_opening("opening", "", opening_entry(found, prices), memo, events)
+        oms.record_opening("opening", "", opening_entry(found, prices), memo, [*acts, *events])
         return _told(found)
 
 

@@ -8,10 +8,11 @@ from workbench.adapters.jobs_file import JobsText, load_jobs
 from workbench.adapters.notebook_runner import check_notebook
 from workbench.bootstrap.resources import jobs_folder
 from workbench.config import Settings
-from workbench.config.secret import is_secret_name, secret_in
+from workbench.config.secret import secret_in
 from workbench.core.declared import findings
 from workbench.core.jobs import Job
 from workbench.errors import ConfigError
+from workbench.redaction import is_secret_name
 
 
 def jobs_file(settings: Settings) -> Path:

@@ -17,11 +17,11 @@ from workbench.errors import Refused
 from workbench.services.authority import Authority
 from workbench.services.decision import DecisionMaker, Strategy
 from workbench.services.flattening import Flatten, FlattenReport, Hours
-from workbench.services.jobs import TICKET_VARIABLE, issue_ticket, redeem_ticket
 from workbench.services.last_look import LastLook
 from workbench.services.oms import Oms
 from workbench.services.reconciler import Reconciler
 from workbench.services.records import date_of
+from workbench.services.tickets import TICKET_VARIABLE, issue_ticket, redeem_ticket
 
 #: How long a flatten waits for its orders at a real venue, and how often it asks, seconds.
 PATIENCE_S, NAP_S = 120, 1
@@ -116,7 +116,8 @@ def _order_path(
         return int(rows[-1]["equity_micro"]) if rows else oms.ledger.capital_micro
 
     maker = DecisionMaker(
-        bars=account.desk.bars, broker=account.broker, calendar=account.calendar, strategy=strategy,
+        journal=account.journal, bars=account.desk.bars, broker=account.broker,
+        calendar=account.calendar, strategy=strategy,
         orders=lambda: oms.orders, ledger=lambda: oms.ledger, session_start_equity_micro=last_equity_micro,
     )  # fmt: skip
     look = LastLook(

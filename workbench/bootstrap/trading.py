@@ -18,9 +18,8 @@ from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
 from workbench.bootstrap.permission import book_waiting_halts, desk_supervision
 from workbench.bootstrap.resources import present_code_hash
 from workbench.bootstrap.signing import Credentials, people_of
-from workbench.bootstrap.venues import VenueLink, open_venue
-from workbench.bootstrap.watchdog_sign import watchdog_check, watchdog_trouble
 from workbench.bootstrap.venues import VenueLink, open_venue, seen_from_adoption
+from workbench.bootstrap.watchdog_sign import watchdog_check, watchdog_trouble
 from workbench.config import SessionTime, Settings, load_settings
 from workbench.core.features import features_hash, select_features
 from workbench.core.ports import Broker, Clock
@@ -29,13 +28,13 @@ from workbench.errors import ConfigError, JournalCorrupt, OutcomeUnknown, Refuse
 from workbench.plots import equity_picture
 from workbench.services.authority import Authority
 from workbench.services.decision import Strategy
-from workbench.services.jobs import redeem_ticket
 from workbench.services.oms import Oms
 from workbench.services.promotion import current_cost_model
 from workbench.services.reconciler import Reconciler
 from workbench.services.session import SessionTimes, TradingSession
 from workbench.services.succession import require_next
 from workbench.services.supervision import HALTED, Supervision
+from workbench.services.tickets import redeem_ticket
 from workbench.services.training import load_model
 
 HOUR_NS = 3600 * NANO
@@ -149,15 +148,14 @@ def open_account(settings: Settings, *, start_ns: int = 0, credentials: Credenti
             f"account {settings.account} was never opened",
             next_step='workbench adopt --as-of SESSION --person NAME --reason "..."',
         )
-    book_waiting_halts(settings, journal)
-    supervision = desk_supervision(settings, journal, people_of(settings, journal, credentials))
     try:
         link = seen_from_adoption(settings, journal, link)
+        book_waiting_halts(settings, journal)
     except BaseException:
         link.close()
         journal.close()
         raise
-    supervision = Supervision(journal, ArmedFileOnDisk(desk.paths.armed), settings.account)
+    supervision = desk_supervision(settings, journal, people_of(settings, journal, credentials))
     return Account(desk, journal, desk.calendar, link, supervision)
 
 

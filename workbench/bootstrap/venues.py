@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,9 @@ from workbench.adapters.simulated_broker import SimulatedBroker, SimulatedOpenOr
 from workbench.bootstrap.desk import Desk
 from workbench.config import Settings
 from workbench.core.cancelling import OpenOrders
-from workbench.core.ports import Clock
+from workbench.core.ports import Broker, Clock, Journal
 from workbench.core.types import Mode
 from workbench.errors import ConfigError, OutcomeUnknown
-from workbench.core.ports import Broker, Clock, Journal
-from workbench.errors import ConfigError
 from workbench.services.adoption import since_adoption
 from workbench.services.reading import PersistentReads, read_again
 
@@ -90,8 +87,7 @@ def open_venue(settings: Settings, desk: Desk, *, start_ns: int) -> VenueLink:
     """
     if not uses_alpaca(settings):
         return embedded_venue(settings, desk, desk.paths.venue, start_ns=start_ns)
-    broker = connect_alpaca(**_terms(settings), barred=_barred(desk))
-    broker = read_again(lambda: _connect(settings), wait=time.sleep)
+    broker = read_again(lambda: connect_alpaca(**_terms(settings), barred=_barred(desk)), wait=time.sleep)
     try:
         patient = PersistentReads(broker, wait=time.sleep)
         now_ns = patient.now_ns()

@@ -14,25 +14,19 @@ from workbench.cli import (
     approvals,
     data,
     desk,
-    jobs,
-    journal,
-    killing,
-    models,
-    people,
-    data,
-    desk,
     job_schedule,
     jobs,
     journal,
+    killing,
+    limits,
     models,
     people,
     preflight,
     replay,
+    report,
     settings,
     venue,
 )
-from workbench.cli import data, desk, jobs, journal, limits, models, people, replay, settings, venue
-from workbench.cli import data, desk, jobs, journal, models, people, replay, report, settings, venue
 from workbench.cli.console import fail
 from workbench.cli.payloads import KEYS
 from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError

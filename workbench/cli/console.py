@@ -17,8 +17,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from workbench.bootstrap.signing import Credentials, credentials_of
-from workbench.config import Settings
 from workbench.cli.sealing import RedactedStream
+from workbench.config import Settings
 from workbench.errors import WorkbenchError
 from workbench.redaction import redact_values
 

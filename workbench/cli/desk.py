@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from workbench.bootstrap import admin, adoption
-from workbench.bootstrap import admin
 from workbench.bootstrap.logs import command_log
 from workbench.bootstrap.status import desk_status
 from workbench.cli.console import (
@@ -78,25 +77,18 @@ def adopt(
     person: Person,
     reason: Reason,
     as_of: AsOf,
+    accept: Accept = "",
     passphrase_file: PassphraseFile = "",
     ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Open the ledger with the cash that the venue reports."""
-    settings = load_settings(str(config))
-    key = credentials(settings, passphrase_file, ssh_key)
-    cash = admin.adopt(settings, as_of_session=as_of, person=person, reason=reason, credentials=key)
-    payload = {"cash_micro": cash, "person": person}
-    emit(payload, as_json, lambda out: out.print(f"the ledger opens with {cash / 1e6:,.2f} USD"))
-    accept: Accept = "",
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
     """Open the ledger with what the venue's account holds: cash, and what a person accepts besides."""
+    settings = load_settings(str(config))
     found = adoption.adopt(
-        load_settings(str(config)), as_of_session=as_of, person=person, reason=reason, accept=accept
-    )
+        settings, as_of_session=as_of, person=person, reason=reason, accept=accept,
+        credentials=credentials(settings, passphrase_file, ssh_key),
+    )  # fmt: skip
     payload = {**dataclasses.asdict(found), "person": person}
     more = f", {_flat(found.positions)} and {len(found.orders)} open orders" if found.positions else ""
     emit(
@@ -157,8 +149,6 @@ def dashboards(
         )
         sys.stdout.flush()
 
-    serve(load_settings(str(config)), host=host, port=port, ready=ready)
-    require_loopback(host)
     settings = load_settings(str(config))
     with command_log(settings, "dashboards", host=host, port=port):
         serve(settings, host=host, port=port, ready=ready)

@@ -62,15 +62,10 @@ def run(
     settings = load_settings(str(config))
     with (
         job_service(settings) as service,
-        command_log(settings, f"jobs-run-{service.known(job).name}", session=session) as log,
+        command_log(settings, f"jobs-run-{service.require_declared(job).name}", session=session) as log,
         _bar(shown=not as_json) as bar,
     ):
         task = bar.add_task(f"{job} {session}", total=None)
-        result = service.run(
-            job, session, progress=lambda done, cells: bar.update(task, completed=done, total=cells)
-        )
-        log.info("run", **_said(result))
-    emit(dataclasses.asdict(result), as_json, lambda out: _print_result(out, settings, session, result))
         chosen = typed_values(service.require_declared(job), values or [])
 
         def progress(done: int, cells: int) -> None:
@@ -80,6 +75,7 @@ def run(
             result = run_due(settings, service, job, values=chosen, progress=progress)
         else:
             result = service.run(job, session, values=chosen, progress=progress)
+        log.info("run", **_said(result))
     emit(dataclasses.asdict(result), as_json, lambda out: _print_result(out, settings, result))
     if result.exit_code:
         raise typer.Exit(result.exit_code)

@@ -61,7 +61,6 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "waiting": "alerts that wait for their next attempt",
     },
     "alerts test": {"channels": "error of each channel, empty = it was told", "ok": "whether all were told"},
-    "adopt": {"cash_micro": "opening cash, millionths of a dollar", "person": "who decided"},
     "adopt": {
         "cash_micro": "opening cash, millionths of a dollar",
         "positions": "shares by symbol that were taken over",
@@ -88,7 +87,6 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "cancel": "way, asked, confirmed, filled, residuals, foreign, trouble, seconds; or null",
         "flatten": "flat, orders, left, breaks; or flat, refused and the procedure by hand; or null",
     },
-    "halt": {"state": "HALTED", "person": "who decided"},
     "limits": {
         "limits": "code, limit, value, used, headroom, unit, about and meaning of each control; used and "
         "headroom are null where each order is judged by itself",

@@ -318,8 +318,6 @@ class Secrets:
         Key of the journal's anchor; when absent the desk keeps its own in a file of mode 0600.
     journal_password : Secret
         Password of the user that journal.url names.
-    person_passphrase : Secret
-        Passphrase of the person who acts, where no prompt can ask for it.
     alert_urls : Secret
         Addresses that alerts go to, as apprise knows them, separated by white space.
     alert_urls_second : Secret
@@ -332,9 +330,6 @@ class Secrets:
     venue_secret: Secret | None = None
     anchor_key: Secret | None = None
     journal_password: Secret | None = None
-    person_passphrase: Secret | None = None
-    alert_urls: Secret | None = None
-    alert_urls_second: Secret | None = None
     alert_urls: Secret | None = None
     alert_urls_second: Secret | None = None
     person_passphrase: Secret | None = None

@@ -60,8 +60,6 @@ class Settings:
     seed : int
         Seed of everything that draws random numbers.
     desk, journal, session, venue, people, model, lease : dataclasses
-    desk, journal, session, venue, approvals, people, model, lease, supervision : dataclasses
-    alerts, watchdog : dataclasses
         The sections of `workbench.config.sections`.
     supervision, dashboards, alerts, watchdog : dataclasses
         The sections of `workbench.config.sections`.

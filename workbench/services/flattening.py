@@ -17,7 +17,8 @@ from workbench.core.costs import CostModel
 from workbench.core.orders import Order, OrderIntent, OrderState, client_order_id
 from workbench.core.ports import Clock
 from workbench.core.pretrade import DenialCode, Limits
-from workbench.core.pretrade.controls import OPEN_CUTOFF_NS, UNLIMITED_CUSHION_BPS
+from workbench.core.pretrade.market import OPEN_CUTOFF_NS
+from workbench.core.pretrade.values import UNLIMITED_CUSHION_BPS
 from workbench.core.types import MICRO, NANO, OrderType, Side, Snapshot, from_micro, to_micro
 from workbench.errors import Refused, TradingHalted, WorkbenchError
 from workbench.services.oms import Oms

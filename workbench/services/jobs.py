@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
-import hashlib
-import secrets
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.core.canonical import sha256_of
@@ -15,13 +13,11 @@ from workbench.core.ports import Calendar, Clock, Event, JobRunner, Journal
 from workbench.core.types import NANO
 from workbench.errors import JobFailed, Refused, UsageError, WorkbenchError
 from workbench.redaction import redact
+from workbench.services.tickets import TICKET_VARIABLE, issue_ticket
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TICKET_VARIABLE: Final = "WORKBENCH_TICKET"
-#: From the start of a kernel to the redemption in its first cells, on a loaded machine.
-TICKET_LIFE_NS: Final = 300 * 1_000_000_000
 #: A run that a person starts.
 BY_HAND: Final = RunPlan()
 _STATUS_OF_EXIT_CODE: Final = {2: "refused", 3: "refused", 4: "unknown", 5: "failed"}
@@ -105,9 +101,8 @@ class JobService:
         LeaseLost
             The scheduler that starts it is no longer the owner.
         """
-        declared = self.known(job)
-        _refuse_secrets(overrides or {})
         declared = self.require_declared(job)
+        _refuse_secrets(overrides or {})
         self._check_session(declared, session)
         chosen = parameters_of(declared, values or {})
         done = self._already_done(declared, session, plan)
@@ -130,8 +125,6 @@ class JobService:
         """Recorded runs, oldest first, of one job or of all."""
         return self._journal.rows("runs") if job is None else self._journal.rows("runs", job=job)
 
-    def known(self, job: str) -> Job:
-        """The declared job of that name; UsageError names the nearest when there is none."""
     def require_declared(self, job: str) -> Job:
         """The job of that name; UsageError names the nearest."""
         if job not in self._jobs:
@@ -326,72 +319,6 @@ def _refuse_secrets(overrides: Mapping[str, Any]) -> None:
                 next_step="give it by the environment, the secrets folder or the keyring, and rotate it",
                 key=key,
             )
-
-
-def issue_ticket(journal: Journal, *, run_id: str, code_hash: str, wall_ns: int) -> str:
-    """A secret that lets one kernel trade once; the journal keeps only its hash.
-
-    Parameters
-    ----------
-    wall_ns : int
-        Wall-clock time, UTC nanoseconds; the ticket expires 300 s later.
-    """
-    ticket = secrets.token_hex(32)
-    issued = {
-        "ticket_hash": _hash(ticket),
-        "run_id": run_id,
-        "code_hash": code_hash,
-        "expires_wall_ns": wall_ns + TICKET_LIFE_NS,
-    }
-    journal.commit([Event("ticket.issued", issued)])
-    return ticket
-
-
-def redeem_ticket(
-    journal: Journal, environ: MutableMapping[str, str], *, run_id: str, code_hash: str, wall_ns: int
-) -> None:
-    """Use up this kernel's ticket: the positive proof that it was started to trade, once.
-
-    Parameters
-    ----------
-    environ : mutable mapping
-        The ticket is taken out of it before anything is judged, so that no child process inherits it.
-    code_hash : str
-        Hash of package and notebook, computed in this kernel.
-    wall_ns : int
-        Wall-clock time, UTC nanoseconds.
-
-    Raises
-    ------
-    Refused
-        No ticket, never issued, for another run or other code, expired, or used before.
-    JournalConflict
-        Another process used it at this very moment.
-    """
-    ticket = environ.pop(TICKET_VARIABLE, "")
-    if not ticket:
-        raise _no_entry("this kernel has no ticket to trade")
-    ticket_hash = _hash(ticket)
-    issued = journal.rows("tickets", ticket_hash=ticket_hash)
-    if len(issued) != 1:
-        raise _no_entry("the ticket was never issued")
-    if issued[0]["run_id"] != run_id:
-        raise _no_entry(f"the ticket is for run {issued[0]['run_id']}, not for {run_id}")
-    if issued[0]["code_hash"] != code_hash:
-        raise _no_entry("package or notebook changed after the ticket was issued")
-    if not wall_ns < int(issued[0]["expires_wall_ns"]):
-        raise _no_entry("the ticket has expired")
-    if issued[0]["used"]:
-        raise _no_entry("the ticket was used before")
-    journal.commit([Event("ticket.used", {"ticket_hash": ticket_hash, "run_id": run_id})])
-
-
-def _no_entry(message: str) -> Refused:
-    return Refused(message, next_step="start the session with `workbench jobs run`")
-
-
-def _hash(ticket: str) -> str:
-    return hashlib.sha256(ticket.encode()).hexdigest()
 
 
 def _ending(run_id: str, error: BaseException) -> RunResult:

@@ -6,6 +6,7 @@ and so do the tests. Nothing here knows whether the clock is simulated or the ve
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +17,8 @@ from workbench.core.orders import Order, OrderState
 from workbench.core.ports import BarStore, Broker, Calendar, Clock, Event, Hints, Journal
 from workbench.core.reconcile import Break
 from workbench.core.types import DAY_NS
-from workbench.errors import (
-    IllegalTransition,
-    JournalConflict,
-    JournalCorrupt,
-    LeaseLost,
-    Refused,
-    TradingHalted,
-)
-from workbench.services.approvals import Approvals
 from workbench.errors import OutcomeUnknown, Refused, TradingHalted
+from workbench.services.approvals import Approvals
 from workbench.services.authority import Authority
 from workbench.services.decision import DecisionMaker, Strategy
 from workbench.services.decision_record import decision_events
@@ -33,10 +26,9 @@ from workbench.services.last_look import LastLook
 from workbench.services.legs import Legs
 from workbench.services.listening import Listening
 from workbench.services.oms import Oms
-from workbench.services.own_flow import OwnFlow
+from workbench.services.orderly import orderly
 from workbench.services.overrides import Overrides
 from workbench.services.people import People
-from workbench.services.orderly import orderly
 from workbench.services.preflight import Check, failed, preflight_checks
 from workbench.services.reconciler import Reconciler
 from workbench.services.reporting import session_report
@@ -44,8 +36,6 @@ from workbench.services.resending import Resender
 from workbench.services.stages import StageTimer
 from workbench.services.stops import Stops
 from workbench.services.supervision import Supervision
-
-Result = TypeVar("Result")
 
 _NOBODY_ASKED = ApprovalRules()
 #: States in which an order of a stored decision is (still) to be sent.
@@ -343,8 +333,6 @@ class TradingSession:
             self._listening.catch_up()
             sent = self._resender.proceed(self._listening.catch_up) + self.legs.proceed()
             return sent + self.approvals.send_approved() + self.overrides.proceed()
-        except TradingHalted:
-            return self._resender.proceed(self._listening.catch_up) + self.legs.proceed()
         except (TradingHalted, OutcomeUnknown):
             return 0
 

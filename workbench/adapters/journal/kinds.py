@@ -100,7 +100,6 @@ _DECLARED: dict[str, str] = {
     # symbols that a control has disabled until a person enables them
     "symbol.disabled": "account:text symbol:text reason:text at_ns:int",
     "symbol.enabled": "account:text symbol:text person:text reason:text at_ns:int",
-    "alert.raised": "account:text code:text text:text at_ns:int",
     # day one on a real account
     "account.adopted": "account:text venue_account:text at_ns:int person:text reason:text positions:dict "
     "orders:list seen:list",

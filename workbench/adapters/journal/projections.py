@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from workbench.adapters.journal import folds_approve
+from workbench.adapters.journal import folds_adoption, folds_approve, hot_path
 from workbench.adapters.journal.folds_alerts import FOLDS as ALERT_FOLDS
 from workbench.adapters.journal.folds_controls import FOLDS as CONTROLS_FOLDS
-from workbench.adapters.journal.folds_kill import FOLDS as KILL_FOLDS
-from workbench.adapters.journal import hot_path
-from workbench.adapters.journal import folds_adoption
 from workbench.adapters.journal.folds_jobs import JOB_FOLDS
+from workbench.adapters.journal.folds_kill import FOLDS as KILL_FOLDS
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
 from workbench.core.canonical import canonical_json
@@ -371,7 +369,6 @@ _FOLDS: dict[str, Fold] = {
     **KILL_FOLDS,
     **folds_approve.FOLDS,
     **CONTROLS_FOLDS,
-    "alert.raised": _added("alerts"),
     **folds_adoption.FOLDS,
     **JOB_FOLDS,
 }

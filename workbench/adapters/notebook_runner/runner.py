@@ -23,8 +23,8 @@ from typing import Any, Final
 
 from workbench.adapters.notebook_runner.kernel import Kernel, loop_is_running, stop_signals
 from workbench.adapters.notebook_runner.notebook_check import check_notebook
-from workbench.adapters.notebook_runner.redacted_output import mask_written_notebooks
 from workbench.adapters.notebook_runner.page import write_page
+from workbench.adapters.notebook_runner.redacted_output import mask_written_notebooks
 from workbench.adapters.notebook_runner.run_folder import (
     claim_folder,
     heartbeat,
