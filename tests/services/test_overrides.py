@@ -121,12 +121,15 @@ def test_a_hard_limit_is_never_lifted_by_anybody(settings: Settings) -> None:
     assert answer.code == 3
     payload = {
         "client_order_id": hard["client_order_id"], "account": "demo", "codes": hard["reason"].split(","),
-        "first": "operator", "second": "grace", "weaker": False, "reason": "x", "under": settings.config_hash,
-        "granted_wall_ns": 1, "expires_wall_ns": 2,
+        "request_id": "r", "first": "operator", "second": "grace", "weaker": False, "reason": "x",
+        "under": settings.config_hash, "granted_wall_ns": 1, "expires_wall_ns": 2,
     }  # fmt: skip
     for codes in (payload["codes"], ["EXPECTED_COST"]):
         with pytest.raises(JournalConflict, match="denied for"):
             job.account.journal.commit([Event("override.granted", {**payload, "codes": codes})])
+    soft = {**payload, "client_order_id": orders(settings)["EXPECTED_COST"]["client_order_id"]}
+    with pytest.raises(JournalConflict, match="no two people agreed"):
+        job.account.journal.commit([Event("override.granted", {**soft, "codes": ["EXPECTED_COST"]})])
     assert job.trading.overrides.proceed() == 0
     job.account.close()
 

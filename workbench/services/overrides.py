@@ -68,8 +68,9 @@ class Overriding:
             return codes, None
         first, now_ns = str(asked[0]["first"]), self._wall_ns()
         granted = {
-            "client_order_id": order_id, "account": self._account, "codes": list(codes), "first": first,
-            "second": person, "weaker": first == person, "reason": reason, "under": self._config_hash,
+            "client_order_id": order_id, "account": self._account, "codes": list(codes),
+            "request_id": asked[0]["request_id"], "first": first, "second": person,
+            "weaker": first == person, "reason": reason, "under": self._config_hash,
             "granted_wall_ns": now_ns, "expires_wall_ns": now_ns + OVERRIDE_LIFE_S * NANO,
         }  # fmt: skip
         also = [Event("override.granted", granted)]

@@ -289,6 +289,7 @@ _projection(
     "person:text public_key:text key_source:text revoked:bool by:text reason:text",
     key="person",
 )
+_projection("key_history", "person:text public_key:text", key="added_seq", index=("person",))
 _projection(
     "acts",
     "nonce:text act:text subject_hash:text person:text reason:text under:text signed_at_ns:int "
@@ -312,8 +313,8 @@ _projection(
 )
 _projection(
     "overrides",
-    "client_order_id:text account:text codes:json first:text second:text weaker:bool reason:text under:text "
-    "granted_wall_ns:int expires_wall_ns:int",
+    "client_order_id:text account:text codes:json request_id:text first:text second:text weaker:bool "
+    "reason:text under:text granted_wall_ns:int expires_wall_ns:int",
     key="client_order_id",
     index=("account",),
 )
