@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from workbench.cli import data, desk, jobs, journal, models, people, replay, settings, venue
+from workbench.cli import data, desk, jobs, journal, models, people, replay, settings, surveillance, venue
 from workbench.cli.console import fail
 from workbench.cli.payloads import KEYS
 from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError
@@ -30,7 +30,7 @@ def build() -> Any:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (desk, models, replay):
+    for module in (desk, models, replay, surveillance):
         module.register(app)
     groups = {
         "config": settings,

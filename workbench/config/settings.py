@@ -28,6 +28,7 @@ from workbench.core.costs import FeeSchedule, PriorCost
 from workbench.core.fills import FillParams
 from workbench.core.policy import PolicyParams
 from workbench.core.pretrade import Limits
+from workbench.core.surveillance import SurveillanceLimits
 from workbench.core.types import Mode
 
 #: Keys that say where things are, not what the desk does: the same desk moved is the same desk.
@@ -56,7 +57,7 @@ class Settings:
         Seed of everything that draws random numbers.
     desk, journal, session, venue, approvals, model, lease, supervision : dataclasses
         The sections of `workbench.config.sections`.
-    limits, policy, prior_cost, fees, fills : dataclasses
+    limits, policy, prior_cost, fees, fills, surveillance : dataclasses
         Parameters of the kernels, exactly as they are called with them.
     secrets : Secrets
         Not part of the hash, of any file or of any output.
@@ -86,6 +87,7 @@ class Settings:
     prior_cost: PriorCost
     fees: FeeSchedule
     fills: FillParams
+    surveillance: SurveillanceLimits
     secrets: Secrets = field(repr=False, compare=False)
     sources: Mapping[str, str] = field(repr=False, compare=False)
     folder: Path = field(repr=False, compare=False)
