@@ -113,6 +113,15 @@ def test_one_order_that_is_not_terminal_per_account_and_symbol(journal):
     refused(journal, intended(5), "wb1-4 open")
 
 
+def test_an_order_that_ends_makes_room_for_what_follows_it_and_not_for_what_went_before(journal):
+    journal.commit([intended(1), changed("SENT", 1)])
+    with pytest.raises(JournalConflict, match="wb1-1 open"):
+        journal.commit([intended(2), changed("CANCELED", 1)])
+    journal.commit([changed("CANCELED", 1), intended(3)])
+    states = {row["client_order_id"]: row["state"] for row in journal.rows("orders")}
+    assert states == {"wb1-1": "CANCELED", "wb1-3": "INTENDED"}
+
+
 def test_two_open_orders_within_one_commit_are_a_conflict_by_name(journal):
     before = journal.head()
     with pytest.raises(JournalConflict, match="wb1-1 open in state INTENDED for account demo, symbol AAPL"):

@@ -1,7 +1,7 @@
 """Rows are remembered from one transaction to the next, and never a row that the database does not hold."""
 
 import pytest
-from journals import Desk, alert, changed, intended, person, state
+from journals import Desk, alert, changed, intended, person, state, texts
 
 from workbench.adapters.journal import transactions as adapter
 from workbench.errors import IllegalTransition, JournalConflict, LeaseLost
@@ -42,6 +42,17 @@ def test_a_lease_that_another_handle_took_is_seen_by_one_that_wrote_under_it(des
         mine.commit([alert("fenced")], lease=lease)
 
 
+def test_a_new_connection_of_this_handle_looks_at_the_head_itself(desk):
+    """Each connection counts the changes of others from a number of its own."""
+    mine, other = desk.open(), desk.open()
+    mine.commit([alert("1")])
+    mine._transactions._drop_writer()
+    other.commit([alert("2")])
+    mine.commit([alert("3")])
+    assert texts(mine) == ["1", "2", "3"]
+    assert mine.verify().ok
+
+
 def test_what_a_refused_commit_had_changed_is_forgotten(desk):
     journal = desk.open()
     journal.commit([intended(), changed("SENT")])
@@ -75,6 +86,15 @@ def test_a_rebuild_forgets_rows_that_were_read_from_a_damaged_projection(desk):
     journal.commit([changed("ACCEPTED")])
     assert order(journal)["venue_order_id"] == ""
     assert journal.verify().ok
+
+
+def test_a_remembered_row_that_somebody_took_out_is_missed_when_it_is_changed(desk):
+    journal = desk.open()
+    journal.commit([intended(), changed("SENT")])
+    desk.raw("DELETE FROM orders WHERE client_order_id = 'wb1-1'")
+    with pytest.raises(JournalConflict, match="0 of 1 rows of orders could be changed"):
+        journal.commit([changed("UNKNOWN")])
+    assert journal.head()[0] == 2
 
 
 def test_rows_are_remembered_up_to_a_number(desk, monkeypatch):

@@ -27,6 +27,7 @@ from workbench.cli import (
     settings,
     venue,
 )
+from workbench.cli import data, desk, jobs, journal, models, people, replay, settings, surveillance, venue
 from workbench.cli.console import fail
 from workbench.cli.payloads import KEYS
 from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError
@@ -48,7 +49,7 @@ def build() -> Any:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (desk, killing, models, replay, approvals, alerts, limits, report, preflight):
+    for module in (desk, killing, models, replay, approvals, alerts, limits, report, preflight, surveillance):
         module.register(app)
     job_schedule.register(jobs.app)
     groups = {

@@ -97,6 +97,17 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "clean": "true when nothing differs",
         "breaks": "kind, symbol, ours, theirs and evidence of each difference",
     },
+    "surveil": {
+        "status": "clean, incomplete or findings",
+        "session": "the session that was looked at",
+        "orders": "orders sent in it, of all accounts",
+        "fills": "executions",
+        "findings": "rule, symbol, accounts, at_ns, text and evidence of each",
+        "unjudged": "rule, symbol and text of what could not be judged",
+        "limits": "from when on flow looks like a pattern",
+        "alerts": "alerts that are new",
+        "files": "the report as JSON and as a page",
+    },
     "features": {
         "features": "feature, lookback, family, unit, meaning and used of each",
         "used": "names that model.features uses",

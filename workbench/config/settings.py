@@ -32,6 +32,7 @@ from workbench.core.costs import FeeSchedule, PriorCost
 from workbench.core.fills import FillParams
 from workbench.core.policy import PolicyParams
 from workbench.core.pretrade import Limits
+from workbench.core.surveillance import SurveillanceLimits
 from workbench.core.types import Mode
 
 #: Keys that say where things are, not what the desk does: the same desk moved is the same desk.
@@ -64,6 +65,7 @@ class Settings:
     supervision, dashboards, alerts, watchdog : dataclasses
         The sections of `workbench.config.sections`.
     approvals, limits, policy, prior_cost, fees, fills : dataclasses
+    limits, policy, prior_cost, fees, fills, surveillance : dataclasses
         Parameters of the kernels, exactly as they are called with them.
     secrets : Secrets
         Not part of the hash, of any file or of any output.
@@ -97,6 +99,7 @@ class Settings:
     prior_cost: PriorCost
     fees: FeeSchedule
     fills: FillParams
+    surveillance: SurveillanceLimits
     secrets: Secrets = field(repr=False, compare=False)
     sources: Mapping[str, str] = field(repr=False, compare=False)
     folder: Path = field(repr=False, compare=False)

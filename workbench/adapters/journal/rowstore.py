@@ -218,8 +218,7 @@ class RowWriter:
         found, self._rows[place] = self._rows[place], values
         position = self._new.get(place)
         if position is None:
-            before = self._updates.get(place)
-            self._updates[place] = (values, columns if before is None else columns | before[1])
+            self._updates[place] = (values, columns)  # by name it would be a dict
         elif self._inserts[name][position] is found:
             self._inserts[name][position] = values
 
