@@ -11,13 +11,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import drive
 import pytest
 
+from workbench.adapters.journal import JournalDatabase
 from workbench.bootstrap import admin
 from workbench.bootstrap.desk import Desk
 from workbench.config import DEFAULT_TOML, Settings
@@ -87,7 +88,9 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(sample: list[dict[str, Any]]
 
 @pytest.mark.slow
 def test_a_venue_that_dies_comes_back_and_the_session_goes_on(sample: list[dict[str, Any]]) -> None:
-    assert [found["lives"] for found in of(sample, "kill_the_venue")] == [1]
+    """In the same run when it is back within the bound of a read, else in the next one."""
+    (found,) = of(sample, "kill_the_venue")
+    assert found["lives"] in (1, 2)
 
 
 @pytest.mark.prove
@@ -146,16 +149,31 @@ def test_a_holder_that_stands_still_past_its_lease_sends_at_most_one_known_id(
 # --- the database goes away ------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def on_postgres(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    folder = tmp_path_factory.mktemp("on-postgres") / "desk"
+@pytest.fixture
+def journals_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every journal that is opened meanwhile is closed: a handle to a server must not be left to chance."""
+    opened: list[JournalDatabase] = []
+    begin = JournalDatabase.__init__
+
+    def remembered(journal: JournalDatabase, *args: Any, **kwargs: Any) -> None:
+        begin(journal, *args, **kwargs)
+        opened.append(journal)
+
+    monkeypatch.setattr(JournalDatabase, "__init__", remembered)
+    yield
+    for journal in opened:
+        journal.close()
+
+
+@pytest.fixture
+def on_postgres(postgres: Any, tmp_path: Path, journals_are_closed: None) -> Settings:
     head, tail = DEFAULT_TOML.split("[journal]")
     url = postgres.new_place().url
-    return drive.make_desk(folder, f"{head}[journal]" + tail.replace('\nurl = ""', f'\nurl = "{url}"', 1))
+    text = f"{head}[journal]" + tail.replace('\nurl = ""', f'\nurl = "{url}"', 1)
+    return drive.make_desk(tmp_path / "on-postgres", text)
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # handles that nobody closed
 def test_a_database_that_goes_away_in_a_session_is_recovered_from(
     on_postgres: Settings, postgres: Any, new_desk: Callable[[str], Settings]
 ) -> None:

@@ -19,7 +19,7 @@ SAMPLE, PROOF = 100, 2_500
 
 
 @pytest.mark.slow
-def test_random_programs_end_with_the_venues_books(record_property: Callable[[str, object], None]) -> None:
+def test_random_programs_end_with_the_venues_books() -> None:
     counts, broken = play(SEED, range(SAMPLE))
     print(f"seed {SEED}, programs 0 to {SAMPLE - 1}: {dict(counts)}")
     assert broken == []

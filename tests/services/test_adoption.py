@@ -103,6 +103,9 @@ def test_what_the_account_holds_is_shown_accepted_by_its_mark_and_traded_beside(
     assert [row["symbol"] for row in rows(settings, "fills", client_order_id="fills")] == ["IBM"]
     reasons = {row["symbol"]: row["reason"] for row in rows(settings, "decisions")[0]["rows"]}
     assert {reasons[symbol] for symbol in ("AAPL", "FB", "IBM")} == {"frozen"}  # exposure of somebody else
+    execution = Desk(settings).execution
+    for table in (execution.orders(), execution.fills()):  # what somebody else did teaches us no costs
+        assert not set(table["order_id"]) & set(external)
     assert not [row for row in venue.requests() if row["endpoint"].startswith("DELETE")]
     assert all(row["clean"] for row in rows(settings, "reconciliations"))
     assert drive.trade(settings, "2013-02-04")["equal_to_venue"]

@@ -75,8 +75,7 @@ class Program:
         for symbol in self.draw.sample(SYMBOLS, self.draw.randint(1, 3)):
             self.legs += 1
             limit = self.draw.random() < 0.6
-            quote = self.line.hands.ledger()  # the truth; only its last prices are used
-            held = int(float(quote["positions"].get(symbol, {}).get("qty", 0)))
+            held = self.line.oms.ledger.positions_nano.get(symbol, 0)
             side = Side.SELL if held and self.draw.random() < 0.5 else Side.BUY
             price = self.draw.choice((1_000_000, 150_000_000, 400_000_000, 900_000_000))
             changes = {

@@ -12,6 +12,7 @@ from workbench.core.ledger import CAPITAL, DIVIDENDS
 from workbench.core.ports import BarStore, Calendar
 from workbench.core.tca import PARTS, implementation_shortfall, ledger_identity
 from workbench.core.types import BPS, MICRO, NANO
+from workbench.services.adoption import EXTERNAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +111,7 @@ class ExecutionRecords:
                 "fee": row["fee_micro"] / MICRO,
                 "filled_at": pd.Timestamp(row["filled_at_ns"], tz="UTC"),
             }
-            for row in sorted(self._rows("fills"), key=lambda row: (row["filled_at_ns"], row["execution_id"]))
+            for row in self._own_fills()
         ]
         return _frame(rows, _FILLS)
 
@@ -123,7 +124,7 @@ class ExecutionRecords:
         orders = {row["client_order_id"]: row for row in self._sent()}
         facts: dict[int, dict[str, tuple[float, float, float]]] = {}
         rows = []
-        for fill in sorted(self._rows("fills"), key=lambda row: (row["filled_at_ns"], row["execution_id"])):
+        for fill in self._own_fills():
             order = orders.get(fill["client_order_id"])
             if order is None or not order["reference_micro"]:
                 continue
@@ -247,8 +248,14 @@ class ExecutionRecords:
         return found
 
     def _sent(self) -> list[dict[str, Any]]:
-        rows = [row for row in self._rows("orders") if row["sent_at_ns"]]
+        rows = [row for row in self._rows("orders") if row["sent_at_ns"] and row["strategy"] != EXTERNAL]
         return sorted(rows, key=lambda row: (row["scheduled_ns"], row["symbol"], row["added_seq"]))
+
+    def _own_fills(self) -> list[dict[str, Any]]:
+        """Fills of orders that this desk decided, in time order: nobody else's execution is ours to judge."""
+        others = {row["client_order_id"] for row in self._rows("orders", strategy=EXTERNAL)}
+        rows = [row for row in self._rows("fills") if row["client_order_id"] not in others]
+        return sorted(rows, key=lambda row: (row["filled_at_ns"], row["execution_id"]))
 
     def _rows(self, projection: str, **equals: Any) -> list[dict[str, Any]]:
         return self._journal.rows(projection, account=self._account, **equals)
