@@ -25,9 +25,9 @@ from workbench.cli import (
     replay,
     report,
     settings,
+    surveillance,
     venue,
 )
-from workbench.cli import data, desk, jobs, journal, models, people, replay, settings, surveillance, venue
 from workbench.cli.console import fail
 from workbench.cli.payloads import KEYS
 from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError

@@ -18,7 +18,6 @@ from workbench.bootstrap import demo as demonstration
 from workbench.bootstrap.jobs import job_service
 from workbench.bootstrap.logs import command_log
 from workbench.bootstrap.scheduling import run_due
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, console, emit, rows_table
 from workbench.cli.console import (
     DEFAULT_CONFIG,
     AsJson,

@@ -64,8 +64,7 @@ class Settings:
         The sections of `workbench.config.sections`.
     supervision, dashboards, alerts, watchdog : dataclasses
         The sections of `workbench.config.sections`.
-    approvals, limits, policy, prior_cost, fees, fills : dataclasses
-    limits, policy, prior_cost, fees, fills, surveillance : dataclasses
+    approvals, limits, policy, prior_cost, fees, fills, surveillance : dataclasses
         Parameters of the kernels, exactly as they are called with them.
     secrets : Secrets
         Not part of the hash, of any file or of any output.
