@@ -268,7 +268,7 @@ def test_every_kind_that_is_declared_folds_and_every_projection_is_reached():
     from workbench.adapters.journal.projections import _FOLDS
 
     assert _FOLDS.keys() == FIELDS.keys()
-    assert len(PROJECTIONS) == 24
+    assert len(PROJECTIONS) == 28
 
 
 # --- random programs -----------------------------------------------------------------------------------

@@ -105,6 +105,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     config.write_text(plain)
     for answer in ("approve", "decline"):
         do(answer, make_wait(folder, answer), *sign)
+    do("override", make_denied(folder), *WHO)
     do("journal verify")
     do("journal migrate")
     do("journal export", "--to", str(folder / "exported"))
@@ -134,6 +135,20 @@ def make_wait(folder: Path, strategy: str) -> str:
         Event("order.intended", {**intent_payload(intent, "d"), "verdict": "allowed"}),
         Event("order.changed", waits), Event("approval.requested", request),
     ])  # fmt: skip
+    journal.close()
+    return identity
+
+
+def make_denied(folder: Path) -> str:
+    """Id of an order that was too dear, of a session that is not closed."""
+    settings = load_settings(str(folder / "workbench.toml"))
+    identity = client_order_id(settings.account, "dear", 7, "IBM", "entry")
+    intent = OrderIntent(
+        identity, settings.account, "dear", "2013-02-04", 7, "DEAR", "entry", Side.BUY, NANO,
+        OrderType.LIMIT, 10**8, 10**8, 5,
+    )  # fmt: skip
+    journal = open_journal(settings, read_only=False)
+    journal.commit([Event("order.denied", {**intent_payload(intent, "d"), "codes": ["EXPECTED_COST"]})])
     journal.close()
     return identity
 

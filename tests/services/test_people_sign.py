@@ -290,7 +290,22 @@ def test_a_refolded_journal_knows_the_same_people(
 ) -> None:
     register(journal, keys[PHRASE])
     journal.commit(people(journal, PHRASE).require("ada", "looked", act="resume", subject={}))
-    before = {name: journal.rows(name) for name in ("people", "person_keys", "acts")}
+    before = {name: journal.rows(name) for name in ("people", "person_keys", "key_history", "acts")}
     journal.rebuild_projections()
     assert {name: journal.rows(name) for name in before} == before
-    assert json.dumps(before).count(keys[PHRASE].public_key) == 1
+    assert json.dumps(before).count(keys[PHRASE].public_key) == 2
+
+
+def test_signatures_are_proved_although_their_events_are_archived(
+    journal: JournalDatabase, keys: dict[str, PublicKey], tmp_path: Path
+) -> None:
+    register(journal, keys[PHRASE])
+    journal.commit(people(journal, PHRASE).require("ada", "looked", act="resume", subject={}))
+    session = {
+        "account": "demo", "strategy": "trend", "session": "2013-02-01", "digest": "d", "equity_micro": 1,
+        "cash_micro": 1, "positions": {}, "report": {},
+    }  # fmt: skip
+    journal.commit([Event("session.closed", session)])
+    journal.archive("2013-02-01", tmp_path / "old.parquet", person="ada", reason="small again")
+    assert journal.events(kinds=("act.recorded",)) == ()
+    assert people(journal).verify() == (1, 0, ())

@@ -17,6 +17,7 @@ from workbench.core.ports import Journal
 from workbench.core.types import MICRO, NANO
 from workbench.services.deciding import Deciding
 from workbench.services.limit_book import LimitBook
+from workbench.services.overrides import Overriding
 from workbench.services.two_people import Agreement
 
 #: Sections and keys whose loosening takes two people.
@@ -119,6 +120,24 @@ def answer(
         return _deciding(settings, journal, credentials).decide(
             named, verdict=verdict, person=person, reason=reason, seen_hash=seen_hash
         )
+
+
+def override(
+    settings: Settings,
+    order_id: str,
+    *,
+    person: str,
+    reason: str,
+    typed: str = "",
+    credentials: Credentials | None = None,
+) -> tuple[tuple[str, ...], Agreement | None]:
+    """Let one denied order go once: the denials that are lifted, and the agreement of two people."""
+    with _journal(settings) as journal:
+        two = two_people_of(settings, journal, credentials)
+        overriding = Overriding(
+            journal, two, account=settings.account, config_hash=settings.config_hash, wall_ns=time.time_ns
+        )
+        return overriding.agree(order_id, person=person, reason=reason, typed=typed)
 
 
 def guarded_limits(settings: Settings) -> dict[str, Any]:

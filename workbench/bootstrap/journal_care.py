@@ -10,9 +10,10 @@ from pathlib import Path
 
 from workbench.adapters.journal import Archived, JournalDatabase, VerifyReport
 from workbench.bootstrap.desk import open_journal
+from workbench.bootstrap.signing import Credentials, people_of
 from workbench.bootstrap.trading import require_whole
 from workbench.config import Settings
-from workbench.errors import Refused, UsageError
+from workbench.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ def export_journal(settings: Settings, folder: Path) -> dict[str, int]:
 
 
 def archive_journal(
-    settings: Settings, before_session: str, path: Path, *, person: str, reason: str
-) -> Archived:
+    settings: Settings, before_session: str, path: Path, *, person: str, reason: str,
+    credentials: Credentials | None = None,
+) -> Archived:  # fmt: skip
     """Move the events before a session to a file.
 
     Raises
@@ -51,7 +53,7 @@ def archive_journal(
     UsageError
         The session is no ISO date.
     Refused
-        The person is not registered, nothing is old enough, or the file exists.
+        The person may not act, nothing is old enough, or the file exists.
     """
     try:
         same = date.fromisoformat(before_session).isoformat() == before_session
@@ -60,8 +62,9 @@ def archive_journal(
     if not same:
         raise UsageError(f"--before {before_session!r} is no date", next_step="write it as 2013-02-01")
     with _opened(settings, read_only=False) as journal:
-        if not journal.rows("people", person=person):
-            raise Refused(f"{person} is not registered", next_step="workbench people add", person=person)
+        people = people_of(settings, journal, credentials)
+        subject = {"before": before_session, "file": path.name}
+        journal.commit(people.require(person, reason, act="archive journal", subject=subject))
         return journal.archive(before_session, path, person=person, reason=reason)
 
 

@@ -1,4 +1,4 @@
-"""`workbench pending | approve | decline | accept-limits`: what waits for people, and their answers."""
+"""`workbench pending | approve | decline | override | accept-limits`: what waits for people's answers."""
 
 from __future__ import annotations
 
@@ -27,10 +27,14 @@ SeenHash = Annotated[
     str, typer.Option("--hash", help="Beginning of the hash that `pending` showed; refused if it is another.")
 ]
 
+Typed = Annotated[
+    str, typer.Option("--typed", help="Alone on a desk: the subject, typed again, 15 minutes later.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command tree."""
-    for command in (pending, approve, decline):
+    for command in (pending, approve, decline, override):
         app.command(command.__name__)(command)
     app.command("accept-limits")(accept_limits)
 
@@ -103,12 +107,34 @@ def _say(identity: str, verdict: str, person: str, as_json: bool) -> None:
     emit(payload, as_json, lambda out: out.print(f"{identity} is {verdict} by {person}", markup=False))
 
 
+def override(
+    order: Annotated[str, typer.Argument(help="Id of the denied order, in full.")],
+    person: Person,
+    reason: Reason,
+    typed: Typed = "",
+    passphrase_file: PassphraseFile = "",
+    ssh_key: SshKey = None,
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Let one denied order go once within 15 minutes: one person asks, a second one lifts the denial."""
+    settings = load_settings(str(config))
+    codes, agreement = approving.override(
+        settings, order, person=person, reason=reason, typed=typed,
+        credentials=credentials(settings, passphrase_file, ssh_key),
+    )  # fmt: skip
+    payload = {
+        "id": order, "codes": list(codes), "in_force": agreement is not None,
+        "weaker": bool(agreement and agreement.weaker),
+    }  # fmt: skip
+    words = "lifted for one order" if agreement else f"asked by {person}; a second person confirms it"
+    emit(payload, as_json, lambda out: out.print(f"{order}: {', '.join(codes)} {words}", markup=False))
+
+
 def accept_limits(
     person: Person,
     reason: Reason,
-    typed: Annotated[
-        str, typer.Option("--typed", help="Alone on a desk: the subject, typed again, 15 minutes later.")
-    ] = "",
+    typed: Typed = "",
     passphrase_file: PassphraseFile = "",
     ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,

@@ -16,7 +16,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from workbench.bootstrap import admin, open_workbench
 from workbench.bootstrap import demo as demonstration
 from workbench.bootstrap.jobs import job_service
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, console, emit, rows_table
+from workbench.cli.console import (
+    DEFAULT_CONFIG,
+    AsJson,
+    Config,
+    PassphraseFile,
+    Person,
+    Reason,
+    SshKey,
+    console,
+    credentials,
+    emit,
+    rows_table,
+)
 from workbench.config import Settings, load_settings
 from workbench.core.jobs import RunResult
 
@@ -59,11 +71,15 @@ def skip(
     to: Annotated[str, typer.Option("--to", help="Session to go on with, YYYY-MM-DD.")],
     person: Person,
     reason: Reason,
+    passphrase_file: PassphraseFile = "",
+    ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Leave sessions out by name; without this a run refuses to jump over one."""
-    expected = admin.skip_sessions(load_settings(str(config)), session=to, person=person, reason=reason)
+    settings = load_settings(str(config))
+    key = credentials(settings, passphrase_file, ssh_key)
+    expected = admin.skip_sessions(settings, session=to, person=person, reason=reason, credentials=key)
     payload = {"from": expected, "to": to, "person": person}
     emit(payload, as_json, lambda out: out.print(f"sessions from {expected} to before {to} are left out"))
 

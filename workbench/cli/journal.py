@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from workbench.bootstrap import journal_care
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, emit, rows_table
+from workbench.cli.console import (
+    DEFAULT_CONFIG,
+    AsJson,
+    Config,
+    PassphraseFile,
+    Person,
+    Reason,
+    SshKey,
+    credentials,
+    emit,
+    rows_table,
+)
 from workbench.config import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Look after the journal.")
@@ -56,10 +67,14 @@ def archive(
     to: Annotated[Path, typer.Option("--to", help="A new file, Parquet.")],
     person: Person,
     reason: Reason,
+    passphrase_file: PassphraseFile = "",
+    ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Move the events before a session to a file; the chain goes on and every projection stays."""
-    done = journal_care.archive_journal(load_settings(str(config)), before, to, person=person, reason=reason)
+    settings = load_settings(str(config))
+    key = credentials(settings, passphrase_file, ssh_key)
+    done = journal_care.archive_journal(settings, before, to, person=person, reason=reason, credentials=key)
     text = f"events {done.first_seq:,} to {done.last_seq:,} are in {to}; keep it: only it proves them"
     emit({**dataclasses.asdict(done), "file": str(to)}, as_json, lambda out: out.print(text, markup=False))

@@ -50,7 +50,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "level": "order, symbol, strategy, account, broker or system",
         "target": "which one",
         "accounts": "accounts whose state is HALTED by it",
-        "elsewhere": "those of them whose desk is on another machine: cancel there",
+        "elsewhere": "those of them that are other desks': cancel there",
         "journal": "written, spooled (kept in a file until the journal is back) or lost",
         "trouble": "why the journal was not written, or empty",
         "cancel": "way, asked, confirmed, filled, residuals, foreign, trouble, seconds; or null",
@@ -136,6 +136,12 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     },
     "approve": {"id": "of the order", "verdict": "approved", "person": "who answered"},
     "decline": {"id": "of the order", "verdict": "declined", "person": "who answered"},
+    "override": {
+        "id": "of the denied order",
+        "codes": "the denials that are lifted",
+        "in_force": "whether two people have spoken",
+        "weaker": "whether one person said both",
+    },
     "accept-limits": {
         "subject": "what is agreed to",
         "changes": "key, old and new value of each",

@@ -29,6 +29,10 @@ EXPIRED: Final = "APPROVAL_EXPIRED"
 UNPROVED: Final = "APPROVAL_UNPROVED"
 QUOTE_MOVED: Final = "QUOTE_MOVED"
 
+#: Denials that two people may lift for one order: about the quality of a trade, never about size, exposure,
+#: loss, restriction, price or permission.
+OVERRIDABLE: Final = frozenset({"EXPECTED_COST", "QUOTED_SPREAD"})
+
 
 @dataclass(frozen=True)
 class ApprovalRules:

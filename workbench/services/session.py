@@ -33,6 +33,7 @@ from workbench.services.last_look import LastLook
 from workbench.services.legs import Legs
 from workbench.services.listening import Listening
 from workbench.services.oms import Oms
+from workbench.services.overrides import Overrides
 from workbench.services.people import People
 from workbench.services.preflight import Check, failed, preflight_checks
 from workbench.services.reconciler import Reconciler
@@ -115,7 +116,7 @@ class TradingSession:
         config_hash: str = "",
     ) -> None:
         self.times = times
-        self.strategy = strategy
+        self.strategy, self._config_hash = strategy, config_hash
         self._journal = journal
         self._broker = broker
         self._clock = clock
@@ -132,21 +133,14 @@ class TradingSession:
             reconcile=lambda: self.reconciler.reconcile(session=times.session, since_ns=self._since_ns()),
         )  # fmt: skip
         self.oms = Oms(
-            journal=journal,
-            broker=broker,
-            clock=clock,
-            account=account,
-            lease=authority.lease,
+            journal=journal, broker=broker, clock=clock, account=account, lease=authority.lease,
             gate=LastLook(
-                supervision=supervision,
-                authority=authority,
-                session=times.session,
+                supervision=supervision, authority=authority, session=times.session,
                 ledger=lambda: self.oms.ledger,
-                controls=lambda order: self.approvals.codes(order) or self._judge(order),
+                controls=lambda order: self.approvals.codes(order) or self.overrides.judge(order),
             ),
-            halt=self._halt,
-            listening=self._listening,
-        )
+            halt=self._halt, listening=self._listening,
+        )  # fmt: skip
         self.reconciler = Reconciler(
             journal=journal, broker=broker, clock=clock, account=account, oms=self.oms, lease=authority.lease,
             halt=self._halt,
@@ -169,6 +163,15 @@ class TradingSession:
             journal=journal, oms=self.oms, account=account, strategy=strategy.name, session=times.session,
             judge=self._judge, intend=self.approvals.intend, allow_short=strategy.limits.allow_short,
             max_slice_shares=strategy.policy.max_slice_shares,
+        )  # fmt: skip
+
+    @functools.cached_property
+    def overrides(self) -> Overrides:
+        """What two people let go although it was denied."""
+        return Overrides(
+            journal=self._journal, clock=self._clock, oms=self.oms, account=self.strategy.account,
+            session=self.times.session, config_hash=self._config_hash, intend=self.approvals.intend,
+            controls=self._judge,
         )  # fmt: skip
 
     # --- before ----------------------------------------------------------------------------------
@@ -343,7 +346,7 @@ class TradingSession:
         try:
             self._listening.catch_up()
             sent = self._resender.proceed(self._listening.catch_up) + self.legs.proceed()
-            return sent + self.approvals.send_approved()
+            return sent + self.approvals.send_approved() + self.overrides.proceed()
         except TradingHalted:
             return 0
 

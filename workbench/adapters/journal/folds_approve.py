@@ -19,9 +19,12 @@ def _conflict(message: str, step: str) -> JournalConflict:
     return JournalConflict(message, next_step=step + "; nothing was written")
 
 
-def _require_person(rows: RowWriter, person: str) -> None:
-    if rows.get("people", person) is None:
+def _require_person(rows: RowWriter, person: str, *, role: str = "") -> None:
+    known = rows.get("people", person)
+    if known is None:
         raise _conflict(f"{person} is not registered", "register the person first")
+    if role and known["role"] != role:
+        raise _conflict(f"{person} is a {known['role']}", f"ask an {role}")
 
 
 def _key_set(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
@@ -32,6 +35,7 @@ def _key_set(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
         raise _conflict(f"{person} was revoked", "register the person under another name")
     columns = {name: payload[name] for name in payload if name != "person"}
     rows.put("person_keys", person, **columns, revoked=False)
+    rows.insert("key_history", {"person": person, "public_key": payload["public_key"]})
 
 
 def _revoked(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
@@ -39,6 +43,7 @@ def _revoked(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
     _require_person(rows, person)
     columns = {"by": payload["by"], "reason": payload["reason"], "revoked": True}
     rows.put("person_keys", person, **columns, public_key="", key_source="")
+    rows.insert("key_history", {"person": person, "public_key": ""})
 
 
 def _act(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
@@ -108,7 +113,7 @@ def _decided(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
         problem = "has expired"
     if problem:
         raise _conflict(f"{identity} {problem}", "look at `workbench pending`")
-    _require_person(rows, payload["person"])
+    _require_person(rows, payload["person"], role="approver")
     columns = {name: payload[name] for name in ("person", "reason", "nonce", "decided_wall_ns")}
     rows.update("approvals", identity, state=verdict, **columns)
 
@@ -129,6 +134,22 @@ def leave_waiting(rows: RowWriter, identity: str, state: OrderState) -> None:
         rows.update("approvals", identity, state=ends.get(state, approvals.OVER))
 
 
+def _overridden(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+    """A denial lifted once: of an order that was denied for these codes, all of which may be lifted."""
+    identity, codes = payload["client_order_id"], payload["codes"]
+    order = rows.get("orders", identity)
+    denied = order is not None and order["state"] == OrderState.DENIED.value
+    if order is None or not denied or order["account"] != payload["account"]:
+        raise _conflict(f"order {identity} was not denied in this account", "name a denied order")
+    if order["reason"] != ",".join(codes) or not set(codes) <= approvals.OVERRIDABLE:
+        raise _conflict(f"order {identity} was denied for {order['reason']}", "nobody may lift that")
+    agreed = rows.get("agreements", payload["request_id"])
+    words = (f"override {identity}", payload["first"], payload["second"], payload["account"])
+    if agreed is None or tuple(agreed[n] for n in ("subject", "first", "second", "account")) != words:
+        raise _conflict(f"no two people agreed to the override of {identity}", "workbench override")
+    rows.insert("overrides", {**payload, "codes": canonical_json(codes)})
+
+
 def _refused(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
     """Rare, and read from the chain itself."""
 
@@ -147,6 +168,7 @@ FOLDS: dict[str, Fold] = {
     "agreement.confirmed": _confirmed,
     "approval.requested": _requested,
     "approval.decided": _decided,
+    "override.granted": _overridden,
     "act.refused": _refused,
     "limits.changed": _limits,
 }

@@ -83,6 +83,8 @@ _DECLARED: dict[str, str] = {
     "asked_wall_ns:int expires_wall_ns:int detail:dict",
     "approval.decided": "approval_id:text account:text verdict:text person:text reason:text bound_hash:text "
     "nonce:text decided_wall_ns:int",
+    "override.granted": "client_order_id:text account:text codes:list request_id:text first:text second:text "
+    "weaker:bool reason:text under:text granted_wall_ns:int expires_wall_ns:int",
     "act.refused": "act:text subject:text person:text why:text",
     "limits.changed": "account:text limits:text config_hash:text changes:list first:text second:text "
     "weaker:bool reason:text effective_wall_ns:int",

@@ -266,6 +266,7 @@ _projection(
     "person:text public_key:text key_source:text revoked:bool by:text reason:text",
     key="person",
 )
+_projection("key_history", "person:text public_key:text", key="added_seq", index=("person",))
 _projection(
     "acts",
     "nonce:text act:text subject_hash:text person:text reason:text under:text signed_at_ns:int "
@@ -286,6 +287,13 @@ _projection(
     "expires_wall_ns:int detail:json state:text person:text reason:text nonce:text decided_wall_ns:int",
     key="approval_id",
     index=("account state",),
+)
+_projection(
+    "overrides",
+    "client_order_id:text account:text codes:json request_id:text first:text second:text weaker:bool "
+    "reason:text under:text granted_wall_ns:int expires_wall_ns:int",
+    key="client_order_id",
+    index=("account",),
 )
 _projection(
     "limits_in_force",
