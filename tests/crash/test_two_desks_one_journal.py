@@ -44,6 +44,8 @@ def judge(settings: Settings, venue: ServedVenue) -> dict[str, int]:
 
     An order is recorded as SENT only while its desk holds the lease, and nothing else gets to the venue.
     After the lease was taken, at most one order of the loser may still arrive: the one whose last look was over. It
+    An order is recorded as SENT only while its desk holds the lease; nothing else gets to the venue. After
+    the lease was taken, at most one order of the loser may still arrive: the one whose last look was over. It
     shows as an order that the venue has and whose answer the loser could not record.
     """
     posts = Counter(

@@ -342,6 +342,10 @@ def test_an_account_on_another_machine_is_halted_by_its_row_and_named(
     report = halt(desk, HaltOrder("ada", "everything is wrong", "system", cancel=True))
     assert (report.accounts, report.elsewhere) == (("demo", "second"), ("second",))
     assert not report.proven  # its orders were not touched from here
+    named = halt(desk, HaltOrder("ada", "that one too", "account", "second", cancel=True))
+    assert (named.cancel, named.elsewhere, named.proven) == (None, ("second",), False)
+    with pytest.raises(UsageError, match="does not flatten this desk"):
+        halt(desk, HaltOrder("ada", "that one too", "account", "second", flatten=True))
     assert Supervision(journal, other, "second", "embedded").permission().state == HALTED
 
 
@@ -353,6 +357,22 @@ def test_another_accounts_halt_without_the_journal_is_sent_to_its_desk(
     with pytest.raises(StorageFailed, match="is not this desk's"):
         halt(desk, HaltOrder("ada", "r", "account", "second"))
     assert Desk(desk).paths.armed.exists()
+
+
+def test_an_armed_file_that_cannot_be_removed_leaves_the_row_and_is_said(
+    desk: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stuck(*_: Any, **__: Any) -> None:
+        raise StorageFailed("cannot remove ARMED: read-only")
+
+    monkeypatch.setattr("workbench.bootstrap.killing.ArmedFileOnDisk.remove", stuck)
+    with monkeypatch.context() as patched:
+        patched.setattr(killing, "open_journal", stuck)
+        with pytest.raises(StorageFailed, match="cannot remove"):  # neither the file nor the row
+            halt(desk, HaltOrder("ada", "r"))
+    report = halt(desk, HaltOrder("ada", "r"))
+    assert permission(desk).state == HALTED
+    assert "cannot remove" in report.trouble
 
 
 # --- nothing else lifts --------------------------------------------------------------------------------

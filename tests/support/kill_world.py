@@ -53,7 +53,19 @@ def venue_of_many(folder: Path, **options: Any) -> ServedVenue:
         account=ACCOUNT, cash_micro=100_000_000_000_000, symbols=MANY, matching="quotes",
         start_ns=CALENDAR.session_open_ns(SESSION) + 1_800 * NANO, **{"clock_rate": 1.0, **options},
     )  # fmt: skip
-    return ServedVenue(chosen, calendar=CALENDAR, market=Prices(bars=Market()), state_path=folder / "v.jsonl")
+    venue = ServedVenue(
+        chosen, calendar=CALENDAR, market=Prices(bars=Market()), state_path=folder / "v.jsonl"
+    )
+    door = venue._started["server"].door
+    record = door.record
+
+    def stamped(call: Any, status: int, started: float, fault: str) -> None:
+        """The log of the venue, with the wall-clock time at which the request came in."""
+        record(call, status, started, fault)
+        door.requests[-1]["came_ns"] = time.time_ns() - int((time.monotonic() - started) * 1e9)
+
+    door.record = stamped
+    return venue
 
 
 class VenueApart:
@@ -250,15 +262,8 @@ def main(config: str, count: int) -> None:
 
 def posts_after(venue: ServedVenue | VenueApart, at_ns: int, *, within_ms: float = 100.0) -> list[float]:
     """How many ms after a moment of the wall clock POSTs came to the venue; those within so many left out."""
-    offsets = []
-    for _ in range(9):  # the answer that came fastest tells best what the venue's clock says
-        before = time.time_ns()
-        venue_ns = venue.hands.state()["now_ns"]
-        after = time.time_ns()
-        offsets.append((after - before, venue_ns - (before + after) // 2))
-    moment = at_ns + min(offsets)[1]
     came = [
-        (row["at_ns"] - int(row["ms"] * 1e6) - moment) / 1e6
+        (row["came_ns"] - at_ns) / 1e6
         for row in venue.hands.requests()
         if row["endpoint"] == "POST /v2/orders"
     ]

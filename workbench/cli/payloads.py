@@ -81,7 +81,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "level": "order, symbol, strategy, account, broker or system",
         "target": "which one",
         "accounts": "accounts whose state is HALTED by it",
-        "elsewhere": "those of them whose desk is on another machine: cancel there",
+        "elsewhere": "those of them that are other desks': cancel there",
         "journal": "written, spooled (kept in a file until the journal is back) or lost",
         "trouble": "why the journal was not written, or empty",
         "cancel": "way, asked, confirmed, filled, residuals, foreign, trouble, seconds; or null",

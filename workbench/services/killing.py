@@ -19,8 +19,8 @@ from workbench.core.halts import LEVELS
 from workbench.core.orders import TERMINAL, WORKING, OrderState
 from workbench.core.ports import Event, Journal, SubmitOutcome, SubmitResult, VenueOrder
 from workbench.core.types import Side
-from workbench.errors import WorkbenchError
-from workbench.services.supervision import Supervision
+from workbench.errors import StorageFailed, WorkbenchError
+from workbench.services.supervision import HALTED, Supervision
 
 #: A request that had its last look before the halt may still land within this, seconds: what is open is
 #: listed again afterwards.
@@ -248,6 +248,21 @@ def carried_out(account: str, record: Mapping[str, Any], *, spool: str = "") -> 
     )
 
 
+def halt_by_row(supervision: Supervision, reason: str, *, person: str = "") -> None:
+    """Halt the account on a person's word; an ARMED file that stays does not matter once the row says so.
+
+    Raises
+    ------
+    StorageFailed
+        The row does not say HALTED either.
+    """
+    try:
+        supervision.halt(reason, cause="person", person=person)
+    except StorageFailed:
+        if supervision.permission().state != HALTED:
+            raise
+
+
 def book_spooled(journal: Journal, supervision: Supervision, spool: Spool, *, account: str) -> int:
     """Halt the account for every record that waits, and journal what was done then; their number.
 
@@ -260,13 +275,13 @@ def book_spooled(journal: Journal, supervision: Supervision, spool: Spool, *, ac
     booked = {str(event.payload["spool"]) for event in journal.events(kinds=("halt.carried_out",))}
     for name, record in waiting:
         if record is None or not isinstance(record.get("report"), Mapping):
-            supervision.halt(f"a halt was kept in {name}, and its words are lost", cause="person")
+            halt_by_row(supervision, f"a halt was kept in {name}, and its words are lost")
             spool.set_aside(name)
             continue
         if name not in booked:
             person, level = str(record.get("person", "")), str(record.get("level", ""))
             words = f"halted while the journal was down: {record.get('reason', '')}"
-            supervision.halt(words, cause="person", person=person)
+            halt_by_row(supervision, words, person=person)
             events = [carried_out(account, record, spool=name)]
             if level in LEVELS and level != "account":
                 reducing = record.get("reducing") is True

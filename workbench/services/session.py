@@ -334,6 +334,7 @@ class TradingSession:
             sent = self._resender.proceed(self._listening.catch_up) + self.legs.proceed()
             return sent + self.approvals.send_approved() + self.overrides.proceed()
         except (TradingHalted, OutcomeUnknown):
+        except TradingHalted:
             return 0
 
     def _buying_power_micro(self) -> int:
