@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,16 @@ from command_line import ROOT, Answer, program, typed
 
 from workbench import errors
 from workbench.bootstrap import demo
+from workbench.bootstrap.desk import open_journal
 from workbench.cli import desk as desk_commands
 from workbench.cli.app import build, commands
 from workbench.cli.payloads import ERROR_KEYS, KEYS
-from workbench.config import Settings
+from workbench.config import Settings, load_settings
+from workbench.core.approvals import QuoteSeen, bound_hash
+from workbench.core.orders import OrderIntent, client_order_id
+from workbench.core.ports import Event
+from workbench.core.types import NANO, OrderType, Side
+from workbench.services.records import intent_payload
 
 TREE = dict(commands(build()))
 GROUPS = {"", *(path.rpartition(" ")[0] for path in TREE)}
@@ -58,6 +65,14 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("data compact")
     do("people add", "operator", "--role", "operator")
     do("people list")
+    phrase = folder / "phrase"
+    phrase.write_text("several words nobody guesses\n")
+    do("people add", "grace", "--role", "approver", "--new-passphrase-file", str(phrase))
+    do("people add", "temp", "--role", "operator")
+    sign = ("--person", "grace", "--reason", "test", "--passphrase-file", str(phrase))
+    do("people revoke", "temp", *sign)
+    do("people key", "operator", "--new-passphrase-file", str(phrase), *sign)
+    do("people verify")
     model = do("train", "--until", BEFORE)["model_id"]
     do("candidates")
     do("trials")
@@ -69,6 +84,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("jobs run", "trading_loop", "--session", SESSION)
     do("jobs history")
     do("status")
+    do("pending")
     do("reconcile")
     do("replay", f"trading_loop/{SESSION}.1")
     with pytest.MonkeyPatch.context() as patch:
@@ -84,6 +100,8 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     config.write_text(plain.replace("holdout_sessions = 0", "holdout_sessions = 40"))
     held_back = typed(folder, "train", "--until", BEFORE, "--json").payload["model_id"]
     do("holdout", held_back)
+    config.write_text(plain.replace("max_order_shares = 20_000", "max_order_shares = 30_000"))
+    do("accept-limits", *WHO)
     config.write_text(plain)
     do("alerts test")
     do("watchdog", "--once")
@@ -91,11 +109,39 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     number = do("alerts list")["alerts"][0]["alert"]
     do("alerts acknowledge", str(number), *WHO)
     do("alerts judge", str(number), "real", *WHO)
+    for answer in ("approve", "decline"):
+        do(answer, make_wait(folder, answer), *sign)
     do("journal verify")
     do("journal migrate")
     do("journal export", "--to", str(folder / "exported"))
     do("journal archive", "--before", SESSION, "--to", str(folder / "old.parquet"), *WHO)
     return folder, answers
+
+
+def make_wait(folder: Path, strategy: str) -> str:
+    """Id of an order that waits for a person, as a running loop would have left it."""
+    settings = load_settings(str(folder / "workbench.toml"))
+    identity = client_order_id(settings.account, strategy, 7, "IBM", "entry")
+    intent = OrderIntent(
+        identity, settings.account, strategy, SESSION, 7, strategy.upper(), "entry", Side.BUY, NANO,
+        OrderType.LIMIT, 10**8, 10**8, 5,
+    )  # fmt: skip
+    quote, now_ns = QuoteSeen(10**8, 10**8, 5), time.time_ns()
+    request = {
+        "approval_id": identity, "account": settings.account, "kind": "order", "under": settings.config_hash,
+        "bound_hash": bound_hash(intent, quote=quote, verdict="allowed", config_hash=settings.config_hash),
+        "asked_wall_ns": now_ns, "expires_wall_ns": now_ns + 10**12,
+        "detail": {"bid_micro": 10**8, "ask_micro": 10**8, "quote_at_ns": 5, "asked_ns": 9,
+                   "position_nano": 0, "reasons": ["every order waits"]},
+    }  # fmt: skip
+    journal = open_journal(settings, read_only=False)
+    waits = {"client_order_id": identity, "state": "AWAITING_APPROVAL", "at_ns": 8}
+    journal.commit([
+        Event("order.intended", {**intent_payload(intent, "d"), "verdict": "allowed"}),
+        Event("order.changed", waits), Event("approval.requested", request),
+    ])  # fmt: skip
+    journal.close()
+    return identity
 
 
 # --- help ------------------------------------------------------------------------------------------------
@@ -154,6 +200,7 @@ def test_what_the_objects_say_agrees(walked: tuple[Path, dict[str, Answer]]) -> 
         said["config show"]["config_hash"]
     }
     assert said["people list"]["people"] == [{"person": "operator", "role": "operator"}]
+    assert said["people verify"] == {"signed": 2, "unsigned": 0, "problems": []}
     (listed,) = said["candidates"]["models"]
     manifest = said["train"]["manifest"]
     assert (listed["model_id"], listed["stage"]) == (said["train"]["model_id"], "candidate")

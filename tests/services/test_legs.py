@@ -31,7 +31,8 @@ class Way:
     def legs(self, session: str = FIRST) -> Legs:
         return Legs(
             journal=self.desk.journal, oms=self.desk.oms, account=ACCOUNT, strategy="trend", session=session,
-            judge=lambda order: self.codes, max_slice_shares=100, allow_short=self.allow_short,
+            judge=lambda order: self.codes, intend=self.desk.oms.intend, max_slice_shares=100,
+            allow_short=self.allow_short,
         )  # fmt: skip
 
     def decide(self, start: int, target: int, leg: str, shares: int, session: str = FIRST) -> str:

@@ -476,6 +476,10 @@ def test_every_step_of_the_table_is_taken_and_every_other_refused_by_journal_and
         filled = 10 * NANO if after is S.FILLED else None
         step = {"client_order_id": key, "state": str(after), "at_ns": 9, "filled_nano": filled}
         if after in TRANSITIONS[before]:
+            if (before, after) == (S.AWAITING_APPROVAL, S.SENT):
+                with pytest.raises(JournalConflict, match="nobody approved"):
+                    desk.journal.commit([Event("order.changed", step)])
+                desk.journal.commit(_approved(key))
             desk.journal.commit([Event("order.changed", step)])
             taken += 1
         else:
@@ -487,6 +491,18 @@ def test_every_step_of_the_table_is_taken_and_every_other_refused_by_journal_and
     assert desk.journal.verify().ok
     desk.venue.close()
     desk.journal.close()
+
+
+def _approved(key: str) -> list[Event]:
+    """The request for an approval of that order, and the answer."""
+    about = {"approval_id": key, "account": ACCOUNT, "bound_hash": "h"}
+    asked = {**about, "kind": "order", "under": "c", "asked_wall_ns": 1, "expires_wall_ns": 9, "detail": {}}
+    said = {"verdict": "approved", "person": "ann", "reason": "seen", "nonce": "", "decided_wall_ns": 2}
+    ann = {"person": "ann", "role": "approver", "passphrase_hash": ""}
+    return [
+        Event("person.added", ann), Event("approval.requested", asked),
+        Event("approval.decided", {**about, **said}),
+    ]  # fmt: skip
 
 
 def _bring(desk: Desk, n: int, state: OrderState) -> str:

@@ -68,8 +68,9 @@ TAKEN = {
     *((before, S.DENIED) for before in GATED),
 }
 TAKEN = {(before, after) for before, after in TAKEN if before is not after}
-#: Steps that nothing in this version takes: there are no approvals; a cancel that the venue refuses is told
-#: by what happens next; a second request goes by SENT; a person's word on a quarantine is no step of the OMS.
+#: Steps that the OMS does not take by itself: those of approvals are in test_approvals.py; a cancel that the
+#: venue refuses is told by what happens next; a second request goes by SENT; a person's word on a quarantine
+#: is no step of the OMS.
 NOBODY = {
     *((S.AWAITING_APPROVAL, after) for after in TRANSITIONS[S.AWAITING_APPROVAL] - {S.EXPIRED_UNSENT}),
     (S.INTENDED, S.AWAITING_APPROVAL), (S.INTENDED, S.QUARANTINED), (S.PENDING_CANCEL, S.ACCEPTED),

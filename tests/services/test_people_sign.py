@@ -188,6 +188,9 @@ def test_where_signatures_are_required_an_unsigned_word_is_refused(
     with pytest.raises(Refused, match="does not belong"):
         people(journal, OTHER).require("ada", "looked", act="resume", subject={})
     assert said(journal) == []
+    turned_away = [event.payload for event in journal.events(kinds=("act.refused",))]
+    assert [one["act"] for one in turned_away] == ["resume", "act", "resume"]
+    assert {one["person"] for one in turned_away} == {"ada"}
 
 
 def test_elsewhere_an_unsigned_word_is_taken_and_recorded_as_such(journal: JournalDatabase) -> None:

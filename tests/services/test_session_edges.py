@@ -9,7 +9,7 @@ from typing import Any
 import drive
 import pytest
 
-from workbench.bootstrap import admin
+from workbench.bootstrap import admin, killing
 from workbench.bootstrap.demo import prepare
 from workbench.bootstrap.desk import Desk
 from workbench.config import Settings
@@ -222,7 +222,7 @@ def test_a_refused_command_leaves_no_trace_of_a_crash(new_desk: NewDesk, act: Ca
 
 def test_preparing_the_demo_again_never_overrules_a_person_who_halted(new_desk: NewDesk) -> None:
     settings = new_desk("halted")
-    admin.halt(settings, person="operator", reason="something is wrong")
+    killing.halt(settings, killing.HaltOrder("operator", "something is wrong"))
     with pytest.raises(TradingHalted, match="something is wrong"):
         list(prepare(settings.folder / "workbench.toml"))
     assert admin.permission(settings).state == "HALTED"

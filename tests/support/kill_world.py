@@ -8,6 +8,7 @@ what came of its orders and begins anew. Each order is one share of a symbol of 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.alpaca_world import Prices, ServedVenue
+from tests.support.loopback_venue import VenueHands
 from tests.support.order_desk import CALENDAR, Market
 from workbench.adapters.kernel_guard import dead_holder, process_holder
 from workbench.adapters.venue_server import VenueOptions
@@ -51,20 +53,63 @@ def venue_of_many(folder: Path, **options: Any) -> ServedVenue:
         account=ACCOUNT, cash_micro=100_000_000_000_000, symbols=MANY, matching="quotes",
         start_ns=CALENDAR.session_open_ns(SESSION) + 1_800 * NANO, **{"clock_rate": 1.0, **options},
     )  # fmt: skip
-    return ServedVenue(chosen, calendar=CALENDAR, market=Prices(bars=Market()), state_path=folder / "v.jsonl")
+    venue = ServedVenue(
+        chosen, calendar=CALENDAR, market=Prices(bars=Market()), state_path=folder / "v.jsonl"
+    )
+    door = venue._started["server"].door
+    record = door.record
+
+    def stamped(call: Any, status: int, started: float, fault: str) -> None:
+        """The log of the venue, with the wall-clock time at which the request came in."""
+        record(call, status, started, fault)
+        door.requests[-1]["came_ns"] = time.time_ns() - int((time.monotonic() - started) * 1e9)
+
+    door.record = stamped
+    return venue
 
 
-def limited(venue: ServedVenue, per_minute: int) -> None:
-    """From now on the venue refuses more requests a minute than this."""
-    import dataclasses
+class VenueApart:
+    """The venue of many in a process of its own, so that nobody here slows it down."""
 
+    def __init__(self, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__)), "venue", str(folder)],
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True, bufsize=1,
+        )  # fmt: skip
+        self.hands = VenueHands(json.loads(self._said()))
+
+    def _said(self) -> str:
+        assert self._process.stdout is not None
+        waiting, _, _ = select.select([self._process.stdout], [], [], 120)
+        assert waiting, "the venue says nothing"
+        return self._process.stdout.readline()
+
+    def limit(self, per_minute: int) -> None:
+        """From now on the venue refuses more requests a minute than this."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{per_minute}\n")
+        assert self._said()
+
+    def close(self) -> None:
+        self.hands.close()
+        self._process.kill()
+        self._process.communicate()
+
+
+def serve(folder: Path) -> None:
+    """Be that process: addresses first, then a new limit for each line of standard input."""
+    venue = venue_of_many(folder)
     server = venue._started["server"]
-    options = dataclasses.replace(server.venue.options, rate_limit_per_minute=per_minute)
-    server.venue.options = options
-    server.door._tokens = float(per_minute)
+    print(json.dumps(venue.hands.addresses), flush=True)
+    for line in iter(sys.stdin.readline, ""):
+        server.venue.options = dataclasses.replace(server.venue.options, rate_limit_per_minute=int(line))
+        server.door._tokens = float(line)
+        print("done", flush=True)
+    os._exit(0)
 
 
-def desk_at(folder: Path, venue: ServedVenue | None, *, journal_url: str = "") -> Settings:
+def desk_at(folder: Path, venue: ServedVenue | VenueApart | None, *, journal_url: str = "") -> Settings:
     """A desk of that venue (None = the embedded one) which a person has just resumed."""
     folder.mkdir(parents=True, exist_ok=True)
     text = DEFAULT_TOML
@@ -112,17 +157,26 @@ def intent_of(number: int, leg: str = "entry", **changes: Any) -> OrderIntent:
 class OrderPath:
     """OMS with the real last look, journal, lease and broker of a desk."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, holder: str = "", take: bool = True) -> None:
         self.settings, desk = settings, Desk(settings)
         self.journal = open_journal(settings, read_only=False)
         self.link = open_venue(settings, desk, start_ns=0)
         self.supervision = desk_supervision(settings, self.journal)
         self.authority = Authority(
-            journal=self.journal, clock=self.link.clock, account=ACCOUNT, holder=process_holder(),
-            ttl_s=settings.lease.ttl_s,
-            code_hash="h", stop_reason=str, ticket_redeemed=True,
+            journal=self.journal, clock=self.link.clock, account=ACCOUNT, ttl_s=settings.lease.ttl_s,
+            code_hash="h",
+            holder=holder or process_holder(), stop_reason=str, ticket_redeemed=True,
         )  # fmt: skip
-        self.authority.acquire(is_dead=dead_holder)
+        if take:
+            self.authority.acquire(is_dead=dead_holder)
+            self._build()
+
+    def steal(self) -> None:
+        """Take the lease from whoever holds it, and forget everything that is not in the journal."""
+        self.authority.acquire(is_dead=lambda holder: True)
+        self._build()
+
+    def _build(self) -> None:
         gate = LastLook(
             supervision=self.supervision, authority=self.authority, session=SESSION,
             ledger=lambda: self.oms.ledger, controls=lambda order: (),
@@ -207,18 +261,17 @@ def main(config: str, count: int) -> None:
         path.oms.poll(since_ns=since_ns)
 
 
-def posts_after(venue: ServedVenue, at_ns: int, *, within_ms: float = 100.0) -> list[dict[str, Any]]:
-    """POSTs of orders that reached the venue later than so long after a moment of the wall clock."""
-    before = time.time_ns()
-    venue_ns = venue.hands.state()["now_ns"]
-    offset = venue_ns - (before + time.time_ns()) // 2
-    limit = at_ns + offset + int(within_ms * 1e6)
-    return [
-        row
+def posts_after(venue: ServedVenue | VenueApart, at_ns: int, *, within_ms: float = 100.0) -> list[float]:
+    """How many ms after a moment of the wall clock POSTs came to the venue; those within so many left out."""
+    came = [
+        (row["came_ns"] - at_ns) / 1e6
         for row in venue.hands.requests()
-        if row["endpoint"] == "POST /v2/orders" and row["at_ns"] - int(row["ms"] * 1e6) > limit
+        if row["endpoint"] == "POST /v2/orders"
     ]
+    return [round(ms, 1) for ms in came if ms > within_ms]
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "venue":
+        serve(Path(sys.argv[2]))
     main(sys.argv[1], int(sys.argv[2]))

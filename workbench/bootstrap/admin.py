@@ -292,7 +292,7 @@ def adopt(
     calendar.require_session(as_of_session, argument="--as-of")
     with recovering(settings, start_ns=calendar.session_close_ns(as_of_session)) as (account, oms, _):
         people = people_of(settings, account.journal, credentials)
-        people.check(person, reason)
+        people.check(person, reason, act="adopt")
         theirs = account.broker.account()
         if oms.ledger.cash_micro or oms.ledger.positions_nano:
             raise Refused("the ledger is open already", next_step="workbench reconcile shows any difference")
@@ -318,7 +318,7 @@ def resume(
 ) -> Permission:
     """Recover, reconcile, and only when that is clean make the account ACTIVE on a person's word."""
     with recovering(settings, credentials=credentials) as (account, oms, reconciler):
-        people_of(settings, account.journal).check(person, reason)
+        people_of(settings, account.journal).check(person, reason, act="resume")
         epoch = account.supervision.permission().epoch
         oms.recover()
         reconciler.reconcile(session="")

@@ -1,4 +1,4 @@
-"""Halt, cancel, flatten and lift: without a loop, beside a running one, and without the journal.
+"""Halt, cancel and flatten: without a loop, beside a running one, and without the journal.
 
 The ARMED file goes first and durably; from then on nothing can be sent. The row, the cancels and the record
 follow, and none of them waits for another that does not answer.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -85,11 +86,11 @@ class HaltReport:
     accounts : tuple of str
         Accounts whose state is HALTED by it.
     elsewhere : tuple of str
-        Those of them whose desk is not on this machine: their rows say HALTED, their orders were not touched.
+        Those of them that are other desks': HALTED too, but their open orders were not touched from here.
     journal : str
         "written", or "spooled": kept in a file of the desk until the journal is back, or "lost".
     trouble : str
-        Why the journal could not be written.
+        Why the journal could not be written, or the ARMED file not removed.
     cancel : CancelReport or None
     stopped_at_ns : int
         Wall-clock time at which the ARMED file was gone for good, UTC nanoseconds; 0 = it was not touched.
@@ -115,7 +116,8 @@ class HaltReport:
     @property
     def proven(self) -> bool:
         """Whether everything that was asked for is shown to be done."""
-        ended = self.cancel is None or (self.cancel.proven and not self.elsewhere)
+        ended = not self.order.cancel or not self.elsewhere
+        ended = ended and (self.cancel is None or self.cancel.proven)
         flat = self.flatten is None or self.flatten.flat
         return ended and flat and self.journal != "lost"
 
@@ -163,14 +165,19 @@ class _Record:
         names = _covered(journal, order, settings)
         for name in names:  # every ARMED file of this machine before the first row
             if name in here and Path(here[name]).is_dir():
-                ArmedFileOnDisk(Path(here[name]) / "ARMED").remove()
+                with suppress(StorageFailed):  # tried again below, and its row stops it too
+                    ArmedFileOnDisk(Path(here[name]) / "ARMED").remove()
         for name in names:
             mine = name == settings.account
             armed = ArmedFileOnDisk(Path(here.get(name, Desk(settings).paths.root)) / "ARMED")
-            one = own if mine else Supervision(journal, _Removed() if name not in here else armed, name)
-            one.halt(order.reason, cause="person", person=order.person)
+            one = own if mine else Supervision(journal, _OutOfReach() if name not in here else armed, name)
+            try:
+                one.halt(order.reason, cause="person", person=order.person)
+            except StorageFailed:  # its ARMED file stays, but its row may say HALTED all the same
+                if one.permission().state != HALTED:
+                    raise
         self.accounts = names
-        self.elsewhere = tuple(name for name in names if name != settings.account and name not in here)
+        self.elsewhere = tuple(name for name in names if name != settings.account)
         book_waiting_halts(settings, journal)
 
     def known(self) -> Sequence[OpenOrder]:
@@ -188,7 +195,7 @@ class _Record:
             self.journal.close()
 
 
-class _Removed:
+class _OutOfReach:
     """The ARMED file of a desk on another machine, which nobody here can touch."""
 
     def read(self) -> None: ...
@@ -204,16 +211,14 @@ def halt(settings: Settings, order: HaltOrder, *, credentials: Credentials | Non
     UsageError
         No such level or target, or no reason; nothing was done.
     StorageFailed
-        The ARMED file cannot be removed, which nothing replaces.
+        Neither could the ARMED file be removed nor the journal say HALTED: remove the file by hand.
     """
     order = _checked(settings, order)
     desk = Desk(settings)
     if not desk.paths.root.is_dir():
         raise ConfigError(f"there is no desk at {desk.paths.root}", next_step="workbench init, or --config")
-    covers, stopped_at_ns = order.covers_desk(settings), 0
-    if covers:
-        ArmedFileOnDisk(desk.paths.armed).remove()
-        stopped_at_ns = time.time_ns()
+    covers = order.covers_desk(settings)
+    stopped_at_ns, stuck = _disarm(desk) if covers else (0, None)
     began = time.monotonic()
     record = _Record(settings, order, account_halts=order.level not in DENIALS)
     if covers:
@@ -229,10 +234,10 @@ def halt(settings: Settings, order: HaltOrder, *, credentials: Credentials | Non
                 next_step="halt at the desk of that account: its ARMED file is there",
             )
         if record.trouble:  # a halt of a part that nobody could record becomes one of the whole
-            ArmedFileOnDisk(desk.paths.armed).remove()
-            stopped_at_ns = time.time_ns()
+            stopped_at_ns, stuck = _disarm(desk)
     waited = time.monotonic() - began
-    cancel = _cancel(settings, desk, order, record) if order.cancel else None
+    here = covers or order.level in DENIALS
+    cancel = _cancel(settings, desk, order, record) if order.cancel and here else None
     record.over.wait(RECORD_S)
     try:
         report = _reported(desk, order, record, cancel)
@@ -240,7 +245,20 @@ def halt(settings: Settings, order: HaltOrder, *, credentials: Credentials | Non
         report = replace(report, stopped_at_ns=stopped_at_ns, seconds=seconds)
     finally:
         record.close()
+    if stuck is not None:
+        if report.journal != "written":
+            raise stuck
+        report = replace(report, trouble=f"the row says HALTED, but {stuck.message}")
     return _flattened(settings, report, credentials) if order.flatten else report
+
+
+def _disarm(desk: Desk) -> tuple[int, StorageFailed | None]:
+    """Remove the ARMED file durably; when it was gone, or why it is not: the rest of the halt goes on."""
+    try:
+        ArmedFileOnDisk(desk.paths.armed).remove()
+    except StorageFailed as error:
+        return 0, error
+    return time.time_ns(), None
 
 
 def _flattened(settings: Settings, report: HaltReport, credentials: Credentials | None) -> HaltReport:
@@ -271,14 +289,14 @@ def _checked(settings: Settings, order: HaltOrder) -> HaltOrder:
     target = order.target or own.get(order.level, "")
     if order.level in ("broker", "system"):
         require_target(order.level, target, BROKERS if order.level == "broker" else (WHOLE_SYSTEM,))
-    if order.flatten and order.level in DENIALS:
+    order = replace(order, target=target, cancel=order.cancel or order.flatten)
+    if order.flatten and not order.covers_desk(settings):
         raise UsageError(
-            f"a halt of a {order.level} is not flattened", next_step="flatten the account: leave --level out"
+            f"a halt of {order.level} {target} does not flatten this desk's account",
+            next_step="leave --level and --target out, or flatten at the desk of that account",
         )
     wider = order.flatten and order.level != "account"  # what reduces has to pass a wider halt
-    return replace(
-        order, target=target, cancel=order.cancel or order.flatten, reducing=order.reducing or wider
-    )
+    return replace(order, reducing=order.reducing or wider)
 
 
 def _require_known(settings: Settings, order: HaltOrder) -> None:

@@ -13,6 +13,7 @@ from workbench.adapters.calendar import ExchangeCalendar
 from workbench.adapters.journal import JournalDatabase, VerifyReport
 from workbench.adapters.kernel_guard import KernelGuard, dead_holder, guard_kernel, process_holder
 from workbench.adapters.run_parameters import read_parameters
+from workbench.bootstrap.approving import limit_book
 from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
 from workbench.bootstrap.permission import book_waiting_halts, desk_supervision
 from workbench.bootstrap.resources import present_code_hash
@@ -128,11 +129,6 @@ def open_account(settings: Settings, *, start_ns: int = 0, credentials: Credenti
     ConfigError
         The desk does not exist, or there is no venue for its mode.
     """
-    if settings.approvals.required:
-        raise ConfigError(
-            "approvals.required is on, and this version has no approvals: every order would wait for ever",
-            next_step="set approvals.required = false",
-        )
     if settings.mode is Mode.SHADOW:
         raise ConfigError(
             "mode 'shadow' needs a venue that this version does not have",
@@ -305,6 +301,7 @@ def start_trading(
             venue_ns=account.link.last_ns,
         )
         account.clock.sleep_until(start_ns)
+        limit_book(settings, account.journal).require()
         account.journal.record_config(json.loads(settings.to_json()))
         redeem_ticket(
             account.journal, environ, run_id=run_id, code_hash=code_hash, wall_ns=account.clock.wall_ns()
@@ -348,6 +345,9 @@ def _trading(account: Account, authority: Authority, times: SessionTimes) -> Tra
         hints=account.link.stream,
         silence_s=account.desk.settings.venue.stream_silence_s,
         more_checks=lambda: (watchdog_check(account.desk.settings),),
+        rules=account.desk.settings.approvals,
+        people=people_of(account.desk.settings, account.journal),
+        config_hash=account.desk.settings.config_hash,
     )
 
 

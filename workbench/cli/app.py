@@ -9,7 +9,20 @@ from typing import Any
 
 import typer
 
-from workbench.cli import alerts, data, desk, jobs, journal, killing, models, people, replay, settings, venue
+from workbench.cli import (
+    alerts,
+    approvals,
+    data,
+    desk,
+    jobs,
+    journal,
+    killing,
+    models,
+    people,
+    replay,
+    settings,
+    venue,
+)
 from workbench.cli.console import fail
 from workbench.cli.payloads import KEYS
 from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError
@@ -30,7 +43,7 @@ def build() -> Any:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (desk, killing, models, replay, alerts):
+    for module in (desk, killing, approvals, models, replay, alerts):
         module.register(app)
     groups = {
         "config": settings,

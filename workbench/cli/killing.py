@@ -105,7 +105,7 @@ def _print(out: Console, report: killing.HaltReport) -> None:
             f"the journal did not take it ({report.trouble}); the record is {report.journal}", markup=False
         )
     if report.elsewhere:
-        out.print(f"not on this machine: {', '.join(report.elsewhere)}; cancel there", markup=False)
+        out.print(f"other desks are HALTED too: {', '.join(report.elsewhere)}; cancel there", markup=False)
     if cancel is not None:
         _print_cancel(out, cancel)
     if report.not_flattened:

@@ -146,19 +146,6 @@ class VenueSettings:
 
 
 @dataclass(frozen=True)
-class ApprovalsSettings:
-    """Which orders wait for a person.
-
-    Attributes
-    ----------
-    required : bool
-        Every order waits for a registered approver; live refuses to run without it.
-    """
-
-    required: bool = False
-
-
-@dataclass(frozen=True)
 class PeopleSettings:
     """How people give their word.
 
@@ -225,7 +212,7 @@ class SupervisionSettings:
 
 @dataclass(frozen=True)
 class AlertsSettings:
-    """Who is told, how often it is tried.
+    """Who is told, how often it is tried; not part of the config hash.
 
     Attributes
     ----------

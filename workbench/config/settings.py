@@ -14,7 +14,6 @@ from typing import Any, get_type_hints
 from workbench.config.secret import shown
 from workbench.config.sections import (
     AlertsSettings,
-    ApprovalsSettings,
     DeskSettings,
     JournalSettings,
     LeaseSettings,
@@ -26,6 +25,7 @@ from workbench.config.sections import (
     VenueSettings,
     WatchdogSettings,
 )
+from workbench.core.approvals import ApprovalRules
 from workbench.core.canonical import canonical_json, sha256_of
 from workbench.core.costs import FeeSchedule, PriorCost
 from workbench.core.fills import FillParams
@@ -33,10 +33,11 @@ from workbench.core.policy import PolicyParams
 from workbench.core.pretrade import Limits
 from workbench.core.types import Mode
 
-#: Keys that say where things are, not what the desk does: the same desk moved is the same desk.
+#: Keys that say where things are or who is told, not what the desk does: a desk that moved is the same desk.
 LOCATION_KEYS = frozenset(
-    {"desk.path", "journal.url", "venue.data_url", "venue.stream_url", "venue.admin_url"}
-)
+    {"desk.path", "journal.url", "venue.data_url", "venue.stream_url", "venue.admin_url", "alerts.channels",
+     "alerts.external_from", "alerts.poll_s", "alerts.max_attempts", "alerts.retry_first_s"}
+)  # fmt: skip
 _NOT_SETTINGS = frozenset({"secrets", "sources", "folder", "file"})
 _REQUIRED: Any = dataclasses.MISSING
 
@@ -57,10 +58,10 @@ class Settings:
         Symbols the desk may trade; sorted, unique, opaque, not empty.
     seed : int
         Seed of everything that draws random numbers.
-    desk, journal, session, venue, approvals, people, model, lease, supervision : dataclasses
+    desk, journal, session, venue, people, model, lease, supervision : dataclasses
     alerts, watchdog : dataclasses
         The sections of `workbench.config.sections`.
-    limits, policy, prior_cost, fees, fills : dataclasses
+    approvals, limits, policy, prior_cost, fees, fills : dataclasses
         Parameters of the kernels, exactly as they are called with them.
     secrets : Secrets
         Not part of the hash, of any file or of any output.
@@ -81,7 +82,7 @@ class Settings:
     journal: JournalSettings
     session: SessionSettings
     venue: VenueSettings
-    approvals: ApprovalsSettings
+    approvals: ApprovalRules
     people: PeopleSettings
     model: ModelSettings
     lease: LeaseSettings

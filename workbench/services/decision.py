@@ -71,6 +71,11 @@ class Cycle:
     verdicts: tuple[Verdict, ...]
 
     @property
+    def allowed(self) -> tuple[OrderIntent, ...]:
+        """The intents that the controls let pass, in sending order."""
+        return tuple(intent for intent in self.intents if intent.client_order_id not in self.denied)
+
+    @property
     def denied(self) -> dict[str, tuple[str, ...]]:
         """Denial codes by `client_order_id` of the intents that the controls refused."""
         return {verdict.client_order_id: verdict.codes for verdict in self.verdicts if not verdict.allowed}

@@ -104,11 +104,13 @@ def known_targets(journal: Journal, level: str, *, account: str, also: Iterable[
     if level == "system":
         return {WHOLE_SYSTEM}
     found = set(also)
+    if level == "strategy":
+        return found  # one account has one strategy, which the settings name
     if level == "account":
         found |= {str(row["account"]) for row in journal.rows("state")}
     elif level == "broker":
         found |= {str(row["broker"]) for row in journal.rows("desks")}
     else:
-        column = {"order": "client_order_id", "symbol": "symbol", "strategy": "strategy"}[level]
+        column = {"order": "client_order_id", "symbol": "symbol"}[level]
         found |= {str(row[column]) for row in journal.rows("orders", account=account)}
     return found - {""}

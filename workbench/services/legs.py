@@ -32,6 +32,8 @@ class Legs:
         Of the decisions that are continued.
     judge : callable (Order) -> tuple of str
         Denial codes of a leg, now; () = allowed.
+    intend : callable (OrderIntent, decision id, codes) -> Order
+        Journals a leg with its verdict; it may have to wait for a person.
     max_slice_shares : int
         Most shares of one order.
     allow_short : bool
@@ -46,13 +48,14 @@ class Legs:
         strategy: str,
         session: str,
         judge: Callable[[Order], tuple[str, ...]],
+        intend: Callable[[OrderIntent, str, tuple[str, ...]], Order],
         max_slice_shares: int,
         allow_short: bool,
     ) -> None:
         self._journal = journal
         self._oms = oms
         self._account, self._strategy, self._session = account, strategy, session
-        self._judge = judge
+        self._judge, self._intend = judge, intend
         self._max_slice_shares = max_slice_shares
         self._allow_short = allow_short
 
@@ -161,7 +164,7 @@ class Legs:
 
     def _allocate(self, intent: OrderIntent, decision_id: str) -> Order:
         codes = self._judge(Order(intent, OrderState.INTENDED))
-        return self._oms.intend(intent, decision_id, codes)
+        return self._intend(intent, decision_id, codes)
 
     def _send(self, order: Order) -> Order:
         if order.state is not OrderState.INTENDED:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from workbench.core.ports import Event, Journal
@@ -127,9 +128,20 @@ class People:
 
     # --- who may act -----------------------------------------------------------------------------
 
-    def check(self, person: str, reason: str, *, role: str = "") -> None:
+    def check(self, person: str, reason: str, *, act: str = "act", role: str = "") -> None:
         """Refuse unless `person` may act and says why; the act itself is to be recorded by `require`."""
-        self._able(person, reason, role)
+        with self.refusals_recorded(person, act):
+            self._able(person, reason, role)
+
+    @contextmanager
+    def refusals_recorded(self, person: str, act: str, subject: str = "") -> Iterator[None]:
+        """Record who was refused what and why, and refuse all the same."""
+        try:
+            yield
+        except (Refused, UsageError) as refusal:
+            payload = {"act": act, "subject": subject, "person": person, "why": refusal.message}
+            self._journal.commit([Event("act.refused", payload)])
+            raise
 
     def require(
         self,
@@ -140,7 +152,7 @@ class People:
         subject: Mapping[str, Any] | None = None,
         role: str = "",
     ) -> tuple[Event, ...]:
-        """Refuse unless `person` is registered to act and says why.
+        """Refuse, and record the refusal, unless `person` is registered to act and says why.
 
         Parameters
         ----------
@@ -164,8 +176,9 @@ class People:
         Refused
             The key at hand is not the registered one.
         """
-        key = self._able(person, reason, role)
-        return (self._record(person, reason, act, subject or {}, key),) if act else self._unnamed(person)
+        with self.refusals_recorded(person, act or "act"):
+            key = self._able(person, reason, role)
+            return (self._record(person, reason, act, subject or {}, key),) if act else self._unnamed(person)
 
     def _able(self, person: str, reason: str, role: str) -> Mapping[str, Any]:
         """The key row of a person who may act."""

@@ -94,7 +94,7 @@ def stage_model(
             stage=stage,
         )
     people = people or People(journal)
-    people.check(person, reason)
+    people.check(person, reason, act="promote")
     rows = journal.rows("models", model_id=model_id)
     if not rows:
         known = [row["model_id"] for row in journal.rows("models")]
@@ -217,7 +217,7 @@ def approve_cost_model(
         The registry or the journal could not keep it.
     """
     people = people or People(journal)
-    people.check(person, reason)
+    people.check(person, reason, act="approve cost model")
     status = model.status(model.as_of_ns)
     if status != "ok":
         raise Refused(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from workbench.core.approvals import ApprovalRules
 from workbench.core.digest import session_digest
 from workbench.core.orders import Order, OrderState
 from workbench.core.ports import BarStore, Broker, Calendar, Clock, Event, Hints, Journal
@@ -24,6 +25,7 @@ from workbench.errors import (
     Refused,
     TradingHalted,
 )
+from workbench.services.approvals import Approvals
 from workbench.services.authority import Authority
 from workbench.services.decision import DecisionMaker, Strategy
 from workbench.services.decision_record import decision_events
@@ -31,6 +33,7 @@ from workbench.services.last_look import LastLook
 from workbench.services.legs import Legs
 from workbench.services.listening import Listening
 from workbench.services.oms import Oms
+from workbench.services.people import People
 from workbench.services.preflight import Check, failed, preflight_checks
 from workbench.services.reconciler import Reconciler
 from workbench.services.reporting import session_report
@@ -40,6 +43,7 @@ from workbench.services.supervision import Supervision
 
 Result = TypeVar("Result")
 
+_NOBODY_ASKED = ApprovalRules()
 #: States in which an order of a stored decision is (still) to be sent.
 SENDABLE = frozenset({OrderState.INTENDED, OrderState.NOT_ACCEPTED, OrderState.UNKNOWN})
 
@@ -89,6 +93,8 @@ class TradingSession:
         How long venue or stream may be silent before the account is halted, seconds.
     more_checks : callable () -> tuple of Check
         Lines of the preflight table about what this session does not see itself.
+    rules, people, config_hash
+        Which orders wait for a person, who proves the answer, and the settings it has to be of.
     """
 
     def __init__(
@@ -107,6 +113,9 @@ class TradingSession:
         hints: Hints | None = None,
         silence_s: float = 30.0,
         more_checks: Callable[[], tuple[Check, ...]] = tuple,
+        rules: ApprovalRules = _NOBODY_ASKED,
+        people: People | None = None,
+        config_hash: str = "",
     ) -> None:
         self.times = times
         self.strategy = strategy
@@ -137,20 +146,19 @@ class TradingSession:
                 authority=authority,
                 session=times.session,
                 ledger=lambda: self.oms.ledger,
-                controls=self._judge,
+                controls=lambda order: self.approvals.codes(order) or self._judge(order),
             ),
             halt=self._halt,
             listening=self._listening,
         )
         self.reconciler = Reconciler(
-            journal=journal,
-            broker=broker,
-            clock=clock,
-            account=account,
-            oms=self.oms,
-            lease=authority.lease,
+            journal=journal, broker=broker, clock=clock, account=account, oms=self.oms, lease=authority.lease,
             halt=self._halt,
-        )
+        )  # fmt: skip
+        self.approvals = Approvals(
+            journal=journal, broker=broker, clock=clock, people=people or People(journal), rules=rules,
+            account=account, config_hash=config_hash, oms=lambda: self.oms, lease=authority.lease,
+        )  # fmt: skip
         self._resender = Resender(oms=self.oms, clock=clock, session=times.session, until_ns=times.close_ns)
         self._maker = DecisionMaker(
             bars=bars,
@@ -163,8 +171,8 @@ class TradingSession:
         )
         self.legs = Legs(
             journal=journal, oms=self.oms, account=account, strategy=strategy.name, session=times.session,
-            judge=self._judge, max_slice_shares=strategy.policy.max_slice_shares,
-            allow_short=strategy.limits.allow_short,
+            judge=self._judge, intend=self.approvals.intend, allow_short=strategy.limits.allow_short,
+            max_slice_shares=strategy.policy.max_slice_shares,
         )  # fmt: skip
 
     # --- before ----------------------------------------------------------------------------------
@@ -239,8 +247,10 @@ class TradingSession:
                     self.times.session, scheduled_ns, buying_power_micro=self._buying_power_micro()
                 )
                 events = decision_events(cycle, self.strategy, bars_fingerprint=self._bars.fingerprint())
-                self._journal.commit(events, lease=self._authority.lease())
+                held, asked = self.approvals.hold(cycle.allowed)
+                self._journal.commit([*events, *asked], lease=self._authority.lease())
                 self.oms.adopt_intents(cycle.intents, cycle.denied)
+                self.oms.orders.update(held)
         with self.timer.stage("send"):
             self._listening.catch_up()
             due = [order for order in self.oms.of_decision(scheduled_ns) if order.state in SENDABLE]
@@ -250,20 +260,27 @@ class TradingSession:
 
     @_orderly
     def watch(self, progress: Callable[[int], None] | None = None) -> int:
-        """Poll the venue until the session's end and send legs that fall due; returns the changes seen."""
+        """Poll the venue until the session's end and send legs that fall due; returns the changes seen.
+
+        Orders that wait for a person are looked after before the open too; at the close they expire unsent.
+        """
         changes = 0
         with self.timer.stage("watch"):
-            at_ns = max(self._clock.now_ns(), self.times.open_ns)
+            at_ns = self._clock.now_ns()
             while at_ns < self.times.end_ns:
+                at_ns = at_ns if self.approvals.waiting() else max(at_ns, self.times.open_ns)
                 changes += self._listening.wait_until(at_ns)
                 changes += self._listening.poll()
                 self._authority.keep_alive()
-                if self._clock.now_ns() < self.times.close_ns:
+                closed = self._clock.now_ns() >= self.times.close_ns
+                changes += self.approvals.settle(at_end=closed)
+                if not closed:
                     changes += self._send_due()
                 if progress is not None:
                     progress(at_ns)
-                at_ns += self.times.poll_every_ns
+                at_ns += self.approvals.pace(self.times.poll_every_ns)
             changes += self._listening.wait_until(self.times.end_ns)
+            changes += self.approvals.settle(at_end=True)
         return changes
 
     @_orderly
@@ -331,7 +348,8 @@ class TradingSession:
         """Send again what never arrived, then the legs that fall due; a halt stops this, not the watching."""
         try:
             self._listening.catch_up()
-            return self._resender.proceed(self._listening.catch_up) + self.legs.proceed()
+            sent = self._resender.proceed(self._listening.catch_up) + self.legs.proceed()
+            return sent + self.approvals.send_approved()
         except TradingHalted:
             return 0
 

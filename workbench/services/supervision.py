@@ -151,7 +151,7 @@ class Supervision:
 
     def reduce(self, *, person: str, reason: str) -> None:
         """Allow risk-reducing orders only; needs an ACTIVE desk and a registered person."""
-        self._people.check(person, reason)
+        self._people.check(person, reason, act="reduce")
         current = self.require()
         self._set(REDUCING, reason, person, current.code_hash, after_epoch=current.epoch)
 
@@ -173,7 +173,7 @@ class Supervision:
         Refused
             The person may not act, or the last reconciliation has breaks.
         """
-        self._people.check(person, reason)
+        self._people.check(person, reason, act="resume")
         self._require_clean()
         for halt in self.halts.in_force():
             if not halt.account:

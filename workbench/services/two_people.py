@@ -114,30 +114,16 @@ class TwoPeople:
         JournalConflict
             Somebody else confirmed it just now; nothing was written.
         """
-        request = self._open(subject)
-        if request is None:
-            raise ApprovalRequired(
-                f"nobody has asked for {subject}, or the request expired",
-                next_step="one person asks first, a second one confirms",
-            )
-        first = str(request["first"])
-        self._require_first(first, subject)
-        weaker = first == person
-        if weaker:
-            self._require_alone(request, person, typed)
-        elif APPROVER not in (self._people.role(first), self._people.role(person)):
-            raise ApprovalRequired(
-                f"{subject}: neither {first} nor {person} is an approver",
-                next_step="one of the two has to be an approver: `workbench people list`",
-            )
+        with self._people.refusals_recorded(person, "confirm", subject):
+            request, first = self._confirmable(subject, person, typed)
         confirmed = {
             "request_id": request["request_id"], "account": self._account, "subject": subject,
-            "first": first, "second": person, "weaker": weaker, "reason": reason,
+            "first": first, "second": person, "weaker": first == person, "reason": reason,
             "confirmed_ns": self._wall_ns(),
         }  # fmt: skip
         acts = self._people.require(person, reason, act="confirm", subject=confirmed)
         self._journal.commit([*acts, Event("agreement.confirmed", confirmed), *also])
-        return Agreement(subject, first, person, weaker)
+        return Agreement(subject, first, person, weaker=first == person)
 
     def waiting(self) -> tuple[dict[str, Any], ...]:
         """Requests that can be confirmed now, oldest first."""
@@ -147,6 +133,25 @@ class TwoPeople:
 
     def _open(self, subject: str) -> dict[str, Any] | None:
         return next((row for row in self.waiting() if row["subject"] == subject), None)
+
+    def _confirmable(self, subject: str, person: str, typed: str) -> tuple[dict[str, Any], str]:
+        """The open request that this person may confirm now, and who asked for it."""
+        request = self._open(subject)
+        if request is None:
+            raise ApprovalRequired(
+                f"nobody has asked for {subject}, or the request expired",
+                next_step="one person asks first, a second one confirms",
+            )
+        first = str(request["first"])
+        self._require_first(first, subject)
+        if first == person:
+            self._require_alone(request, person, typed)
+        elif APPROVER not in (self._people.role(first), self._people.role(person)):
+            raise ApprovalRequired(
+                f"{subject}: neither {first} nor {person} is an approver",
+                next_step="one of the two has to be an approver: `workbench people list`",
+            )
+        return request, first
 
     def _require_first(self, first: str, subject: str) -> None:
         if first not in self._people.acting():

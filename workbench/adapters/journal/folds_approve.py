@@ -1,4 +1,4 @@
-"""What people's keys, their signed acts and their agreements do to the projections."""
+"""What people's keys, signed acts, agreements and approvals do to the projections."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from workbench.adapters.journal.rowstore import RowWriter
+from workbench.core import approvals
+from workbench.core.canonical import canonical_json
+from workbench.core.orders import OrderState
 from workbench.core.ports import RecordedEvent
 from workbench.errors import JournalConflict
 
@@ -69,9 +72,69 @@ def _confirmed(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
     elif not asked["asked_ns"] <= payload["confirmed_ns"] < asked["expires_ns"]:
         problem = "has expired"
     if problem:
-        raise _conflict(f"request {request_id} {problem}", "look at `workbench pending`")
+        raise _conflict(f"request {request_id} {problem}", "ask for it again")
     columns = {name: payload[name] for name in ("second", "reason", "weaker", "confirmed_ns")}
     rows.update("agreements", request_id, **columns)
+
+
+def _requested(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+    identity = payload["approval_id"]
+    order = rows.get("orders", identity)
+    if order is None or order["state"] != OrderState.AWAITING_APPROVAL.value:
+        raise _conflict(f"order {identity} does not wait for approval", "make it wait first")
+    if order["account"] != payload["account"]:
+        raise _conflict(f"order {identity} belongs to {order['account']}", "correct the caller")
+    if payload["expires_wall_ns"] <= payload["asked_wall_ns"]:
+        raise _conflict(f"request {identity} expires before it is asked", "correct the caller")
+    row = {**payload, "detail": canonical_json(payload["detail"]), "state": approvals.WAITING}
+    rows.insert("approvals", {**row, "person": "", "reason": "", "nonce": "", "decided_wall_ns": 0})
+
+
+def _decided(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+    """One answer to one request, in time and to the very bytes that were asked for."""
+    identity, verdict = payload["approval_id"], payload["verdict"]
+    asked = rows.get("approvals", identity)
+    problem = ""
+    if verdict not in (approvals.APPROVED, approvals.DECLINED):
+        problem = f"cannot be {verdict!r}"
+    elif asked is None:
+        problem = "was never asked for"
+    elif asked["state"] != approvals.WAITING:
+        by = f" by {asked['person']}" if asked["person"] else ""
+        problem = f"is {asked['state']} already{by}"
+    elif any(asked[name] != payload[name] for name in ("account", "bound_hash")):
+        problem = "was asked for another order or account"
+    elif not asked["asked_wall_ns"] <= payload["decided_wall_ns"] < asked["expires_wall_ns"]:
+        problem = "has expired"
+    if problem:
+        raise _conflict(f"{identity} {problem}", "look at `workbench pending`")
+    _require_person(rows, payload["person"])
+    columns = {name: payload[name] for name in ("person", "reason", "nonce", "decided_wall_ns")}
+    rows.update("approvals", identity, state=verdict, **columns)
+
+
+def leave_waiting(rows: RowWriter, identity: str, state: OrderState) -> None:
+    """What becomes of a request when its order waits no longer; SENT needs an approval and uses it up.
+
+    Raises
+    ------
+    JournalConflict
+        Nobody approved what is to be sent.
+    """
+    asked = rows.get("approvals", identity)
+    if state is OrderState.SENT and (asked is None or asked["state"] != approvals.APPROVED):
+        raise _conflict(f"order {identity} cannot become {state}: nobody approved it", "workbench pending")
+    if asked is not None:
+        ends = {OrderState.SENT: approvals.USED, OrderState.DECLINED: approvals.DECLINED}
+        rows.update("approvals", identity, state=ends.get(state, approvals.OVER))
+
+
+def _refused(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+    """Rare, and read from the chain itself."""
+
+
+def _limits(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+    rows.insert("limits_in_force", {**payload, "changes": canonical_json(payload["changes"])})
 
 
 Fold = Callable[[RowWriter, RecordedEvent, Payload], None]
@@ -82,4 +145,8 @@ FOLDS: dict[str, Fold] = {
     "act.recorded": _act,
     "agreement.asked": _asked,
     "agreement.confirmed": _confirmed,
+    "approval.requested": _requested,
+    "approval.decided": _decided,
+    "act.refused": _refused,
+    "limits.changed": _limits,
 }

@@ -87,6 +87,13 @@ _DECLARED: dict[str, str] = {
     "expires_ns:int",
     "agreement.confirmed": "request_id:text account:text subject:text first:text second:text weaker:bool "
     "reason:text confirmed_ns:int",
+    "approval.requested": "approval_id:text account:text kind:text bound_hash:text under:text "
+    "asked_wall_ns:int expires_wall_ns:int detail:dict",
+    "approval.decided": "approval_id:text account:text verdict:text person:text reason:text bound_hash:text "
+    "nonce:text decided_wall_ns:int",
+    "act.refused": "act:text subject:text person:text why:text",
+    "limits.changed": "account:text limits:text config_hash:text changes:list first:text second:text "
+    "weaker:bool reason:text effective_wall_ns:int",
 }
 
 

@@ -216,6 +216,8 @@ def _order_changed(rows: RowWriter, event: RecordedEvent, payload: Payload) -> N
         reason=row["reason"],
     )  # fmt: skip
     after["state"] = state.value
+    if row["state"] == OrderState.AWAITING_APPROVAL.value:
+        folds_approve.leave_waiting(rows, identity, state)
     rows.update("orders", identity, **after)
 
 

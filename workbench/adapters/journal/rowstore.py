@@ -258,7 +258,7 @@ _CHANGED_LATER = {
         "orders", "configs", "people", "state", "leases", "tickets", "runs", "models", "cost_models",
         "outbox",
         "halts", "desks",
-        "person_keys", "agreements",
+        "person_keys", "agreements", "approvals",
     )
 }  # fmt: skip
 _RANK = {name: position for position, name in enumerate(PROJECTIONS)}

@@ -289,6 +289,20 @@ _projection(
     key="request_id",
     index=("account",),
 )
+_projection(
+    "approvals",
+    "approval_id:text account:text kind:text bound_hash:text under:text asked_wall_ns:int "
+    "expires_wall_ns:int detail:json state:text person:text reason:text nonce:text decided_wall_ns:int",
+    key="approval_id",
+    index=("account state",),
+)
+_projection(
+    "limits_in_force",
+    "account:text limits:text config_hash:text changes:json first:text second:text weaker:bool reason:text "
+    "effective_wall_ns:int",
+    key="added_seq",
+    index=("account",),
+)
 
 #: The tables that a rebuild drops and refolds; events and meta are never among them.
 PROJECTION_TABLES = [projection.table for projection in PROJECTIONS.values()]
