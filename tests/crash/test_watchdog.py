@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import drive
 import pytest
-from command_line import program
+from command_line import PROGRAM, ROOT, program
 
 from tests.support.alert_sinks import Webhook, serving
 from tests.support.alpaca_world import ServedVenue
@@ -136,6 +139,27 @@ def test_a_journal_that_is_gone_halts_by_the_armed_file_and_is_told_then_journal
     dog.stop()
 
 
+def test_a_writer_that_hangs_in_its_transaction_delays_neither_cancels_nor_people(
+    tmp_path: Path, venue: ServedVenue, webhook: Webhook, watchdog: Start
+) -> None:
+    settings = desk_at(tmp_path / "desk", venue)
+    loop = Loop(settings, OPEN)
+    watchdog(settings)
+    with contextlib.closing(sqlite3.connect(Desk(settings).paths.journal, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        loop.kill()
+        assert webhook.wait_for("WATCHDOG_HALTED", 60)
+        until(lambda: open_orders(venue) == 0, "everything is cancelled")
+        assert not armed(settings)
+        assert codes(settings) == []  # nothing of it could be written yet
+        other.execute("ROLLBACK")
+    until(lambda: row_state(settings) == "HALTED", "the halt is recorded")
+
+
+def row_state(settings: Settings) -> str:
+    return str(Desk(settings).journal.rows("state", account=settings.account)[0]["state"])
+
+
 def test_a_venue_that_is_gone_is_told_and_what_may_be_open_is_named(
     tmp_path: Path, webhook: Webhook, watchdog: Start
 ) -> None:
@@ -196,6 +220,30 @@ def test_a_clean_end_does_not_halt_and_a_second_watchdog_is_refused(
     code, said = dog.stop()
     assert (code, webhook.titles(), codes(settings)) == (0, [], []), said
     assert state(settings) == "ACTIVE"
+
+
+def test_a_production_run_whose_runner_is_killed_is_found_dead(
+    new_desk: Callable[..., Settings], watchdog: Start, webhook: Webhook
+) -> None:
+    settings = new_desk()
+    watchdog(settings)
+    runner = subprocess.Popen(
+        [str(PROGRAM), "jobs", "run", "trading_loop", "--session", drive.FIRST], cwd=settings.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        until(lambda: lease_is_held(settings), "the kernel holds the lease")
+    finally:
+        runner.kill()
+        runner.wait()
+    assert webhook.wait_for("LOOP_DEAD", 60)
+    until(lambda: state(settings) == "HALTED", "the desk is halted")
+    assert not armed(settings)
+
+
+def lease_is_held(settings: Settings) -> bool:
+    rows = Desk(settings).journal.rows("leases", account=settings.account)
+    return bool(rows) and not rows[0]["released"]
 
 
 def test_a_whole_replay_session_raises_no_alarm(new_desk: Callable[..., Settings], watchdog: Start) -> None:

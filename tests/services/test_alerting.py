@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from alert_sinks import MailSink, Webhook, serving
 from journals import SECOND, Desk
+from places import Place
 
+from workbench.adapters import notify
 from workbench.adapters.alert_spool import AlertSpool
 from workbench.adapters.notify import Channels
 from workbench.core.alerts import RULES, Message, Severity, alert, rule_of
@@ -100,6 +102,26 @@ def test_an_alert_is_told_to_every_channel_once_and_says_what_to_do(desk: Desk) 
     before = rows(desk)
     desk.journal.rebuild_projections()
     assert rows(desk) == before
+
+
+def test_every_kind_of_database_keeps_the_outbox_and_rebuilds_it(tmp_path: Path, place: Place) -> None:
+    desk = Desk(tmp_path, place)
+    desk.journal = desk.open()
+    try:
+        raise_alert(desk, subject="a")
+        raise_alert(desk, subject="a")
+        ears = Ears()
+        ears.broken = {"json-1"}
+        alerting(desk, ears).deliver()
+        kept = desk.journal.rows("outbox")
+        assert [(row["status"], row["count"], row["delivered"]) for row in kept] == [
+            ("pending", 2, ["console"]), ("merged", 1, []),
+        ]  # fmt: skip
+        assert desk.journal.verify().ok
+        desk.journal.rebuild_projections()
+        assert desk.journal.rows("outbox") == kept
+    finally:
+        desk.close()
 
 
 def test_the_same_alert_within_its_window_counts_up_and_another_subject_does_not(desk: Desk) -> None:
@@ -201,6 +223,26 @@ def test_an_alert_whose_deliverer_died_is_told_by_the_next_after_the_claim(desk:
     desk.wall.at_ns += 31 * SECOND
     assert other.deliver().delivered == 1
     assert [said for *_, said in ears.heard] == [f"{number}.0"] * 2  # the same number: it can be recognised
+
+
+def test_the_journal_gives_an_alert_to_one_deliverer_at_a_time(desk: Desk) -> None:
+    number = raise_alert(desk)
+
+    def claim(holder: str) -> None:
+        until_ns = desk.wall() + 30 * SECOND
+        words = {"account": ACCOUNT, "alert_id": number, "holder": holder, "until_wall_ns": until_ns}
+        desk.journal.commit([Event("alert.claimed", words)])
+
+    claim("one")
+    with pytest.raises(JournalConflict, match="is being delivered by one"):
+        claim("two")
+    claim("one")
+    desk.wall.at_ns += 31 * SECOND
+    claim("two")
+    desk.wall.at_ns += 31 * SECOND
+    alerting(desk, Ears()).deliver()
+    with pytest.raises(JournalConflict, match="is delivered already"):
+        claim("one")
 
 
 def test_a_claimed_alert_is_not_merged_away(desk: Desk) -> None:
@@ -370,6 +412,27 @@ def test_a_channel_that_hangs_does_not_keep_the_others_waiting(tmp_path: Path) -
         assert [answer["json-2"] for answer in answers] == ["", "", ""]
         assert all(answer["json-1"] for answer in answers)
         assert webhook.titles() == ["T0", "T1", "T2"]
+
+
+def test_what_a_slow_channel_does_not_reach_in_time_is_left_to_the_next_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "_WHOLE_S", 0.4)
+    with serving(Webhook()) as slow:
+        slow.delay_s = 0.3
+        found = channels(tmp_path, slow.url)
+        answers = found.send([Message(f"{n}.0", 0, f"T{n}", "B", ("json-1", "file")) for n in range(5)])
+        found._threads.shutdown(wait=True)
+        assert len(slow.posts) == 2  # the second had begun in time
+    assert [answer["json-1"] for answer in answers] == ["no answer in time"] * 5
+    assert [answer["file"] for answer in answers] == [""] * 5
+
+
+def test_a_channel_that_breaks_is_an_answer_not_an_error(tmp_path: Path) -> None:
+    found = channels(tmp_path / "no" / "such" / "folder")
+    answers = found.send([Message("1.0", 0, "T", "B", ("file",))])
+    found.close()
+    assert answers == [{"file": "FileNotFoundError"}]
 
 
 def test_mild_and_local_alerts_stay_here_and_the_second_group_is_told_at_level_one(tmp_path: Path) -> None:

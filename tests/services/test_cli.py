@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ from workbench.cli.app import build, commands
 from workbench.cli.payloads import ERROR_KEYS, KEYS
 from workbench.config import Settings, load_settings
 from workbench.core.ports import Event
+from workbench.core.approvals import QuoteSeen, bound_hash
+from workbench.core.orders import OrderIntent, client_order_id
+from workbench.core.types import NANO, OrderType, Side
+from workbench.services.records import intent_payload
 
 TREE = dict(commands(build()))
 GROUPS = {"", *(path.rpartition(" ")[0] for path in TREE)}
@@ -128,6 +133,8 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("alerts judge", str(number), "real", *WHO)
         do(answer, make_wait(folder, answer), *sign)
     do("override", make_denied(folder), *WHO)
+    for answer in ("approve", "decline"):
+        do(answer, make_wait(folder, answer), *sign)
     do("journal verify")
     do("journal migrate")
     do("journal export", "--to", str(folder / "exported"))

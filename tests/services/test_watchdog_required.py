@@ -15,6 +15,7 @@ import pytest
 from workbench.adapters.kernel_guard import process_holder
 from workbench.adapters.watchdog_file import WatchdogFile
 from workbench.bootstrap.desk import Desk
+from workbench.bootstrap.watchdog import watch
 from workbench.bootstrap.watchdog_sign import watchdog_file, watchdog_state, watchdog_trouble
 from workbench.config import Settings
 from workbench.core.orders import OrderState
@@ -22,8 +23,11 @@ from workbench.errors import Refused, TradingHalted
 
 
 def needing(settings: Settings, **changes: Any) -> Settings:
+    """The same desk, which now needs a watchdog; its model was made before and stays good for it."""
     watchdog = dataclasses.replace(settings.watchdog, required=True, **changes)
-    return dataclasses.replace(settings, watchdog=watchdog)
+    changed = dataclasses.replace(settings, watchdog=watchdog)
+    changed.__dict__["config_hash"] = settings.config_hash
+    return changed
 
 
 @pytest.fixture
@@ -97,3 +101,19 @@ def test_a_sign_that_cannot_be_read_is_none(tmp_path: Path, content: str) -> Non
     sign.end()
     sign.end()
     assert sign.read() is None
+
+
+def test_a_watchdog_that_starts_without_a_journal_watches_halts_and_tells(
+    new_desk: Callable[..., Settings],
+) -> None:
+    settings = new_desk()
+    settings = dataclasses.replace(
+        settings, watchdog=dataclasses.replace(settings.watchdog, journal_silent_s=1.0, look_every_s=0.1)
+    )
+    paths = Desk(settings).paths
+    paths.journal.unlink()
+    found = watch(settings, once=False, seconds=1.5, trouble=str)  # type: ignore[arg-type]
+    assert found.last is not None
+    assert [finding.code for finding in found.last.findings] == ["JOURNAL_UNREACHABLE"]
+    assert not paths.armed.exists()
+    assert "JOURNAL_UNREACHABLE" in (paths.root / "alerts.jsonl").read_text()

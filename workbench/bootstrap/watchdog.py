@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,18 +14,23 @@ from workbench.adapters.kernel_guard import process_holder
 from workbench.adapters.process_lock import process_lock
 from workbench.adapters.spool import SpoolFolder
 from workbench.bootstrap.alerts import DeliveryThread, alert_channels, direct_alerts
-from workbench.bootstrap.desk import Desk, open_journal
+from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.venues import open_for_cancels
 from workbench.bootstrap.watchdog_eyes import Door, Eyes
 from workbench.bootstrap.watchdog_sign import watchdog_file
 from workbench.config import Settings
 from workbench.core.cancelling import CancelReport, OpenOrder
+from workbench.core.ports import Event
 from workbench.core.watch import Bounds
-from workbench.errors import WorkbenchError
+from workbench.errors import ConfigError, WorkbenchError
 from workbench.services.alerting import DirectAlerts
 from workbench.services.killing import MassCancel, known_open_orders
 from workbench.services.watchdog import LookReport, Watchdog
+
+#: How long the cancels wait for the record of the halt, seconds.
+_RECORD_S = 2.0
+
 
 # --- hands ---------------------------------------------------------------------------------------------
 
@@ -45,6 +50,28 @@ def _cancel_all(settings: Settings, door: Door) -> CancelReport:
         return cancel.run(lambda order: True, everything=link.verified, known=known)
     finally:
         link.close()
+
+
+def _record_halt(settings: Settings, door: Door, reason: str, alerts: Sequence[Event]) -> str:
+    """Write the state row with the alerts; why that has not happened within two seconds, or "".
+
+    A writer that hangs in its transaction holds the journal's lock: the cancels do not wait for it, and the
+    record follows when it lets go.
+    """
+    trouble = ["the journal does not take the record"]
+
+    def write() -> None:
+        try:
+            supervision = desk_supervision(settings, door.open())
+            supervision.halt(reason, cause="watchdog", alerts=alerts)
+            trouble[0] = ""
+        except Exception as error:  # the boundary: the desk is disarmed, and people are told without it
+            trouble[0] = error.message if isinstance(error, WorkbenchError) else type(error).__name__
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    thread.join(_RECORD_S)
+    return trouble[0]
 
 
 def _disarm(settings: Settings) -> bool:
@@ -91,7 +118,10 @@ def open_watch(settings: Settings, *, trouble: Callable[[str], None]) -> Watch:
     ConfigError
         There is no desk, or an alert channel is none.
     """
-    open_journal(settings, read_only=True).close()
+    if not Desk(settings).paths.anchor.exists():  # a journal that is gone is what a watchdog is for
+        raise ConfigError(
+            f"there is no desk at {settings.desk_path}", next_step="workbench init, or name it with --config"
+        )
     channels = alert_channels(settings)
     door = Door(settings)
     eyes = Eyes(settings, door)
@@ -100,7 +130,7 @@ def open_watch(settings: Settings, *, trouble: Callable[[str], None]) -> Watch:
         account=settings.account,
         sight=eyes.look,
         journal=door.open,
-        supervision=lambda: desk_supervision(settings, door.open()),
+        halt=lambda reason, alerts: _record_halt(settings, door, reason, alerts),
         disarm=lambda: _disarm(settings),
         keep=lambda reason: _keep_halt(settings, reason),
         cancel=lambda: _cancel_all(settings, door),

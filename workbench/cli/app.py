@@ -26,6 +26,13 @@ from workbench.cli import (
     report,
     settings,
     surveillance,
+    jobs,
+    journal,
+    killing,
+    models,
+    people,
+    replay,
+    settings,
     venue,
 )
 from workbench.cli.console import fail

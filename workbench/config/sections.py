@@ -239,7 +239,7 @@ class DashboardsSettings:
 
 @dataclass(frozen=True)
 class AlertsSettings:
-    """Who is told, how often it is tried.
+    """Who is told, how often it is tried; not part of the config hash.
 
     Attributes
     ----------

@@ -101,6 +101,7 @@ _TABLE: Final = (
         "cost_model_drifted", _C, "cost-model-not-usable",
         "Realised costs have left the cost model: nothing is traded.",
     ),
+    _rule("APPROVAL_WAITING", _W, "approvals", "Orders wait for a person's word and expire without it."),
     _rule(
         "WATCHDOG_HALTED", _C, "watchdog-halted-the-desk",
         "The watchdog has halted the account and asked the venue to cancel our orders.",

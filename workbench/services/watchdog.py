@@ -17,11 +17,13 @@ from workbench.core.types import NANO
 from workbench.core.watch import Bounds, Finding, Memory, Sight, judge, remember
 from workbench.errors import WorkbenchError
 from workbench.services.alerting import DirectAlerts
-from workbench.services.supervision import HALTED, Supervision
+from workbench.services.supervision import HALTED
 
 #: What could not be cancelled is tried again after so many seconds, for as long as the cause stands.
 _AGAIN_S: Final = 20
 _NEVER_NS: Final = 2**63
+#: What comes of an action is told once for its cause, however often the action is repeated.
+_OF_ACTIONS: Final = frozenset({"CANCEL_UNCONFIRMED", "ORDERS_CANCELLED", "WATCHDOG_FAILED"})
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class Watchdog:
     ----------
     sight : callable () -> Sight
         One look at the desk; it never raises.
-    supervision : callable () -> Supervision
-        The writer of the state; raises a WorkbenchError while the journal cannot be opened.
+    halt : callable (str, sequence of Event) -> str
+        Records a halt with its alerts; why it could not, soon, or "".
     disarm : callable () -> bool
         Removes the ARMED file, with or without a journal; whether there was one.
     keep : callable (str)
@@ -71,7 +73,7 @@ class Watchdog:
         account: str,
         sight: Callable[[], Sight],
         journal: Callable[[], Journal],
-        supervision: Callable[[], Supervision],
+        halt: Callable[[str, Sequence[Event]], str],
         disarm: Callable[[], bool],
         keep: Callable[[str], None],
         cancel: Callable[[], CancelReport],
@@ -82,7 +84,7 @@ class Watchdog:
         self._account = account
         self._sight = sight
         self._journal = journal
-        self._supervision = supervision
+        self._record_halt = halt
         self._disarm = disarm
         self._keep = keep
         self._cancel = cancel
@@ -90,6 +92,7 @@ class Watchdog:
         self._bounds = bounds
         self._wall_ns = wall_ns
         self._memory = Memory()
+        self._begun = False
         self._told: dict[tuple[str, str], int] = {}
         self._next_cancel_ns: dict[tuple[str, str], int] = {}
 
@@ -99,10 +102,12 @@ class Watchdog:
         self._memory = remember(self._memory, sight, self._bounds)
         findings = judge(sight, self._memory, self._bounds)
         standing = {_key(finding) for finding in findings}
-        for forgotten in (self._told, self._next_cancel_ns):
-            for key in forgotten.keys() - standing:
-                del forgotten[key]
+        for key in [key for key in self._told if key not in standing and key[0] not in _OF_ACTIONS]:
+            del self._told[key]
+        for key in self._next_cancel_ns.keys() - standing:
+            del self._next_cancel_ns[key]
         told = self._new(findings)
+        self._begun = True
         halting = [finding for finding in findings if finding.halts]
         halted = False
         if halting and sight.state != HALTED:
@@ -129,16 +134,15 @@ class Watchdog:
             armed = True
             failure = Finding("WATCHDOG_FAILED", f"{error.message}; {error.next_step}", "ARMED")
             alerts += [self._alert(finding) for finding in self._new([failure])]
-        trouble = "the journal does not answer"
-        if recordable:
-            try:
-                self._supervision().halt(reason, cause="watchdog", alerts=alerts)
-                return True
-            except WorkbenchError as error:  # the desk is disarmed: what is missing is the record
-                trouble = error.message
-        if armed:
-            self._keep(reason)
+        trouble = self._record_halt(reason, alerts) if recordable else "the journal does not answer"
+        if not trouble:
+            return True
+        if armed:  # the desk is disarmed: what is missing is the record
             words = f"{reason}; the ARMED file is removed, the record waits: {trouble}"
+            try:
+                self._keep(reason)
+            except WorkbenchError as error:  # without the file the desk stays halted all the same
+                words += f"; the record could not be kept either: {error.message}"
             alerts.append(alert(self._account, "WATCHDOG_HALTED", words, subject="journal down"))
         self._tell_directly(alerts)
         return armed
@@ -180,13 +184,18 @@ class Watchdog:
     # --- telling ---------------------------------------------------------------------------------
 
     def _new(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Those that nobody was told within the window of their rule, by this process or by one before."""
+        """Those that begin now, or have stood for the whole window of their rule since they were told.
+
+        What stands already at the first look may have been told by a watchdog before: the outbox knows. What
+        comes back later is raised again, and counts up when it is delivered.
+        """
         now_ns, new = self._wall_ns(), []
         for finding in findings:
             window_ns = rule_of(finding.code).window_s * NANO
             last_ns = self._told.get(_key(finding))
             if last_ns is None:
-                last_ns = self._last_told_ns(finding)
+                known = not self._begun or finding.code in _OF_ACTIONS
+                last_ns = self._last_told_ns(finding) if known else 0
             if now_ns - last_ns > window_ns:
                 new.append(finding)
                 last_ns = now_ns
