@@ -225,6 +225,9 @@ def test_an_own_order_is_never_met_within_one_call():
     orders = [intent(0, side=Side.SELL), intent(1, limit_micro=99_740_000), intent(2)]
     verdicts = check_orders(orders, LIMITS, state(position_shares=np.array([100, 0, 0, 0])))
     assert [v.codes for v in verdicts] == [(), (), ("SELF_MATCH",)]
+    # the other way round: a sale above an own purchase does not meet it
+    orders = [intent(0, limit_micro=99_740_000), intent(1, side=Side.SELL)]
+    assert allowed(orders, risk=state(position_shares=np.array([100, 0, 0, 0]))) == [True, True]
 
 
 def test_earlier_orders_count_in_windows_and_for_a_new_desk():

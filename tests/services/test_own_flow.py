@@ -211,6 +211,21 @@ def test_a_restart_at_any_point_changes_nothing(
     desk.close()
 
 
+def test_own_changes_show_at_once_and_those_of_others_within_a_second(journal: Any) -> None:
+    own = OwnOrders()
+    flow = OwnFlow(journal, account="demo", mode="", limits=LIMITS, orders=lambda: own)
+    flow.keep_up(5 * NANO)
+    executed(journal, 1, 5)  # booked by nobody here
+    flow.keep_up(6 * NANO - 1)
+    assert flow.traded(SESSION).shares == {}
+    flow.keep_up(6 * NANO)
+    assert flow.traded(SESSION).shares == {"AAPL": 10}
+    executed(journal, 2, 6)
+    own["wb1-2"] = order_from_row(journal.rows("orders", client_order_id="wb1-2")[0])
+    flow.keep_up(6 * NANO)
+    assert flow.traded(SESSION).shares == {"AAPL": 20}
+
+
 # --- windows and prices of own orders -----------------------------------------------------------------
 
 

@@ -181,3 +181,42 @@ def test_opens_far_above_the_cash_that_is_held_fill_what_can_be_paid() -> None:
         orders = compare(world).orders
         cut += int(((orders["filled_quantity"] > 0) & (orders["state"] == "EXPIRED")).sum())
     assert cut > 0
+
+
+# --- what happened lately ------------------------------------------------------------------------------
+
+#: Each world has a few limits that bite; together every one does that a simulation knows of.
+BITING: tuple[dict[str, object], ...] = (
+    {"max_net_fraction": 0.035, "max_price_move_bps": 600.0, "max_working_orders": 2},
+    {"sectors": {"S0": "x", "S1": "x", "S2": "x"}, "max_sector_fraction": 0.008,
+     "max_position_notional_usd": 75_000, "max_open_symbols": 2},
+    {"max_volatility_multiple": 0.6, "max_quote_jump_bps": 100.0, "max_window_turnover": 0.008},
+    {"max_symbol_loss_fraction": 0.0005, "max_session_shortfall_fraction": 0.00001,
+     "window_s": 3_600, "max_window_orders": 0.0007},
+)  # fmt: skip
+EVERY = {
+    "NET_EXPOSURE", "PRICE_MOVE", "WORKING_ORDERS", "SECTOR_EXPOSURE", "OPEN_SYMBOLS", "VOLATILITY",
+    "QUOTE_JUMP", "WINDOW_NOTIONAL", "SYMBOL_LOSS", "SHORTFALL", "WINDOW_SHARES",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_what_happened_lately_denies_alike_in_session_and_simulation() -> None:
+    denied: set[str] = set()
+    for seed, tight in enumerate(BITING, 21):
+        rng = np.random.default_rng(seed)
+        bars = random_bars(rng, FIRST + 8, 4, volume=2e6, halts=0.02, gap=0.02)
+        policy = PolicyParams(
+            max_weight=0.25, max_gross_weight=1.0, max_slice_shares=400, entry_order_type="market_on_open",
+            exit_order_type="market_on_open",
+        )  # fmt: skip
+        world = World(
+            bars, rng.normal(0.02, 0.05, bars.close.shape), policy, Limits(**{**vars(WIDE), **tight}),
+            FillParams(participation=0.3), PriorCost(max_notional_usd=10_000_000, valid_days=1_000),
+            1_000_000,
+        )  # fmt: skip
+        if seed % 2:
+            with_events(world, rng)
+        for codes in compare(world).orders["denial_codes"]:
+            denied |= set(codes.split(",")) - {""}
+    assert denied >= EVERY, EVERY - denied

@@ -70,7 +70,7 @@ class Lately:
         without : str
             Id of the order about to leave, which does not stand in its own way.
         """
-        self.flow.follow()
+        self.flow.keep_up(now_ns)
         symbols, orders, flow = market.symbols, self._orders(), self.flow
         window_shares, window_micro = orders.ordered_after(
             now_ns - self.limits.window_s * NANO, without=without

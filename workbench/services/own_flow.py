@@ -18,6 +18,8 @@ from workbench.core.pretrade import Limits
 from workbench.core.types import NANO, Side
 from workbench.services.own_orders import OwnOrders
 
+#: Events of other processes are looked for this often.
+FOLLOW_EVERY_NS = NANO
 #: Code of the alert that a disabled symbol raises.
 SYMBOL_DISABLED = "symbol_disabled"
 _KINDS = (
@@ -80,6 +82,7 @@ class OwnFlow:
         self._executed: dict[tuple[str, str], dict[str, int]] = {}  # symbol and side -> order -> first fill
         self._disabled: dict[str, bool] = {}  # symbol -> whether the journal says so already
         self._seq = self._start()
+        self._followed = (-FOLLOW_EVERY_NS, -1)  # trading time, changes of own orders
         self.follow()
 
     def _start(self) -> int:
@@ -97,6 +100,17 @@ class OwnFlow:
         for event in closings[:-1]:
             self._close(event)
         return closings[-2].seq
+
+    def keep_up(self, now_ns: int) -> None:
+        """Follow when own orders have changed in a way that matters here, else once in a while.
+
+        What this process does itself shows at once; a cancel, or a person's word, of another process after
+        `FOLLOW_EVERY_NS` at the latest.
+        """
+        at_ns, changes = self._followed
+        if self._orders().changes != changes or not 0 <= now_ns - at_ns < FOLLOW_EVERY_NS:
+            self.follow()
+            self._followed = (now_ns, self._orders().changes)
 
     def follow(self) -> None:
         """Take over what the journal has learnt since, from whatever process."""

@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping, ValuesV
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.core.orders import TERMINAL, WITH_LIMIT, WORKING, Order
+from workbench.core.orders import TERMINAL, WITH_LIMIT, WORKING, Order, OrderState
 from workbench.core.pretrade import content_fingerprint
 from workbench.core.pretrade.values import ANY_BUY_MICRO, ANY_SELL_MICRO, OrderValues, ordered_micro
 from workbench.core.types import NANO, Side
 
+#: States that an order passes on its way to the venue; no cancel, denial or fill comes with them.
+_ON_THE_WAY = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.ACCEPTED})
 _LAST = "\U0010ffff"  # sorts after every id
 
 
@@ -55,6 +57,7 @@ class OwnOrders(MutableMapping[str, Order]):
         self._sent: list[tuple[int, str]] = []  # moments and ids, ascending
         self._counts: dict[str, Sent] = {}  # by id, of those that were sent
         self._sessions: dict[str, SentInSession] = {}
+        self.changes = 0  # that events of the journal beside it may tell more about
         self._sent_of: dict[str, dict[str, Order]] = {}  # symbol -> id -> order
         self.update(orders or {})
 
@@ -69,6 +72,7 @@ class OwnOrders(MutableMapping[str, Order]):
         if before is not None and before.intent.symbol != symbol:
             raise ValueError(f"order {identity} of {before.intent.symbol} cannot become one of {symbol}")
         self._orders[identity] = order
+        self.changes += order.state not in _ON_THE_WAY
         if before is None:
             scheduled_ns = order.intent.scheduled_ns
             self._decided.setdefault((scheduled_ns, symbol), {})[identity] = None

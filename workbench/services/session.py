@@ -289,7 +289,7 @@ class TradingSession:
         with self.timer.stage("close"):
             self.reconciler.reconcile(session=self.times.session, since_ns=self._since_ns())
             self._sweep()
-            self._stops.heed(())  # what a later process would not look back at
+            self._stops.settle()
             self._supervision.require(risk_reducing=True)
             report = session_report(
                 journal=self._journal,

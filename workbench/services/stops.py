@@ -34,6 +34,11 @@ class Stops:
     ) -> None:
         self._journal, self._clock, self._lease, self._halt, self._flow = journal, clock, lease, halt, flow
 
+    def settle(self) -> None:
+        """Record what is new before a session is closed: a later process does not look back at all of it."""
+        self._flow.follow()
+        self.heed(())
+
     def heed(self, codes: Iterable[str]) -> None:
         """Record newly disabled symbols with their alert, and halt the account where a code says so.
 
