@@ -230,7 +230,7 @@ BAD_FILE = [
     ({"journal.url": "sqlite:///journal.sqlite"}, "journal.url", "must be"),
     ({"journal.url": "postgresql+psycopg://me@db"}, "journal.url", "must be"),
     ({"account": "https://x.example/?token=hidden"}, "account", "a URL with a token"),
-    ({"secrets.venue_key": "hidden"}, "secrets.venue_key", "environment, the secrets folder or the keyring only"),
+    ({"secrets.venue_key": "hidden"}, "secrets.venue_key", "the secrets folder or the keyring only"),
     ({"model.train_first_session": "3 Jan 2005"}, "model.train_first_session", "is not a date"),
     ({"model.ridge_alpha": float("nan")}, "model.ridge_alpha", "finite"),
     ({"model.ridge_alpha": -1.0}, "model.ridge_alpha", "greater than 0"),
