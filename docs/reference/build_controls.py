@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -52,22 +53,24 @@ class Tests:
 # --- reading the tests --------------------------------------------------------------------------------
 
 
+@cache
 def read_tests(root: Path) -> Tests:
     """Every test of the project by its syntax; nothing is imported or run."""
     found = Tests()
     for path in sorted((root / "tests").rglob("test_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         place = path.relative_to(root).as_posix()
-        fixtures = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-        imported = frozenset(_imports(tree))
+        parts, imported = _parts(tree), frozenset(_imports(tree))
+        aliases = {alias: name for alias, name in _aliases(tree) if alias != name}
         for name, node in _functions(tree):
             found.ids.add(f"{place}::{name}")
             if not node.name.startswith("test"):
                 continue
-            used = [node, *(fixtures[word] for word in _words(node) if word in fixtures)]
-            identifiers = frozenset(word for part in used for word in _words(part))
+            used = _reached(node, parts)
+            words = {word for part in used for word in _words(part)}
+            words |= {aliases[word] for word in words & aliases.keys()}
             texts = frozenset(text for part in used for text in _texts(part))
-            found.names[f"{place}::{name}"] = (identifiers, texts, imported)
+            found.names[f"{place}::{name}"] = (frozenset(words), texts, imported)
     return found
 
 
@@ -81,6 +84,38 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
                 for inner in node.body
                 if isinstance(inner, ast.FunctionDef)
             )
+
+
+def _parts(tree: ast.Module) -> dict[str, ast.AST]:
+    """What a test may lean on in its own file: fixtures, functions, classes and constants, by name."""
+    found: dict[str, ast.AST] = {}
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found[node.name] = node
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [part for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+            found |= {name.id: node for name in names}
+    return found
+
+
+def _reached(node: ast.AST, parts: Mapping[str, ast.AST]) -> list[ast.AST]:
+    """The node and everything of its file that it leans on, near or far."""
+    reached, waiting = [node], list(_words(node))
+    seen: set[str] = set()
+    while waiting:
+        word = waiting.pop()
+        if word in parts and word not in seen:
+            seen.add(word)
+            reached.append(parts[word])
+            waiting += _words(parts[word])
+    return reached
+
+
+def _aliases(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from ((alias.asname or alias.name, alias.name) for alias in node.names)
 
 
 def _words(node: ast.AST) -> set[str]:
@@ -314,9 +349,29 @@ def _public_names(tests: Tests) -> Iterator[Capability]:
         yield Capability("name", f"wb.{name}", home, _naming(tests, name, "workbench"))
     for short in MODULES:
         module = importlib.import_module(f"workbench.{short}")
-        for name in sorted(module.__all__):
+        named = {name: _naming(tests, name, short) for name in sorted(module.__all__)}
+        for name, wanted in _through_results(module, named).items():
             home = getattr(getattr(module, name), "__module__", module.__name__)
-            yield Capability("function", f"wb.{short}.{name}", home, _naming(tests, name, short))
+            yield Capability("function", f"wb.{short}.{name}", home, wanted)
+
+
+def _through_results(module: Any, named: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The tests of what takes, returns or holds it, for each type that no test needs to name."""
+    for _ in named:
+        for name, wanted in named.items():
+            if wanted or not isinstance(getattr(module, name), type):
+                continue
+            makers = [made for made in named if named[made] and name in _types_of(getattr(module, made))]
+            named[name] = tuple(sorted(test for maker in makers for test in named[maker]))
+    return named
+
+
+def _types_of(made: Any) -> set[str]:
+    """Names of the types that a function takes or returns, or that a class holds and its methods do."""
+    kinds = made.__mro__ if isinstance(made, type) else ()
+    members = [made, *kinds, *(member for kind in kinds for member in vars(kind).values())]
+    notes = [note for each in members for note in (getattr(each, "__annotations__", None) or {}).values()]
+    return set(re.findall(r"\w+", " ".join(map(str, notes))))
 
 
 def _naming(tests: Tests, name: str, part: str) -> tuple[str, ...]:

@@ -108,6 +108,13 @@ PLANTED = {
     "private_key": ("id_desk", "-----BEGIN OPENSSH " + "PRIVATE KEY-----"),
     "rsa_key": ("key.pem", "-----BEGIN RSA " + "PRIVATE KEY-----"),
     "github": ("ci.yml", "gh" + "p_" + FAKE[:36]),
+    "dotenv_key": (".env", "APCA_API_KEY_ID" + "=" + "AK" + FAKE[:24]),
+    "dotenv_secret": (".env", "APCA_API_SECRET_KEY" + "=" + FAKE[:40]),
+    "python_key": ("trade.py", 'client = TradingClient("' + "PK" + FAKE[:18] + '", word)'),
+    "notebook_output": ("05_costs.ipynb", '"text": ["{\'APCA-API-SECRET-KEY\': \'' + FAKE[:40] + '\'}\\n"]'),
+    "notebook_traceback": ("05.ipynb", '"evalue": "at postgresql://desk' + ":" + "n0t-real" + '@db/x"'),
+    "telegram": ("alerts.toml", "https://api.telegram" + ".org/bot123456:" + FAKE[:20]),
+    "dsa_key": ("key.pem", "-----BEGIN EC " + "PRIVATE KEY-----"),
     "notebook": ("01_data.ipynb", '"source": ["key = \\"' + "PK" + FAKE[:18] + '\\"\\n"]'),
 }  # fmt: skip
 

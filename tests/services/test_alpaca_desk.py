@@ -9,7 +9,7 @@ from typing import Any
 import drive
 import pytest
 
-from tests.support.loopback_venue import VenueHands, venue_in_thread
+from tests.support.loopback_venue import UNIVERSE, VenueHands, pointed_at, venue_in_thread
 from tests.support.wire import wait_for
 from workbench.adapters.clock import SystemClock
 from workbench.bootstrap.desk import Desk
@@ -19,8 +19,6 @@ from workbench.core.orders import OrderState
 from workbench.errors import ConfigError
 from workbench.services.supervision import HALTED
 
-UNIVERSE = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
-
 
 @pytest.fixture
 def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueHands]:
@@ -29,18 +27,6 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueHands]:
         state=tmp_path_factory.mktemp("venue") / "venue.jsonl",
     ) as hands:  # fmt: skip
         yield hands
-
-
-def pointed_at(hands: VenueHands, **more: str) -> str:
-    """The default settings with the venue's addresses."""
-    text = DEFAULT_TOML
-    values = {"broker": "alpaca", "url": hands.rest, "admin_url": hands.addresses["admin"], **more}
-    section = text.index("[venue]")
-    head, tail = text[:section], text[section:]
-    for key, value in values.items():
-        assert f'\n{key} = ""' in tail
-        tail = tail.replace(f'\n{key} = ""', f'\n{key} = "{value}"', 1)
-    return head + tail
 
 
 def decided(settings: Settings) -> list[tuple[Any, ...]]:

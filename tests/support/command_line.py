@@ -63,7 +63,7 @@ def program(folder: Path, *arguments: str, largest_file: int | None = None) -> A
     done = subprocess.run(
         [str(PROGRAM), *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'support'}"},
         preexec_fn=limit,
         capture_output=True,
         text=True,

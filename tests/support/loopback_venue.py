@@ -18,9 +18,12 @@ from typing import Any
 import requests
 
 from workbench.bootstrap.venue import build_venue
+from workbench.config import DEFAULT_TOML
 
 ROOT = Path(__file__).resolve().parents[2]
 START = "2013-02-01T15:00:00Z"
+#: Of the default settings.
+UNIVERSE = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 
 
 class VenueHands:
@@ -148,3 +151,15 @@ class VenueProcess:
     def __exit__(self, *about: object) -> None:
         if self._process is not None:
             self.stop(signal.SIGKILL)
+
+
+def pointed_at(hands: VenueHands, **more: str) -> str:
+    """The default settings with the venue's addresses."""
+    text = DEFAULT_TOML
+    values = {"broker": "alpaca", "url": hands.rest, "admin_url": hands.addresses["admin"], **more}
+    section = text.index("[venue]")
+    head, tail = text[:section], text[section:]
+    for key, value in values.items():
+        assert f'\n{key} = ""' in tail
+        tail = tail.replace(f'\n{key} = ""', f'\n{key} = "{value}"', 1)
+    return head + tail

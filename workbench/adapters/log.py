@@ -53,6 +53,8 @@ def open_log(folder: Path | None, name: str, **facts: object) -> Iterator[Any]:
             processors=[
                 structlog.stdlib.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.format_exc_info,
+                redact_event,  # here already: a handler that somebody else added gets the same event
                 structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
             ],
             wrapper_class=structlog.stdlib.BoundLogger,

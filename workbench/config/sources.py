@@ -186,7 +186,7 @@ def _from_keyring(service: str, names: Iterable[str], problems: list[Problem]) -
 
     try:
         kept = {name: keyring.get_password(service, name) for name in names}
-    except (KeyringError, OSError) as error:
+    except (KeyringError, OSError, ImportError, RuntimeError) as error:
         step = "unlock or install a keyring, or unset the variable and use the secrets folder"
         problems.append(
             Problem(
