@@ -154,6 +154,7 @@ def test_a_proof_that_was_left_out_keeps_its_row(tmp_path: Path) -> None:
         ([], "500 covered\n  190\n", {"said": "500 covered 190"}),
         ([], "", {}),
         ([], "[1]", {"said": "[1]"}),
+        ([], "looking at file:///some/where of this machine", {}),
     ],
 )
 def test_figures_are_properties_or_printed(

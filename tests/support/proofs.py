@@ -53,7 +53,9 @@ def figures_of(properties: list[tuple[str, Any]], printed: str) -> dict[str, Any
     if isinstance(found, dict):
         return dict(list(_flat(found))[:MOST_FIGURES])
     text = " ".join(printed.split())
-    return {"said": text[:MOST_TEXT]} if text else {}
+    if not text or "://" in text:  # addresses belong to one machine, and are no figures
+        return {}
+    return {"said": text[:MOST_TEXT]}
 
 
 def _flat(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
