@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fortnight import MINUTE, Fortnight, at, job
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.core.agenda import agenda
@@ -34,16 +34,26 @@ def due_of(name: str, session: str) -> int:
     return base + minutes * MINUTE
 
 
-HISTORIES = st.lists(
-    st.tuples(
-        st.sampled_from(sorted(JOBS)), st.sampled_from(SESSIONS),
-        st.sampled_from(["done", "failed", "failed", "running"]), st.booleans(),
-    ),
-    max_size=14,
+RUN = st.tuples(
+    st.sampled_from(sorted(JOBS)), st.sampled_from(SESSIONS),
+    st.sampled_from(["done", "failed", "failed", "running"]), st.booleans(),
 )  # fmt: skip
-NOW = st.integers(at("2026-03-02 00:00") // MINUTE, at("2026-03-06 12:00") // MINUTE).map(
-    lambda n: n * MINUTE
+FED = [("feed", session, "done", True) for session in SESSIONS]
+TRADE = st.sampled_from([
+    [], [("trade", SESSIONS[0], "failed", True)],
+    [("trade", SESSIONS[0], "failed", True), ("reconcile", SESSIONS[0], "done", False)],
+    [("reconcile", SESSIONS[0], "done", False), ("trade", SESSIONS[0], "failed", True)],
+])  # fmt: skip
+#: Anything at all, or days on which the feed came and a trading run ended badly.
+HISTORIES = st.one_of(
+    st.lists(RUN, max_size=14),
+    st.builds(lambda trade, more: [*FED, *trade, *more], TRADE, st.lists(RUN, max_size=4)),
 )
+#: Any minute of four days, or one of the first session.
+NOW = st.one_of(
+    st.integers(at("2026-03-02 00:00") // MINUTE, at("2026-03-06 12:00") // MINUTE),
+    st.integers(at("2026-03-02 09:00") // MINUTE, at("2026-03-02 16:00") // MINUTE),
+).map(lambda minute: minute * MINUTE)
 MISSED = st.sets(st.tuples(st.sampled_from(sorted(JOBS)), st.sampled_from(SESSIONS)), max_size=5)
 HALTED, PAUSED = st.sampled_from(["", "", "a break"]), st.sampled_from(["", "", "feed", "trade"])
 
@@ -128,6 +138,7 @@ def needed(known: Recorded, name: str, session: str) -> str:
     return "never" if gone and "running" not in statuses else "not yet"
 
 
+@settings(max_examples=300)
 @given(HISTORIES, NOW, MISSED, HALTED, PAUSED)
 def test_the_agenda_is_the_naive_one(
     history: list[tuple[str, str, str, bool]],
@@ -154,6 +165,7 @@ def test_the_agenda_is_the_naive_one(
     assert found.wake_ns > now_ns
 
 
+@settings(max_examples=300)
 @given(HISTORIES, NOW, MISSED, HALTED)
 def test_what_must_hold_of_any_history(
     history: list[tuple[str, str, str, bool]], now_ns: int, gone: set[tuple[str, str]], halted: str

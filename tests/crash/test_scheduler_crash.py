@@ -85,11 +85,8 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-@pytest.mark.parametrize(
-    "victim",
-    ["scheduler", *(pytest.param(name, marks=pytest.mark.prove) for name in ("runner", "kernel"))],
-)
-def test_a_trading_run_is_resumed_once_and_after_a_look(victim: str, scene: Scene) -> None:
+def resumed_once(victim: str, scene: Scene) -> None:
+    """Kill it in the middle of a trading run: one look, then one run that is done."""
     scheduler = scene.serve()
     until(lambda: scene.submits(FIRST), scene)
     kernel = scene.submits(FIRST)[0][1]
@@ -112,6 +109,16 @@ def test_a_trading_run_is_resumed_once_and_after_a_look(victim: str, scene: Scen
     journal = open_journal(scene.folder)
     with contextlib.closing(journal):
         assert journal.verify().ok
+
+
+def test_a_killed_scheduler_takes_its_run_along_and_the_next_one_goes_on(scene: Scene) -> None:
+    resumed_once("scheduler", scene)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("victim", ["runner", "kernel"])
+def test_a_trading_run_is_resumed_once_and_after_a_look(victim: str, scene: Scene) -> None:
+    resumed_once(victim, scene)
 
 
 @pytest.mark.prove

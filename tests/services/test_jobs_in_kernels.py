@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from notebooks import ROOT
+from workbench.bootstrap import scheduling
 from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.jobs import job_service
 from workbench.config import Settings, load_settings
-from workbench.core.jobs import RunResult
+from workbench.services.scheduler import Tick
+
+Row = dict[str, Any]
 
 pytestmark = pytest.mark.slow
 SESSION = "2013-02-01"
@@ -32,15 +35,16 @@ print("SETTINGS", job.desk.settings.secrets.venue_key, job.desk.settings.secrets
 @pytest.fixture(scope="module")
 def ran(
     prepared: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Settings, dict[str, RunResult]]]:
-    """A desk after one day of all jobs, and how each ended."""
+) -> Iterator[tuple[Settings, dict[str, Row]]]:
+    """A desk after one Friday of all jobs, started by its scheduler, and how each ended."""
     folder = tmp_path_factory.mktemp("jobs") / "desk"
     shutil.copytree(prepared, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         settings = load_settings(str(folder / "workbench.toml"))
-        with job_service(settings) as service:
-            yield settings, {job: service.run(job, SESSION) for job in ORDER}
+        ticks: list[Tick] = []
+        scheduling.simulate(settings, SESSION, SESSION, tell=ticks.append)
+        yield settings, {str(row["job"]): row for row in Desk(settings).journal.rows("runs")}
 
 
 def cells_of(settings: Settings, job: str, attempt: int = 1) -> dict[str, Any]:
@@ -52,18 +56,26 @@ def text_of(cell: dict[str, Any]) -> str:
     return json.dumps(cell["outputs"])
 
 
-def test_every_declared_job_is_run_here(ran: tuple[Settings, dict[str, RunResult]]) -> None:
+def test_every_declared_job_is_run_here(ran: tuple[Settings, dict[str, Row]]) -> None:
     assert set(declared_jobs(ran[0])) == set(ORDER)
 
 
 @pytest.mark.parametrize("job", ORDER)
-def test_a_job_ends_with_its_own_proof(job: str, ran: tuple[Settings, dict[str, RunResult]]) -> None:
-    result = ran[1][job]
-    assert (result.status, result.message) == ("done", "")
+def test_a_job_ends_with_its_own_proof(job: str, ran: tuple[Settings, dict[str, Row]]) -> None:
+    row = ran[1][job]
+    assert (row["run_id"], row["status"], row["reason"]) == (f"{job}/{SESSION}.1", "done", "")
+
+
+def test_the_scheduler_started_each_once_in_the_order_of_the_day(
+    ran: tuple[Settings, dict[str, Row]],
+) -> None:
+    rows = Desk(ran[0]).journal.rows("runs")
+    assert [row["job"] for row in rows] == list(ORDER)
+    assert Desk(ran[0]).journal.rows("missed_slots") == []
 
 
 def test_the_candidate_is_registered_and_nobody_has_accepted_it(
-    ran: tuple[Settings, dict[str, RunResult]],
+    ran: tuple[Settings, dict[str, Row]],
 ) -> None:
     rows = Desk(ran[0]).journal.rows("models")
     assert [row["stage"] for row in rows] == ["replay", "candidate"]
@@ -71,7 +83,7 @@ def test_the_candidate_is_registered_and_nobody_has_accepted_it(
 
 
 def test_the_reconciliation_gave_its_lease_back_and_left_the_account_as_it_was(
-    ran: tuple[Settings, dict[str, RunResult]],
+    ran: tuple[Settings, dict[str, Row]],
 ) -> None:
     journal = Desk(ran[0]).journal
     assert journal.rows("leases", account=ran[0].account)[0]["released"]
@@ -79,26 +91,26 @@ def test_the_reconciliation_gave_its_lease_back_and_left_the_account_as_it_was(
     assert journal.rows("reconciliations")[-1]["clean"]
 
 
-def test_drift_says_when_it_cannot_judge(ran: tuple[Settings, dict[str, RunResult]]) -> None:
+def test_drift_says_when_it_cannot_judge(ran: tuple[Settings, dict[str, Row]]) -> None:
     cells = cells_of(ran[0], "drift_report")
     found = " ".join(text_of(cell) for cell in cells.values() if "job.drift" in "".join(cell["source"]))
     assert "insufficient" in found
     assert all(symbol in found for symbol in (*ran[0].universe, "costs"))
 
 
-def test_costs_and_calibration_are_of_the_session(ran: tuple[Settings, dict[str, RunResult]]) -> None:
+def test_costs_and_calibration_are_of_the_session(ran: tuple[Settings, dict[str, Row]]) -> None:
     (event,) = Desk(ran[0]).journal.events(kinds=("calibration.done",))
     assert event.payload["session"] == SESSION
     assert "cost_bps" in json.dumps(list(cells_of(ran[0], "tca_daily").values()))
 
 
-def test_only_the_trading_loop_got_a_ticket(ran: tuple[Settings, dict[str, RunResult]]) -> None:
+def test_only_the_trading_loop_got_a_ticket(ran: tuple[Settings, dict[str, Row]]) -> None:
     assert {row["run_id"] for row in Desk(ran[0]).journal.rows("tickets")} == {f"trading_loop/{SESSION}.1"}
 
 
 @pytest.mark.parametrize(("job", "keys"), [("tca_daily", False), ("reconcile", True)])
 def test_an_analysis_kernel_holds_no_venue_keys(
-    job: str, keys: bool, ran: tuple[Settings, dict[str, RunResult]], monkeypatch: pytest.MonkeyPatch,
+    job: str, keys: bool, ran: tuple[Settings, dict[str, Row]], monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

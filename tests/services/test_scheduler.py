@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from fortnight import MINUTE, Fortnight, Host, World, at
 
 from notebooks import ROOT
+from workbench.adapters.run_processes import RunProcesses
+from workbench.bootstrap import admin, scheduling
 from workbench.bootstrap.declared import read_jobs
+from workbench.bootstrap.desk import Desk, open_journal
+from workbench.config import Settings
+from workbench.core.jobs import RunPlan
+from workbench.errors import Refused, UsageError
+from workbench.services.jobs import scheduler_lease
 
 CALENDAR = Fortnight()
 SESSIONS = CALENDAR.sessions_between(CALENDAR.FIRST, CALENDAR.LAST)
@@ -109,3 +121,76 @@ def test_a_fortnight_in_which_everything_happens(world: World) -> None:
         assert look["status"] == "done"
         assert look["seq"] < second_run["added_seq"]
     assert [row["code"] for row in world.journal.rows("alerts")].count("scheduler_replaced") >= 2
+
+
+# --- real kernels ----------------------------------------------------------------------------------------
+
+
+def once_each(settings: Settings, first: str, last: str) -> None:
+    """Every job of every session is done once, in order, and the account is as the venue says."""
+    desk = Desk(settings)
+    sessions = desk.calendar.sessions_between(first, last)
+    runs = Counter((row["job"], row["session"]) for row in desk.journal.rows("runs"))
+    weekly = {key for key in runs if key[0] == "train_candidate"}
+    assert {key: count for key, count in runs.items() if key not in weekly} == {
+        (name, session): 1 for name in DAILY for session in sessions
+    }
+    assert {row["status"] for row in desk.journal.rows("runs")} == {"done"}
+    assert desk.journal.rows("missed_slots") == []
+    assert all(row["clean"] for row in desk.journal.rows("reconciliations"))
+    assert all(row["stage"] == "candidate" for row in desk.journal.rows("models")[1:])
+    for order in desk.journal.rows("orders", account=settings.account):
+        if order["sent_at_ns"]:
+            open_ns = desk.calendar.session_open_ns(order["session"])
+            assert open_ns - 60 * MINUTE <= order["sent_at_ns"]
+            assert order["sent_at_ns"] <= desk.calendar.session_close_ns(order["session"])
+
+
+@pytest.mark.slow
+def test_an_ordered_run_is_a_process_of_its_own_and_an_order_of_nobody_is_refused(
+    new_desk: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    settings = new_desk("desk")
+    command = [sys.executable, "-m", "workbench.bootstrap.scheduling", str(settings.file)]
+    processes = RunProcesses(command, settings.desk_path / "logs")
+    processes.start("ingest", "2013-02-01", RunPlan())
+    assert processes.running() == (("ingest", "2013-02-01", 0),)
+    while processes.running():
+        time.sleep(0.05)
+    log = settings.desk_path / "logs" / "ingest.log"
+    rows = Desk(settings).journal.rows("runs")
+    assert [(row["run_id"], row["status"]) for row in rows] == [("ingest/2013-02-01.1", "done")], (
+        log.read_text()
+    )
+    order = {"job": "ingest", "session": "2013-02-01", "parent": 1, "plan": asdict(RunPlan())}
+    done = subprocess.run([*command, json.dumps(order)], capture_output=True, text=True, check=False)
+    assert (done.returncode, "is gone" in done.stderr) == (3, True)
+
+
+def test_a_replay_desk_has_no_present_and_a_desk_has_one_scheduler(
+    new_desk: Callable[[str], Settings],
+) -> None:
+    settings = new_desk("desk")
+    with pytest.raises(UsageError, match="no present"):
+        scheduling.serve(settings, seconds=0.1, tell=lambda tick: None)
+    journal = open_journal(settings, read_only=False)
+    journal.acquire_lease(scheduler_lease(settings.account), "somebody else", ttl_ns=60 * 10**9)
+    journal.close()
+    with pytest.raises(Refused, match="another scheduler"):
+        scheduling.simulate(settings, "2013-02-01", "2013-02-01", tell=lambda tick: None)
+
+
+@pytest.mark.prove
+def test_a_fortnight_of_real_history_with_real_kernels(
+    new_desk: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    settings = new_desk("desk")
+    admin.skip_sessions(settings, session="2013-02-08", person="operator", reason="a holiday is in it")
+    began = time.monotonic()
+    scheduling.simulate(settings, "2013-02-08", "2013-02-22", tell=lambda tick: None)
+    print(f"10 sessions with the holiday of 2013-02-18 in {time.monotonic() - began:.0f} s")
+    once_each(settings, "2013-02-08", "2013-02-22")
+    trained = [row["session"] for row in Desk(settings).journal.rows("runs", job="train_candidate")]
+    assert trained == ["2013-02-08", "2013-02-15", "2013-02-22"]

@@ -93,9 +93,6 @@ class Virtual:
     def sleep_until(self, at_ns: int) -> None:
         self.at_ns = max(self.at_ns, at_ns)
 
-    def words(self) -> str:
-        return f"{datetime.datetime.fromtimestamp(self.at_ns / 1e9, ZONE):%Y-%m-%d %H:%M:%S}"
-
 
 def job(name: str, schedule: str = "", **changes: Any) -> Job:
     """A declared job of little consequence."""

@@ -111,7 +111,7 @@ class _Questions:
         return (
             ("keys of the venue", self._keys, "set WORKBENCH_SECRETS__VENUE_KEY and ..._SECRET"),
             ("desk", self._desk, "workbench init"),
-            ("files are private", self._files, "chmod 600 the file; see docs/how-to/schedule-jobs.md"),
+            ("files are private", self._files, "chmod 600 the file"),
             ("room on the disk", self._disk, "free space: without a journal nothing is sent"),
             ("time of the machine", self._time, "switch on chrony or systemd-timesyncd"),
             ("calendar", self._calendar, "update exchange-calendars"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -96,6 +95,8 @@ def simulate(settings: Settings, first: str, last: str, *, tell: Callable[[Tick]
     ------
     UsageError
         Not a replay desk, or the dates are not sessions.
+    Refused
+        Another scheduler owns the desk's schedule.
     """
     if settings.mode is not Mode.REPLAY:
         raise UsageError(
@@ -111,6 +112,11 @@ def simulate(settings: Settings, first: str, last: str, *, tell: Callable[[Tick]
             while clock.now_ns() <= end_ns:
                 tick = scheduler.tick()
                 tell(tick)
+                if not tick.owner:
+                    raise Refused(
+                        "another scheduler owns this desk's schedule",
+                        next_step="end it, or wait 20 s until its lease has run out",
+                    )
                 if not tick.started:
                     clock.sleep_until(min(tick.wake_ns, end_ns + 1))
 
@@ -281,5 +287,4 @@ if __name__ == "__main__":
     except WorkbenchError as problem:
         print(f"{type(problem).__name__}: {problem}", file=sys.stderr)
         code = problem.exit_code
-    sys.stdout.flush()
-    os._exit(code) if code else sys.exit(0)
+    sys.exit(code)

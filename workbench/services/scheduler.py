@@ -23,6 +23,8 @@ from workbench.services.jobs import scheduler_lease
 OWNER_TTL_S: Final = 20.0
 #: Runs that the owner ends before its lease has run out, so that a successor never meets them.
 _LAST_CALL_NS: Final = 4 * NANO
+#: A pause, a halt or a run that a person started is noticed after so long.
+LOOK_EVERY_NS: Final = 5 * NANO
 #: After a run that ended without a record of its own nothing of that job is started for so long.
 _REST_NS: Final = 30 * NANO
 #: The beginning of the count moves on when so much of it is settled.
@@ -98,6 +100,8 @@ class Scheduler:
         self._lease: Lease | None = None
         self._launched: dict[str, int] = {}
         self._rest_until: dict[str, int] = {}
+        self._seen: object = None
+        self._looked_ns = self._wake_ns = 0
 
     @property
     def token(self) -> int:
@@ -109,11 +113,16 @@ class Scheduler:
         try:
             if not self._own():
                 return Tick(False)
+            if self._is_idle():
+                return Tick(True, wake_ns=self._wake_ns)
             self._count()
             self._bury_runs()
             return self._work()
         except LeaseLost:  # another owner's turn: what it finds running here would be run twice
             self._give_up()
+            return Tick(False)
+        except StorageFailed:  # a journal that is away for a moment; what runs goes on while the lease lasts
+            self._give_up_in_time()
             return Tick(False)
 
     def close(self) -> None:
@@ -126,17 +135,22 @@ class Scheduler:
             except LeaseLost:
                 return  # taken over already
 
+    def _is_idle(self) -> bool:
+        """Whether the last look still holds: nothing ended, nothing is due, and it is a moment ago."""
+        seen = (self.token, self._launcher.running())
+        wall_ns = self._clock.wall_ns()
+        fresh = seen == self._seen and wall_ns - self._looked_ns < LOOK_EVERY_NS
+        if fresh and self._clock.now_ns() < self._wake_ns:
+            return True
+        self._seen, self._looked_ns = seen, wall_ns
+        return False
+
     # --- ownership -----------------------------------------------------------------------------------
 
     def _own(self) -> bool:
         ttl_ns = int(OWNER_TTL_S * NANO)
         if self._lease is not None:
-            try:
-                self._lease = self._journal.renew_lease(self._lease, ttl_ns=ttl_ns)
-            except StorageFailed:
-                if self._clock.wall_ns() > self._lease.until_wall_ns - _LAST_CALL_NS:
-                    self._give_up()
-                return False  # without its journal it starts nothing
+            self._lease = self._journal.renew_lease(self._lease, ttl_ns=ttl_ns)
             return True
         name = scheduler_lease(self._account)
         rows = self._journal.rows("leases", account=name)
@@ -149,6 +163,11 @@ class Scheduler:
         if before:
             self._alert("scheduler_replaced", f"the scheduler {before} ended without saying so")
         return True
+
+    def _give_up_in_time(self) -> None:
+        """End what runs before a successor may begin, when the lease cannot be renewed."""
+        if self._lease and self._clock.wall_ns() > self._lease.until_wall_ns - _LAST_CALL_NS:
+            self._give_up()
 
     def _give_up(self) -> None:
         self._lease = None
@@ -203,6 +222,7 @@ class Scheduler:
             missed += found.misses
         started = tuple(start for start in found.starts if self._start(start))
         self._settle(found, now_ns)
+        self._wake_ns = 0 if started else found.wake_ns
         return Tick(True, started, tuple(missed), found.waiting, found.wake_ns)
 
     def _agenda(self, now_ns: int) -> Agenda:
@@ -221,8 +241,7 @@ class Scheduler:
     def _start(self, start: Start) -> bool:
         if self._rest_until.get(start.job, 0) > self._clock.wall_ns():
             return False
-        count = sum(row["job"] == start.job for row in self._journal.rows("runs", job=start.job))
-        self._launched[start.job] = count
+        self._launched[start.job] = len(self._journal.rows("runs", job=start.job))
         plan = RunPlan(start.cause, start.due_ns, self.token)
         self._launcher.start(start.job, start.session, plan)
         return True
