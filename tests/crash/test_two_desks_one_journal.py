@@ -42,8 +42,6 @@ def fight(settings: Settings, seconds: float, seed: int) -> dict[str, int]:
 def judge(settings: Settings, venue: ServedVenue) -> dict[str, int]:
     """Walk over the journal: whose every order was, and who held the account when it was sent.
 
-    An order is recorded as SENT only while its desk holds the lease, and nothing else gets to the venue.
-    After the lease was taken, at most one order of the loser may still arrive: the one whose last look was over. It
     An order is recorded as SENT only while its desk holds the lease; nothing else gets to the venue. After
     the lease was taken, at most one order of the loser may still arrive: the one whose last look was over. It
     shows as an order that the venue has and whose answer the loser could not record.

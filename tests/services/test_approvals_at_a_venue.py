@@ -60,7 +60,7 @@ def test_processes_of_their_own_answer_while_the_loop_polls_the_venue(
                         cwd=settings.folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
                     ))  # fmt: skip
             if any(one.poll() is None for one in answers):
-                time.sleep(0.1, 0.05)
+                time.sleep(0.1)
 
         job.trading.watch(answer_beside)
         job.trading.close()

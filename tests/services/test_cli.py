@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import runpy
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,6 @@ from workbench.cli.app import build, commands
 from workbench.cli.payloads import ERROR_KEYS, KEYS
 from workbench.config import Settings, load_settings
 from workbench.core.ports import Event
-from workbench.core.approvals import QuoteSeen, bound_hash
-from workbench.core.orders import OrderIntent, client_order_id
-from workbench.core.types import NANO, OrderType, Side
-from workbench.services.records import intent_payload
 
 TREE = dict(commands(build()))
 GROUPS = {"", *(path.rpartition(" ")[0] for path in TREE)}
@@ -131,55 +126,11 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     number = do("alerts list")["alerts"][0]["alert"]
     do("alerts acknowledge", str(number), *WHO)
     do("alerts judge", str(number), "real", *WHO)
-        do(answer, make_wait(folder, answer), *sign)
-    do("override", make_denied(folder), *WHO)
-    for answer in ("approve", "decline"):
-        do(answer, make_wait(folder, answer), *sign)
     do("journal verify")
     do("journal migrate")
     do("journal export", "--to", str(folder / "exported"))
     do("journal archive", "--before", SESSION, "--to", str(folder / "old.parquet"), *WHO)
     return folder, answers
-
-
-def make_wait(folder: Path, strategy: str) -> str:
-    """Id of an order that waits for a person, as a running loop would have left it."""
-    settings = load_settings(str(folder / "workbench.toml"))
-    identity = client_order_id(settings.account, strategy, 7, "IBM", "entry")
-    intent = OrderIntent(
-        identity, settings.account, strategy, SESSION, 7, strategy.upper(), "entry", Side.BUY, NANO,
-        OrderType.LIMIT, 10**8, 10**8, 5,
-    )  # fmt: skip
-    quote, now_ns = QuoteSeen(10**8, 10**8, 5), time.time_ns()
-    request = {
-        "approval_id": identity, "account": settings.account, "kind": "order", "under": settings.config_hash,
-        "bound_hash": bound_hash(intent, quote=quote, verdict="allowed", config_hash=settings.config_hash),
-        "asked_wall_ns": now_ns, "expires_wall_ns": now_ns + 10**12,
-        "detail": {"bid_micro": 10**8, "ask_micro": 10**8, "quote_at_ns": 5, "asked_ns": 9,
-                   "position_nano": 0, "reasons": ["every order waits"]},
-    }  # fmt: skip
-    journal = open_journal(settings, read_only=False)
-    waits = {"client_order_id": identity, "state": "AWAITING_APPROVAL", "at_ns": 8}
-    journal.commit([
-        Event("order.intended", {**intent_payload(intent, "d"), "verdict": "allowed"}),
-        Event("order.changed", waits), Event("approval.requested", request),
-    ])  # fmt: skip
-    journal.close()
-    return identity
-
-
-def make_denied(folder: Path) -> str:
-    """Id of an order that was too dear, of a session that is not closed."""
-    settings = load_settings(str(folder / "workbench.toml"))
-    identity = client_order_id(settings.account, "dear", 7, "IBM", "entry")
-    intent = OrderIntent(
-        identity, settings.account, "dear", "2013-02-04", 7, "DEAR", "entry", Side.BUY, NANO,
-        OrderType.LIMIT, 10**8, 10**8, 5,
-    )  # fmt: skip
-    journal = open_journal(settings, read_only=False)
-    journal.commit([Event("order.denied", {**intent_payload(intent, "d"), "codes": ["EXPECTED_COST"]})])
-    journal.close()
-    return identity
 
 
 # --- help ------------------------------------------------------------------------------------------------

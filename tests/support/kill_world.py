@@ -165,8 +165,6 @@ class OrderPath:
         self.authority = Authority(
             journal=self.journal, clock=self.link.clock, account=ACCOUNT, ttl_s=settings.lease.ttl_s,
             code_hash="h", holder=holder or process_holder(), stop_reason=str, ticket_redeemed=True,
-            code_hash="h",
-            holder=holder or process_holder(), stop_reason=str, ticket_redeemed=True,
         )  # fmt: skip
         if take:
             self.authority.acquire(is_dead=dead_holder)

@@ -271,40 +271,6 @@ def accept_model(
     return model_id
 
 
-def adopt(
-    settings: Settings, *, as_of_session: str, person: str, reason: str,
-    credentials: Credentials | None = None,
-) -> int:  # fmt: skip
-    """Open the ledger with the venue's cash, on a person's word; returns the cash in micros.
-
-    Parameters
-    ----------
-    as_of_session : str
-        The embedded venue's account is opened at the close of this session.
-
-    Raises
-    ------
-    Refused
-        The ledger is open already, or the account holds positions that nobody here bought.
-    """
-    calendar = Desk(settings).calendar
-    calendar.require_session(as_of_session, argument="--as-of")
-    with recovering(settings, start_ns=calendar.session_close_ns(as_of_session)) as (account, oms, _):
-        people = people_of(settings, account.journal, credentials)
-        people.check(person, reason, act="adopt")
-        theirs = account.broker.account()
-        if oms.ledger.cash_micro or oms.ledger.positions_nano:
-            raise Refused("the ledger is open already", next_step="workbench reconcile shows any difference")
-        if theirs.positions_nano:
-            held = ", ".join(sorted(theirs.positions_nano))
-            raise Refused(f"the account holds {held}", next_step="close them at the venue, then adopt")
-        memo = f"adopted by {person}: {reason}"
-        subject = {"account": settings.account, "cash_micro": theirs.cash_micro}
-        account.journal.commit(people.require(person, reason, act="adopt", subject=subject))
-        oms.record_opening("opening", "", opening_postings(theirs.cash_micro), memo)
-        return theirs.cash_micro
-
-
 def reconcile(settings: Settings) -> tuple[Break, ...]:
     """Look up what is unresolved and compare everything with the venue; sends nothing."""
     with recovering(settings) as (_, oms, reconciler):

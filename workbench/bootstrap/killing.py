@@ -172,11 +172,6 @@ class _Record:
             armed = ArmedFileOnDisk(Path(here.get(name, Desk(settings).paths.root)) / "ARMED")
             one = own if mine else Supervision(journal, _OutOfReach() if name not in here else armed, name)
             halt_by_row(one, order.reason, person=order.person)
-            try:
-                one.halt(order.reason, cause="person", person=order.person)
-            except StorageFailed:  # its ARMED file stays, but its row may say HALTED all the same
-                if one.permission().state != HALTED:
-                    raise
         self.accounts = names
         self.elsewhere = tuple(name for name in names if name != settings.account)
         book_waiting_halts(settings, journal)

@@ -355,9 +355,6 @@ def _trading(account: Account, authority: Authority, times: SessionTimes) -> Tra
         people=people_of(account.desk.settings, account.journal),
         config_hash=account.desk.settings.config_hash,
         more_checks=lambda: (watchdog_check(account.desk.settings),),
-        rules=account.desk.settings.approvals,
-        people=people_of(account.desk.settings, account.journal),
-        config_hash=account.desk.settings.config_hash,
     )
 
 

@@ -26,13 +26,6 @@ from workbench.cli import (
     report,
     settings,
     surveillance,
-    jobs,
-    journal,
-    killing,
-    models,
-    people,
-    replay,
-    settings,
     venue,
 )
 from workbench.cli.console import fail

@@ -1,5 +1,4 @@
 """`workbench pending | approve | decline | override | accept-limits`: what waits for people's answers."""
-"""`workbench pending | approve | decline | accept-limits`: what waits for people, and their answers."""
 
 from __future__ import annotations
 
@@ -36,10 +35,6 @@ Typed = Annotated[
 def register(app: typer.Typer) -> None:
     """Add these commands to the command tree."""
     for command in (pending, approve, decline, override):
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the command tree."""
-    for command in (pending, approve, decline):
         app.command(command.__name__)(command)
     app.command("accept-limits")(accept_limits)
 
@@ -140,12 +135,6 @@ def accept_limits(
     person: Person,
     reason: Reason,
     typed: Typed = "",
-def accept_limits(
-    person: Person,
-    reason: Reason,
-    typed: Annotated[
-        str, typer.Option("--typed", help="Alone on a desk: the subject, typed again, 15 minutes later.")
-    ] = "",
     passphrase_file: PassphraseFile = "",
     ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,

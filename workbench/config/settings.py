@@ -38,11 +38,9 @@ from workbench.core.types import Mode
 #: Keys that say where things are or who is told, not what the desk does: a desk that moved is the same desk.
 LOCATION_KEYS = frozenset(
     {"desk.path", "journal.url", "venue.data_url", "venue.stream_url", "venue.admin_url"}
+    | {f"alerts.{item.name}" for item in dataclasses.fields(AlertsSettings)}
     | {f"dashboards.{item.name}" for item in dataclasses.fields(DashboardsSettings)}
 )
-    {"desk.path", "journal.url", "venue.data_url", "venue.stream_url", "venue.admin_url", "alerts.channels",
-     "alerts.external_from", "alerts.poll_s", "alerts.max_attempts", "alerts.retry_first_s"}
-)  # fmt: skip
 _NOT_SETTINGS = frozenset({"secrets", "sources", "folder", "file"})
 _REQUIRED: Any = dataclasses.MISSING
 
@@ -68,10 +66,6 @@ class Settings:
     supervision, dashboards, alerts, watchdog : dataclasses
         The sections of `workbench.config.sections`.
     approvals, limits, policy, prior_cost, fees, fills, surveillance : dataclasses
-    desk, journal, session, venue, people, model, lease, supervision : dataclasses
-    alerts, watchdog : dataclasses
-        The sections of `workbench.config.sections`.
-    approvals, limits, policy, prior_cost, fees, fills : dataclasses
         Parameters of the kernels, exactly as they are called with them.
     secrets : Secrets
         Not part of the hash, of any file or of any output.

@@ -80,6 +80,7 @@ def _rule(
     return AlertRule(code, severity, meaning, f"{RUNBOOKS}/{runbook}.md", window_s, escalate_s, local)
 
 
+_OWN_FLOW: Final = "Our own orders look like a pattern that is forbidden."
 _I, _W, _C = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 _TABLE: Final = (
     _rule(
@@ -101,6 +102,15 @@ _TABLE: Final = (
         "cost_model_drifted", _C, "cost-model-not-usable",
         "Realised costs have left the cost model: nothing is traded.",
     ),
+    _rule("job_failed", _C, "missed-session", "A job ended without its own proof of success."),
+    _rule("session_missed", _C, "missed-session", "A session was not traded: its start was missed."),
+    _rule("job_missed", _W, "missed-session", "A job was not run in its time."),
+    _rule("scheduler_replaced", _W, "missed-session", "A scheduler ended without saying so."),
+    _rule("drift_found", _W, "drift-found", "The market differs from what the model was made with."),
+    _rule("symbol_disabled", _C, "symbol-disabled-by-throttle", "A symbol waits until a person enables it."),
+    _rule("SURVEILLANCE_SELF_MATCH", _W, "own-flow", _OWN_FLOW),
+    _rule("SURVEILLANCE_LAYERING", _W, "own-flow", _OWN_FLOW),
+    _rule("SURVEILLANCE_CLOSE_MARKED", _W, "own-flow", _OWN_FLOW),
     _rule("APPROVAL_WAITING", _W, "approvals", "Orders wait for a person's word and expire without it."),
     _rule(
         "WATCHDOG_HALTED", _C, "watchdog-halted-the-desk",

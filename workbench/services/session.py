@@ -18,14 +18,6 @@ from workbench.core.ports import BarStore, Broker, Calendar, Clock, Event, Hints
 from workbench.core.reconcile import Break
 from workbench.core.types import DAY_NS
 from workbench.errors import OutcomeUnknown, Refused, TradingHalted
-from workbench.errors import (
-    IllegalTransition,
-    JournalConflict,
-    JournalCorrupt,
-    LeaseLost,
-    Refused,
-    TradingHalted,
-)
 from workbench.services.approvals import Approvals
 from workbench.services.authority import Authority
 from workbench.services.decision import DecisionMaker, Strategy
@@ -44,8 +36,6 @@ from workbench.services.resending import Resender
 from workbench.services.stages import StageTimer
 from workbench.services.stops import Stops
 from workbench.services.supervision import Supervision
-
-Result = TypeVar("Result")
 
 _NOBODY_ASKED = ApprovalRules()
 #: States in which an order of a stored decision is (still) to be sent.
@@ -78,8 +68,6 @@ class TradingSession:
         Which orders wait for a person, who proves the answer, and the settings it has to be of.
     more_checks : callable () -> tuple of Check
         Lines of the preflight table about what this session does not see itself.
-    rules, people, config_hash
-        Which orders wait for a person, who proves the answer, and the settings it has to be of.
     """
 
     def __init__(
@@ -101,9 +89,6 @@ class TradingSession:
         people: People | None = None,
         config_hash: str = "",
         more_checks: Callable[[], tuple[Check, ...]] = tuple,
-        rules: ApprovalRules = _NOBODY_ASKED,
-        people: People | None = None,
-        config_hash: str = "",
     ) -> None:
         self.times = times
         self.strategy, self._config_hash = strategy, config_hash
@@ -129,7 +114,6 @@ class TradingSession:
                 supervision=supervision, authority=authority, session=times.session,
                 ledger=lambda: self.oms.ledger,
                 controls=lambda order: self.approvals.codes(order) or self.overrides.judge(order),
-                controls=lambda order: self.approvals.codes(order) or self._judge(order),
             ),
             halt=self._halt, listening=self._listening,
         )  # fmt: skip
@@ -268,8 +252,6 @@ class TradingSession:
                 closed = self._clock.now_ns() >= self.times.close_ns
                 changes += self.approvals.settle(at_end=closed)
                 self._authority.keep_alive()
-                closed = self._clock.now_ns() >= self.times.close_ns
-                changes += self.approvals.settle(at_end=closed)
                 if not closed:
                     changes += self._send_due()
                 if progress is not None:
@@ -352,8 +334,6 @@ class TradingSession:
             sent = self._resender.proceed(self._listening.catch_up) + self.legs.proceed()
             return sent + self.approvals.send_approved() + self.overrides.proceed()
         except (TradingHalted, OutcomeUnknown):
-            return sent + self.approvals.send_approved()
-        except TradingHalted:
             return 0
 
     def _buying_power_micro(self) -> int:

@@ -108,9 +108,6 @@ _DECLARED: dict[str, str] = {
     "schedule.missed": "job:text session:text due_ns:int reason:text at_ns:int lease:text owner_token:int",
     "schedule.paused": "job:text person:text reason:text",
     "schedule.resumed": "job:text person:text reason:text",
-    "act.refused": "act:text subject:text person:text why:text",
-    "limits.changed": "account:text limits:text config_hash:text changes:list first:text second:text "
-    "weaker:bool reason:text effective_wall_ns:int",
 }
 
 
