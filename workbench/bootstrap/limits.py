@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from workbench.bootstrap.desk import Desk, open_journal
+from workbench.bootstrap.signing import Credentials, people_of
 from workbench.config import Settings
 from workbench.core.features import market_statistics
 from workbench.core.ledger import Ledger, posting_from_payload
@@ -13,7 +14,6 @@ from workbench.core.types import NANO, Mode
 from workbench.services.lately import Lately, MarketFacts
 from workbench.services.own_flow import OwnFlow
 from workbench.services.own_orders import OwnOrders
-from workbench.services.people import People
 from workbench.services.records import order_from_row
 from workbench.services.utilisation import LimitUse, Moment, utilisation
 
@@ -64,7 +64,9 @@ def limit_utilisation(settings: Settings) -> tuple[LimitUse, ...]:
     )  # fmt: skip
 
 
-def enable_symbol(settings: Settings, symbol: str, *, person: str, reason: str) -> None:
+def enable_symbol(
+    settings: Settings, symbol: str, *, person: str, reason: str, credentials: Credentials | None = None
+) -> None:
     """Let a symbol trade again that repeated executions had disabled.
 
     Raises
@@ -76,12 +78,13 @@ def enable_symbol(settings: Settings, symbol: str, *, person: str, reason: str) 
     """
     journal = open_journal(settings, read_only=False)
     try:
-        People(journal).require(person, reason)
         payload = {
             "account": settings.account, "symbol": symbol, "person": person, "reason": reason,
             "at_ns": time.time_ns(),
         }  # fmt: skip
-        journal.commit([Event("symbol.enabled", payload)])
+        people = people_of(settings, journal, credentials)
+        acts = people.require(person, reason, act="enable symbol", subject=payload)
+        journal.commit([*acts, Event("symbol.enabled", payload)])
     finally:
         journal.close()
 

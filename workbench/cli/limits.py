@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from workbench.bootstrap.limits import enable_symbol, limit_utilisation
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, emit, rows_table
+from workbench.cli.console import (
+    DEFAULT_CONFIG,
+    AsJson,
+    Config,
+    PassphraseFile,
+    Person,
+    Reason,
+    SshKey,
+    credentials,
+    emit,
+    rows_table,
+)
 from workbench.config import load_settings
 
 
@@ -33,10 +44,14 @@ def enable(
     symbol: Annotated[str, typer.Argument(help="Symbol that repeated executions had disabled.")],
     person: Person,
     reason: Reason,
+    passphrase_file: PassphraseFile = "",
+    ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Let a symbol trade again that the throttle of repeated executions had disabled."""
-    enable_symbol(load_settings(str(config)), symbol, person=person, reason=reason)
+    settings = load_settings(str(config))
+    key = credentials(settings, passphrase_file, ssh_key)
+    enable_symbol(settings, symbol, person=person, reason=reason, credentials=key)
     payload = {"symbol": symbol, "person": person}
     emit(payload, as_json, lambda out: out.print(f"{symbol} is enabled, by {person}", markup=False))
