@@ -215,7 +215,7 @@ def test_an_order_that_does_not_end_is_reported_with_its_exposure(
     assert (left.client_order_id, left.symbol, left.leaves_shares) == (ours[0], MANY[0], 1)
     assert left.exposure_micro == 50_000_000
     with open_journal(desk, read_only=True) as journal:
-        assert [row["code"] for row in journal.rows("alerts")] == ["CANCEL_UNCONFIRMED"]
+        assert [row["code"] for row in journal.rows("alerts")] == ["DESK_HALTED", "CANCEL_UNCONFIRMED"]
 
 
 def test_a_list_that_leaves_orders_out_proves_nothing(

@@ -13,7 +13,7 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / "support" / "small_disk.py"
 
 
-@pytest.mark.parametrize("size_kb", [1_200, 2_000, 6_000])  # in the log; in the log; after it was copied back
+@pytest.mark.parametrize("size_kb", [1_500, 2_000, 6_000])  # in the log; in the log; after it was copied back
 def test_a_disk_that_fills_keeps_what_was_acknowledged_and_no_half_of_a_commit(
     tmp_path: Path, size_kb: int
 ) -> None:

@@ -87,7 +87,7 @@ def test_a_killed_loop_is_halted_its_orders_cancelled_and_people_told(
     assert not armed(settings)
     assert state(settings) == "HALTED"
     until(lambda: "ORDERS_CANCELLED" in codes(settings), "the cancels are recorded")
-    assert any("LOOP_DEAD" in title for title in webhook.titles())
+    assert webhook.wait_for("LOOP_DEAD", 60)
     print(f"from SIGKILL to the webhook: {told_s:.2f} s")
     assert posts_after(venue, killed_ns, within_ms=1_000) == []
     code, said = dog.stop()

@@ -18,7 +18,7 @@ import pytest
 from command_line import program
 
 from workbench.adapters.signing import Credentials, Ed25519Signing, passphrase_key
-from workbench.bootstrap import admin, approving, signing
+from workbench.bootstrap import admin, approving, killing, signing
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core.canonical import canonical_json
@@ -38,7 +38,7 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a desk where every order waits; resumed, never traded in itself."""
     folder = tmp_path_factory.mktemp("waiting")
     toml = DEFAULT_TOML.replace("edge_multiple = 1.0", "edge_multiple = 0.2")  # more than one order a session
-    settings = drive.make_desk(folder, toml.replace("\nrequired = false", "\nrequired = true"))
+    settings = drive.make_desk(folder, toml.replace("\nrequired = false", "\nrequired = true", 1))
     assert settings.approvals.required
     signing.add_person(settings, "grace", role="approver", key=passphrase_key(PHRASE))
     signing.add_person(settings, "bob", role="approver")
@@ -440,7 +440,7 @@ def test_a_halt_while_orders_wait_sends_nothing_that_was_approved(settings: Sett
 
     def halted() -> None:
         approving.answer(settings, identity, **GOOD)
-        admin.halt(settings, person="operator", reason="something is wrong")
+        killing.halt(settings, killing.HaltOrder("operator", "something is wrong"))
 
     with pytest.raises(Refused, match="HALTED"):
         loop.watch(halted)

@@ -21,7 +21,7 @@ UNIVERSE = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 
 
 def pointed_at(hands: VenueHands) -> str:
-    text = DEFAULT_TOML.replace("\nrequired = false", "\nrequired = true")
+    text = DEFAULT_TOML.replace("\nrequired = false", "\nrequired = true", 1)
     text = text.replace("edge_multiple = 1.0", "edge_multiple = 0.2")  # more than one order a session
     addresses = {"broker": "alpaca", "url": hands.rest, "admin_url": hands.addresses["admin"]}
     head, tail = text[: text.index("[venue]")], text[text.index("[venue]") :]

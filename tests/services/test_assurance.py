@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from order_desk import FIRST, Market, make_desk
 
-from workbench.bootstrap import admin
+from workbench.bootstrap import admin, killing
 from workbench.bootstrap.report import KINDS, make_report
 from workbench.config import Settings
 from workbench.core.orders import OrderState
@@ -39,7 +39,7 @@ def halted(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings
     settings = load_settings(str(folder / "workbench.toml"))
     for session in SESSIONS:
         drive.trade(settings, session)
-    admin.halt(settings, person="operator", reason="looked odd")
+    killing.halt(settings, killing.HaltOrder("operator", "looked odd"))
     admin.resume(settings, person="operator", reason="a look at the tape explained it")
     return settings
 

@@ -240,7 +240,7 @@ def test_a_disk_that_fills_up_during_the_session(
 ) -> None:
     settings = new_desk("filling")
     written = Desk(settings).paths.journal.stat().st_size
-    answer = program(settings.folder, *RUN, SESSION, largest_file=written + 64 * 1024)
+    answer = program(settings.folder, *RUN, SESSION, largest_file=written + 128 * 1024)
     text = answer.out + answer.err
     assert answer.code == 5, text
     assert "StorageFailed" in text

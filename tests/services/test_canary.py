@@ -22,7 +22,7 @@ from loopback_venue import UNIVERSE, VenueHands, pointed_at, venue_in_thread
 from notebooks import DONE, GUARD, PARAMETERS, ROOT, request, write_notebook
 from workbench.adapters.alpaca_broker.transport import AlpacaTransport
 from workbench.adapters.notebook_runner import NotebookRunner
-from workbench.bootstrap import admin, open_workbench
+from workbench.bootstrap import killing, open_workbench
 from workbench.bootstrap.desk import open_journal
 from workbench.bootstrap.report import KINDS
 from workbench.cli import desk as desk_commands
@@ -161,7 +161,7 @@ def test_the_canary_is_in_no_byte_of_the_desk_and_in_no_output(
                                 f"load(); raise ValueError({CANARY['venue_secret']!r})", folder))  # fmt: skip
 
     # what a person, the venue and a notebook may say
-    admin.halt(settings, person="operator", reason=f"was it {CANARY['venue_secret']}? see {WEBHOOK}")
+    killing.halt(settings, killing.HaltOrder("operator", f"was it {CANARY['venue_secret']}? see {WEBHOOK}"))
     journal = open_journal(settings, read_only=False)
     alert = {
         "account": settings.account,

@@ -219,7 +219,7 @@ def test_what_the_objects_say_agrees(walked: tuple[Path, dict[str, Answer]]) -> 
         ("people list", "operator"),
         ("candidates", "replay"),
         ("features", "momentum_20"),
-        ("limits", "limits.max_gross_notional_usd"),
+        ("limits", "GROSS"),
         ("data status", "MSFT"),
         ("jobs list", "trading_loop"),
         ("jobs history", f"trading_loop/{SESSION}.1"),

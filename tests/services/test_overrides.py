@@ -12,7 +12,7 @@ import drive
 import pytest
 from command_line import typed
 
-from workbench.bootstrap import admin, approving, signing
+from workbench.bootstrap import approving, killing, signing
 from workbench.bootstrap.desk import Desk
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core.approvals import OVERRIDABLE
@@ -205,7 +205,7 @@ def test_every_other_control_still_denies_what_two_people_let_go(
 def test_a_halt_holds_an_order_that_two_people_let_go(settings: Settings) -> None:
     job = decided(settings)
     granted(settings)
-    admin.halt(settings, person="operator", reason="something is wrong")
+    killing.halt(settings, killing.HaltOrder("operator", "something is wrong"))
     with pytest.raises(Refused, match="HALTED"):
         job.trading.overrides.proceed()
     assert at_venue(job) == []

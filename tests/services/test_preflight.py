@@ -11,7 +11,7 @@ from command_line import typed
 
 from tests.services.test_alpaca_desk import UNIVERSE, pointed_at
 from tests.support.loopback_venue import VenueHands, venue_in_thread
-from workbench.bootstrap import admin, preflight
+from workbench.bootstrap import killing, preflight
 from workbench.bootstrap.preflight import Readiness, readiness
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.errors import ConfigError
@@ -45,7 +45,7 @@ def test_a_prepared_replay_desk_is_ready_and_stays_as_it_was(new_desk: Callable[
 @pytest.mark.parametrize(
     ("spoil", "name"),
     [
-        (lambda s: admin.halt(s, person="operator", reason="test"), "permission to trade"),
+        (lambda s: killing.halt(s, killing.HaltOrder("operator", "test")), "permission to trade"),
         (lambda s: (s.desk_path / "ARMED").unlink(), "permission to trade"),
         (lambda s: (s.desk_path / "anchor.key").chmod(0o644), "files are private"),
         (lambda s: next((s.desk_path / "bars").rglob("*.parquet")).write_bytes(b"x"), "bars are fresh"),
@@ -75,7 +75,7 @@ def test_little_room_and_changed_code_are_named(
 def test_the_command_leaves_with_three_and_says_what_to_do(new_desk: Callable[[str], Settings]) -> None:
     settings = new_desk("desk")
     assert settings.file is not None
-    admin.halt(settings, person="operator", reason="test")
+    killing.halt(settings, killing.HaltOrder("operator", "test"))
     answer = typed(settings.file.parent, "preflight", "--json")
     assert answer.code == 3
     assert answer.payload["ready"] is False

@@ -213,7 +213,7 @@ def test_a_log_masks_known_values_shapes_and_telling_names(
 def test_a_parameter_that_holds_a_secret_is_refused_before_anything_is_kept(known: str) -> None:
     service = JobService(
         None, None, None, None,  # type: ignore[arg-type]  # nothing of it may be reached
-        jobs={"trading_loop": None}, code_hash=lambda path: "", config_path="", desk_path="",  # type: ignore[dict-item]
+        jobs={"trading_loop": None}, code_hash=lambda path: "", config_path="", desk_path="", account="",  # type: ignore[dict-item]
     )  # fmt: skip
     for value in (known, SHAPES["database_url"][0]):
         with pytest.raises(UsageError, match="holds a secret") as caught:

@@ -13,6 +13,7 @@ from order_desk import CALENDAR
 from workbench.adapters.clock import SimulatedClock
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.simulated_broker import SimulatedBroker
+from workbench.core.approvals import ApprovalRules
 from workbench.core.costs import CostModel, FeeSchedule, PriorCost, prior
 from workbench.core.features import select_features
 from workbench.core.fills import FillParams
@@ -107,16 +108,25 @@ class Oracle:
         return self.row
 
 
+#: A simulation asks nobody: no order of these worlds is large enough to wait for a person.
+NOBODY_ASKED = ApprovalRules(above_notional_usd=1_000_000_000)
+
+
 class Keeper:
     """Permission and lease of a desk that nobody stops; a halt is remembered."""
 
     code_hash = CODE
 
-    def __init__(self, lease: Any) -> None:
-        self._lease, self.halts = lease, []
+    def __init__(self, lease: Any, clock: Any) -> None:
+        self._lease, self._clock, self.halts = lease, clock, []
 
     def lease(self) -> Any:
         return self._lease
+
+    def keep_alive(self) -> None: ...
+
+    def wait_until(self, at_ns: int, *, step_ns: int) -> None:
+        self._clock.sleep_until(at_ns)
 
     def require(self, permission: Any = None, *, risk_reducing: bool = True) -> Permission:
         assert not self.halts
@@ -146,7 +156,7 @@ def journalled(world: World, folder: Path) -> JournalDatabase:
         splits=lambda session: world.splits.get(world.sessions.index(session), {}),
         dividends=lambda session: world.dividends.get(world.sessions.index(session), {}),
     )  # fmt: skip
-    keeper = Keeper(journal.acquire_lease(ACCOUNT, "host:boot:1:1", ttl_ns=36_000 * NANO))
+    keeper = Keeper(journal.acquire_lease(ACCOUNT, "host:boot:1:1", ttl_ns=36_000 * NANO), clock)
     oracle = Oracle()
     strategy = Strategy(
         ACCOUNT, "parity", world.bars.symbols, select_features(["momentum_20"]), world.policy, world.limits,
@@ -167,6 +177,7 @@ def journalled(world: World, folder: Path) -> JournalDatabase:
         trading = TradingSession(
             times=times, strategy=strategy, journal=journal, broker=venue, clock=clock, calendar=CALENDAR,
             bars=MemoryBars(world), supervision=keeper, authority=keeper, stage_budget_ms=60_000,
+            rules=NOBODY_ASKED,
         )  # fmt: skip
         if row == FIRST:
             trading.oms.record_opening("opening", "", opening_postings(world.cash_usd * MICRO), "test")

@@ -115,11 +115,6 @@ def _order_path(
         rows = account.journal.rows("sessions", account=settings.account)
         return int(rows[-1]["equity_micro"]) if rows else oms.ledger.capital_micro
 
-    maker = DecisionMaker(
-        journal=account.journal, bars=account.desk.bars, broker=account.broker,
-        calendar=account.calendar, strategy=strategy,
-        orders=lambda: oms.orders, ledger=lambda: oms.ledger, session_start_equity_micro=last_equity_micro,
-    )  # fmt: skip
     look = LastLook(
         supervision=supervision, authority=authority, session=hours.session, ledger=lambda: oms.ledger,
         controls=lambda order: maker.judge_again(
@@ -131,4 +126,9 @@ def _order_path(
         "account": settings.account, "lease": authority.lease, "halt": halt,
     }  # fmt: skip
     oms = Oms(gate=look, **ports)  # type: ignore[arg-type]
+    maker = DecisionMaker(
+        journal=account.journal, bars=account.desk.bars, broker=account.broker, calendar=account.calendar,
+        strategy=strategy, orders=lambda: oms.orders, ledger=lambda: oms.ledger,
+        session_start_equity_micro=last_equity_micro,
+    )  # fmt: skip
     return oms, Reconciler(oms=oms, **ports), maker  # type: ignore[arg-type]

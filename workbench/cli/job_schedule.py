@@ -1,4 +1,4 @@
-"""`workbench jobs check|next|serve|logs|pause|resume|export`: when jobs are due, and what became of them."""
+"""Commands of `workbench jobs` about schedules: when jobs are due, and what became of them."""
 
 from __future__ import annotations
 
