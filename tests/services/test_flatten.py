@@ -61,6 +61,8 @@ def test_every_position_is_closed_by_our_own_orders_and_that_is_proven(invested:
     assert admin.reconcile(invested) == ()
     events = Desk(invested).journal.events(kinds=("state.changed",))
     assert [event.payload["state"] for event in events[-3:]] == ["HALTED", "REDUCING", "HALTED"]
+    (word,) = [row for row in Desk(invested).journal.rows("acts") if row["act"] == "flatten"]
+    assert (word["person"], word["reason"]) == (STOP.person, f"flatten: {STOP.reason}")
 
 
 def test_a_position_too_large_for_one_order_goes_in_pieces(invested: Settings) -> None:

@@ -20,6 +20,7 @@ from workbench.adapters.run_processes import RunProcesses, read_order
 from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.jobs import job_service, make_service
+from workbench.bootstrap.signing import Credentials, people_of
 from workbench.config import Settings, load_settings
 from workbench.core.agenda import agenda
 from workbench.core.jobs import RunLauncher, RunPlan, RunResult
@@ -260,15 +261,32 @@ def exchange_time(settings: Settings) -> Callable[[int], str]:
     return lambda at_ns: f"{datetime.fromtimestamp(at_ns // NANO, zone):%Y-%m-%d %H:%M}"
 
 
-def set_pause(settings: Settings, job: str, *, paused: bool, person: str, reason: str) -> None:
-    """Keep a job from being started, or let it go on, on a registered person's word."""
-    journal: JournalDatabase = open_journal(settings, read_only=False)
+def pause_job(settings: Settings, job: str, *, person: str, reason: str) -> None:
+    """Keep a job from being started, on a registered person's word: to stop takes no key."""
+    with _declared_in_journal(settings, job) as journal:
+        People(journal).check(person, reason, act="pause job")
+        journal.commit([Event("schedule.paused", {"job": job, "person": person, "reason": reason})])
+
+
+def resume_job(
+    settings: Settings, job: str, *, person: str, reason: str, credentials: Credentials | None = None
+) -> None:
+    """Let a paused job be started again; signed where acts are signed."""
+    word = {"job": job, "person": person, "reason": reason}
+    with _declared_in_journal(settings, job) as journal:
+        acts = people_of(settings, journal, credentials).require(
+            person, reason, act="resume job", subject=word
+        )
+        journal.commit([*acts, Event("schedule.resumed", word)])
+
+
+@contextlib.contextmanager
+def _declared_in_journal(settings: Settings, job: str) -> Iterator[JournalDatabase]:
+    """The journal, when the job is one that is declared."""
+    journal = open_journal(settings, read_only=False)
     try:
-        service = make_service(settings, journal, SystemClock())
-        service.require_declared(job)
-        People(journal).require(person, reason)
-        kind = "schedule.paused" if paused else "schedule.resumed"
-        journal.commit([Event(kind, {"job": job, "person": person, "reason": reason})])
+        make_service(settings, journal, SystemClock()).require_declared(job)
+        yield journal
     finally:
         journal.close()
 

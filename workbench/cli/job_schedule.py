@@ -9,7 +9,19 @@ import typer
 
 from workbench.bootstrap import job_export, run_logs, scheduling
 from workbench.bootstrap.declared import jobs_file, read_jobs
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, console, emit, rows_table
+from workbench.cli.console import (
+    DEFAULT_CONFIG,
+    AsJson,
+    Config,
+    PassphraseFile,
+    Person,
+    Reason,
+    SshKey,
+    console,
+    credentials,
+    emit,
+    rows_table,
+)
 from workbench.config import load_settings
 from workbench.errors import UsageError
 from workbench.services.scheduler import Tick
@@ -139,15 +151,23 @@ def pause(
     job: Job, person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
     """Keep schedulers from starting a job; what passes meanwhile is missed or caught up as declared."""
-    scheduling.set_pause(load_settings(str(config)), job, paused=True, person=person, reason=reason)
+    scheduling.pause_job(load_settings(str(config)), job, person=person, reason=reason)
     emit({"job": job, "person": person}, as_json, lambda out: out.print(f"{job} is paused"))
 
 
 def resume(
-    job: Job, person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False
+    job: Job,
+    person: Person,
+    reason: Reason,
+    passphrase_file: PassphraseFile = "",
+    ssh_key: SshKey = None,
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
 ) -> None:
-    """Let schedulers start a paused job again."""
-    scheduling.set_pause(load_settings(str(config)), job, paused=False, person=person, reason=reason)
+    """Let schedulers start a paused job again; signed where acts are signed."""
+    settings = load_settings(str(config))
+    key = credentials(settings, passphrase_file, ssh_key)
+    scheduling.resume_job(settings, job, person=person, reason=reason, credentials=key)
     emit({"job": job, "person": person}, as_json, lambda out: out.print(f"{job} goes on"))
 
 

@@ -153,7 +153,7 @@ class Supervision:
         """Allow risk-reducing orders only; needs an ACTIVE desk and a registered person."""
         self._people.check(person, reason, act="reduce")
         current = self.require()
-        self._set(REDUCING, reason, person, current.code_hash, after_epoch=current.epoch)
+        self._set(REDUCING, reason, person, current.code_hash, act="reduce", after_epoch=current.epoch)
 
     def resume(self, *, person: str, reason: str, code_hash: str, after_epoch: int) -> Permission:
         """Make the account ACTIVE on a registered person's word.
@@ -181,7 +181,7 @@ class Supervision:
                     f"the {halt.level} is halted ({halt.target}): {halt.reason}",
                     next_step=f"workbench resume --level {halt.level} first; it covers every account there",
                 )
-        self._set(ACTIVE, reason, person, code_hash, after_epoch=after_epoch)
+        self._set(ACTIVE, reason, person, code_hash, act="resume", after_epoch=after_epoch)
         return self.permission()
 
     def permit_flatten(self, *, person: str, reason: str, code_hash: str, after_epoch: int) -> Permission:
@@ -201,7 +201,8 @@ class Supervision:
                     f"the {halt.level} is halted ({halt.target}) and lets no reduction pass: {halt.reason}",
                     next_step="docs/runbooks/flatten-by-hand.md",
                 )
-        self._set(REDUCING, f"flatten: {reason}", person, code_hash, after_epoch=after_epoch)
+        said = f"flatten: {reason}"
+        self._set(REDUCING, said, person, code_hash, act="flatten", after_epoch=after_epoch)
         return self.permission()
 
     def _require_clean(self) -> None:
@@ -214,7 +215,9 @@ class Supervision:
                 breaks=rows[-1]["breaks"],
             )
 
-    def _set(self, state: str, reason: str, person: str, code_hash: str, *, after_epoch: int) -> None:
+    def _set(
+        self, state: str, reason: str, person: str, code_hash: str, *, act: str, after_epoch: int
+    ) -> None:
         # Row first, file second: a crash in between leaves the file at the old epoch, which is HALTED.
         changed = TradingHalted(
             f"the state of {self._account} changed while this was decided: {self.permission().reason}",
@@ -224,7 +227,6 @@ class Supervision:
         if self._epoch() != after_epoch:
             raise changed
         change = self._change(state, after_epoch + 1, reason, "person", person, code_hash)
-        act = "resume" if state == ACTIVE else "reduce"
         acts = self._people.require(person, reason, act=act, subject=change.payload)
         self._armed.remove()
         try:
