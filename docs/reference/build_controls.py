@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parent
 TABLE = FOLDER / "controls.toml"
 ROWS = 62
 #: Keys of a row; the lists may be empty only while the row is open, settings always.
-TEXTS = ("title", "source", "control", "runbook", "open")
+TEXTS = ("title", "source", "control", "runbook", "person", "open")
 LISTS = ("code", "setting", "reason", "acts", "fails_closed", "dashboard")
 NEEDED = ("code", "reason", "acts", "fails_closed", "dashboard", "runbook")
 MODULES = ("tca", "costs", "overfitting", "validation", "drift", "simulation")
@@ -289,8 +289,9 @@ FIA Guide, March 2015; F24 = FIA Best Practices, July 2024; PTG = FIA PTG 2010; 
 this program: they are used as a design template, and no compliance is claimed.
 
 **{done} of {rows} rows are done, {open} are open.** A done row names its code, acts in a test, fails closed
-in a test when its input is missing, stale or absurd, can be seen, and has a page that says what to do. An
-open row says what is missing; what it names already exists.
+in a test when its input is missing, stale or absurd, can be seen, and has a page that says what to do; a
+row marked `done *` also names what only a person or a venue can do. An open row says what is missing; what it
+names already exists.
 
 | row | control | source | state |
 |---|---|---|---|
@@ -303,7 +304,7 @@ def controls_page(table: Mapping[str, Any]) -> str:
     opened = sum(1 for _, row in rows if row["open"])
     text = _CONTROLS.format(rows=len(rows), open=opened, done=len(rows) - opened)
     for number, row in rows:
-        state = "open" if row["open"] else "done"
+        state = "open" if row["open"] else "done *" if row["person"] else "done"
         text += f"| [{number}](#row-{number}) | {row['title']} | {row['source']} | {state} |\n"
     return text + "".join(_control(number, row) for number, row in rows)
 
@@ -316,6 +317,8 @@ def _control(number: str, row: Mapping[str, Any]) -> str:
                       ("fails_closed", "fails closed"), ("dashboard", "to be seen")):  # fmt: skip
         if row[key]:
             lines.append(f"- {word}: " + ", ".join(f"`{one}`" for one in row[key]))
+    if row["person"]:
+        lines.append(f"- not the machine's: {row['person']}")
     if row["runbook"]:
         place = row["runbook"].removeprefix("docs/")
         lines.append(f"- what to do: [{place}](../{place})")
