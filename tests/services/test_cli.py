@@ -92,6 +92,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("status")
     do("pending")
     do("reconcile")
+    do("adjust")
     do("report", "--kind", "self-assessment")
     do("replay", f"trading_loop/{SESSION}.1")
     do("surveil", "--session", SESSION)

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from workbench.cli import (
+    adjusting,
     alerts,
     approvals,
     data,
@@ -49,7 +50,9 @@ def build() -> Any:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (desk, killing, models, replay, approvals, alerts, limits, report, preflight, surveillance):
+    for module in (
+        desk, killing, models, replay, approvals, alerts, limits, report, preflight, surveillance, adjusting,
+    ):  # fmt: skip
         module.register(app)
     job_schedule.register(jobs.app)
     groups = {

@@ -68,6 +68,13 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "mark": "what was accepted",
         "person": "who decided",
     },
+    "adjust": {
+        "accepted": "whether the entries are in the books now",
+        "mark": "stands for the proposals; what a person accepts",
+        "proposals": "activity_id, kind, symbol, at_ns, how, undoes, words and postings of each",
+        "unexplained": "differences that the entries would leave",
+        "breaks": "kind, symbol, ours, theirs and evidence of what a reconciliation found afterwards",
+    },
     "resume": {
         "state": "of the account afterwards",
         "epoch": "number of this change of state",

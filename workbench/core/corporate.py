@@ -41,8 +41,17 @@ ACTIVITY_KINDS: Mapping[str, str] = MappingProxyType(
 )
 #: Kinds that move cash against one account of the ledger.
 CASH_ONLY: Mapping[str, str] = MappingProxyType({FEE: FEES, INTEREST_PAID: INTEREST, TRANSFER: CAPITAL})
-#: Entries of activities are found by this beginning of their id, so each is booked once.
-ENTRY_PREFIX = "activity:"
+#: Entries of activities are found by these beginnings of their id, so each is booked once: those that the
+#: books know how to take, and those that a person accepted.
+ENTRY_PREFIX, ADJUSTED_PREFIX = "activity:", "adjusted:"
+
+
+def activity_of(entry_id: str) -> str:
+    """Id of the activity that an entry books; "" for every other entry."""
+    for prefix in (ENTRY_PREFIX, ADJUSTED_PREFIX):
+        if entry_id.startswith(prefix):
+            return entry_id.removeprefix(prefix)
+    return ""
 
 
 @kernel

@@ -197,10 +197,9 @@ def _activity_breaks(
             yield Break("activity_differs", activity.symbol, str(first), str(activity), activity.activity_id)
     for key, activity in theirs.items():
         told = (activity.amount_micro, activity.quantity_nano)
-        if activity.kind not in ACTIVITY_KINDS:
-            yield Break("activity_unknown", activity.symbol, "", f"{activity.kind} {told}", key)
-        elif key not in ours:
-            yield Break("activity_missing_here", activity.symbol, "", f"{activity.kind} {told}", key)
+        if key not in ours:  # one of an unknown kind is booked only when a person has accepted its entry
+            kind = "activity_missing_here" if activity.kind in ACTIVITY_KINDS else "activity_unknown"
+            yield Break(kind, activity.symbol, "", f"{activity.kind} {told}", key)
         elif ours[key] != told:
             yield Break("activity_differs", activity.symbol, str(ours[key]), str(told), key)
     for key, booked in ours.items():

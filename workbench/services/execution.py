@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
+from workbench.core.corporate import ADJUSTED_PREFIX
 from workbench.core.features import market_statistics
-from workbench.core.ledger import CAPITAL, DIVIDENDS
+from workbench.core.ledger import CAPITAL, CASH, DIVIDENDS, SECURITIES, money_micro
 from workbench.core.ports import BarStore, Calendar
 from workbench.core.tca import PARTS, implementation_shortfall, ledger_identity
 from workbench.core.types import BPS, MICRO, NANO
@@ -185,13 +186,16 @@ class ExecutionRecords:
         held = {
             symbol: Decimal(int(nano)) / NANO for symbol, nano in before["positions"].items() if int(nano)
         }
+        postings = self._rows("postings", session=session)
+        accepted = [one for one in postings if one["entry_id"].startswith(ADJUSTED_PREFIX)]
         symbols = set(held) | set(mine["symbol"]) | set(row["positions"])
+        symbols |= {
+            one["ledger_account"].removeprefix(SECURITIES) for one in accepted if one["quantity_nano"]
+        }
         ends = self._closes({(session, symbol) for symbol in symbols})
         starts = self._closes({(before["session"], symbol) for symbol in held}) if held else {}
         dividends = -sum(
-            posting["amount_micro"]
-            for posting in self._rows("postings", session=session)
-            if posting["ledger_account"].startswith(DIVIDENDS)
+            posting["amount_micro"] for posting in postings if posting["ledger_account"].startswith(DIVIDENDS)
         )
         try:
             found = ledger_identity(
@@ -202,9 +206,9 @@ class ExecutionRecords:
                 opening=held,
                 opening_prices={symbol: price for (_, symbol), price in starts.items()},
                 closing_prices={symbol: price for (_, symbol), price in ends.items()},
-                other_micro={"dividends": dividends},
+                other_micro={"dividends": dividends, "adjustments": _worth(accepted, session, ends)},
             )
-        except ValueError:  # a price that is not known: no figure is better than a wrong one
+        except (ValueError, KeyError):  # a price that is not known: no figure is better than a wrong one
             return {name: None for name in _BOOKS} | {"session": session}
         parts = {name: getattr(found, f"{name}_micro") / MICRO for name in PARTS}
         return {
@@ -259,6 +263,19 @@ class ExecutionRecords:
 
     def _rows(self, projection: str, **equals: Any) -> list[dict[str, Any]]:
         return self._journal.rows(projection, account=self._account, **equals)
+
+
+def _worth(postings: list[dict[str, Any]], session: str, closes: Mapping[tuple[str, str], Decimal]) -> int:
+    """What entries that a person accepted did to the equity at the close: their cash, and their shares."""
+    cash = sum(one["amount_micro"] for one in postings if one["ledger_account"] == CASH)
+    shares = [one for one in postings if one["quantity_nano"]]
+    return cash + sum(
+        money_micro(
+            one["quantity_nano"],
+            int(closes[session, one["ledger_account"].removeprefix(SECURITIES)] * MICRO),
+        )
+        for one in shares
+    )
 
 
 def _frame(rows: list[Mapping[str, Any]] | list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from workbench.core.corporate import ENTRY_PREFIX
+from workbench.core.corporate import activity_of
 from workbench.core.ledger import SECURITIES
 from workbench.core.legs import in_sequence, next_leg, remainder_name
 from workbench.core.orders import Order, OrderIntent, OrderState, client_order_id
@@ -157,7 +157,7 @@ class Legs:
         the activities only a split has a line of securities, one without quantity where nothing was held.
         """
         lines = self._journal.rows("postings", account=self._account, ledger_account=SECURITIES + symbol)
-        return any(line["added_seq"] > seq and line["entry_id"].startswith(ENTRY_PREFIX) for line in lines)
+        return any(line["added_seq"] > seq and activity_of(line["entry_id"]) for line in lines)
 
     def _of(self, scheduled_ns: int, symbol: str) -> tuple[Order, ...]:
         return in_sequence(self._oms.orders.of_decision(scheduled_ns, symbol))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from workbench.core.corporate import (
     ACTIVITY_KINDS,
     ENTRY_PREFIX,
+    activity_of,
     adjusted_intent,
     adjusted_quantities,
     postings_of_activity,
@@ -105,11 +106,7 @@ class Oms:
         self.orders = OwnOrders({row["client_order_id"]: order_from_row(row) for row in rows})
         lines = self._journal.rows("postings", account=self._account)
         self.ledger = Ledger.from_postings([posting_from_payload(row) for row in lines])
-        self._activities = {
-            row["entry_id"].removeprefix(ENTRY_PREFIX)
-            for row in lines
-            if row["entry_id"].startswith(ENTRY_PREFIX)
-        }
+        self._activities = {activity_of(row["entry_id"]) for row in lines}
         self._executions = {row["execution_id"] for row in self._journal.rows("fills", account=self._account)}
 
     def working(self) -> tuple[Order, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from workbench.core.corporate import ENTRY_PREFIX
+from workbench.core.corporate import activity_of
 from workbench.core.ledger import CASH
 from workbench.core.orders import Fill
 from workbench.core.ports import Broker, Clock, Event, Journal, Lease
@@ -117,8 +117,8 @@ class Reconciler:
         """
         found: dict[str, tuple[int, int]] = {}
         for row in self._journal.rows("postings", account=self._account):
-            key = row["entry_id"].removeprefix(ENTRY_PREFIX)
-            if key != row["entry_id"] and (key in listed or row["session"] > date_of(since_ns)):
+            key = activity_of(row["entry_id"])
+            if key and (key in listed or row["session"] > date_of(since_ns)):
                 cash, shares = found.get(key, (0, 0))
                 cash += row["amount_micro"] if row["ledger_account"] == CASH else 0
                 found[key] = (cash, shares + row["quantity_nano"])

@@ -1,4 +1,4 @@
-"""What an adoption changes in the projections: nothing; it is rare and read from the chain itself."""
+"""What an adoption or an adjustment changes in the projections: nothing; their entries do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from workbench.adapters.journal.rowstore import RowWriter
 
 
 def _kept_as_event(rows: RowWriter, event: Any, payload: Mapping[str, Any]) -> None:
-    """The opening entry and the orders that are taken over have events of their own."""
+    """Their entries, and the orders that are taken over, have events of their own."""
 
 
-FOLDS = {"account.adopted": _kept_as_event}
+FOLDS = {"account.adopted": _kept_as_event, "books.adjusted": _kept_as_event}

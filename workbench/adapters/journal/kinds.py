@@ -103,6 +103,8 @@ _DECLARED: dict[str, str] = {
     # day one on a real account
     "account.adopted": "account:text venue_account:text at_ns:int person:text reason:text positions:dict "
     "orders:list seen:list",
+    # entries that a person accepted for what the books do not know how to take
+    "books.adjusted": "account:text mark:text activities:list undoes:list person:text reason:text",
     # scheduling
     "schedule.counted": "job:text declared_hash:text from_ns:int lease:text owner_token:int",
     "schedule.missed": "job:text session:text due_ns:int reason:text at_ns:int lease:text owner_token:int",

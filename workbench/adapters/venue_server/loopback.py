@@ -249,7 +249,7 @@ class LoopbackVenue:
         """The source's bars under today's symbols, in the share terms that planned splits have made."""
         original = {self.state.asset_names.get(name, name): name for name in self.state.venue.symbols}
         found = {}
-        for name, bar in self.market.daily(tuple(original), session).items():
+        for name, bar in self.market.daily(tuple(sorted(original)), session).items():
             new, old = self.state.planned_splits.get(original[name], (1, 1))
             prices = [max(price * old // new, 1) for price in bar[:4]]
             found[original[name]] = [*prices, bar[4] * new // old]
