@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.core.corporate import ACTIVITY_KINDS
-from workbench.core.digest import sha256_of
+from workbench.core.canonical import sha256_of
 from workbench.core.ledger import (
     CASH,
     PNL,
@@ -142,7 +142,7 @@ def _opposite(activity: Activity, executions: Mapping[str, Sequence[Posting]]) -
     wanted = (activity.symbol, -activity.quantity_nano, -activity.amount_micro)
     if not activity.quantity_nano:
         return ""
-    for execution_id, entry in reversed(executions.items()):
+    for execution_id, entry in reversed(list(executions.items())):
         moved = [p for p in entry if p.quantity_nano]
         cash = sum(p.amount_micro for p in entry if p.ledger_account == CASH)
         if len(moved) == 1:

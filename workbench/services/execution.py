@@ -267,7 +267,7 @@ class ExecutionRecords:
 
 def _worth(postings: list[dict[str, Any]], session: str, closes: Mapping[tuple[str, str], Decimal]) -> int:
     """What entries that a person accepted did to the equity at the close: their cash, and their shares."""
-    cash = sum(one["amount_micro"] for one in postings if one["ledger_account"] == CASH)
+    cash = sum(int(one["amount_micro"]) for one in postings if one["ledger_account"] == CASH)
     shares = [one for one in postings if one["quantity_nano"]]
     return cash + sum(
         money_micro(
