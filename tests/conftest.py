@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _environment_ends_with_its_file() -> Iterator[None]:
+    """What a file's tests put into the environment of this process is gone when the next file begins."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a desk on real history that a person has just resumed; never traded in itself.
