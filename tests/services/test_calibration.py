@@ -255,6 +255,7 @@ class Moment:
     cost_model: Any = None
     cost_model_id: str = "c" * 64
     account: str = ACCOUNT
+    cost_problem: str = "ok"
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
-from workbench.core.costs import CostModel
+from workbench.core.costs import CostModel, Status
 from workbench.core.features import Feature, compute
 from workbench.core.ledger import Ledger
 from workbench.core.legs import next_leg
 from workbench.core.orders import Order, OrderIntent, client_order_id
-from workbench.core.policy import PolicyParams, decide
+from workbench.core.policy import PolicyParams
 from workbench.core.ports import BarStore, Broker, Calendar, Journal
 from workbench.core.pretrade import Limits, Verdict, check_orders
 from workbench.core.types import (
@@ -27,7 +27,7 @@ from workbench.core.types import (
     to_micro,
 )
 from workbench.errors import DataError
-from workbench.services.cost_gate import cost_floors
+from workbench.services.cost_gate import decide_at_cost
 from workbench.services.knowledge import Knowledge
 from workbench.services.lately import Lately
 from workbench.services.own_flow import OwnFlow
@@ -57,6 +57,7 @@ class Strategy:
     model: Forecaster
     model_id: str
     mode: str = ""  # of the desk; sessions of another one are not behind it
+    cost_problem: Status = "ok"  # why `cost_model` only prices exits, whatever it says of itself
 
     @property
     def lookback(self) -> int:
@@ -147,9 +148,7 @@ class DecisionMaker:
             )
         matrix = compute(self.strategy.features, panel)
         forecast = np.round(self.strategy.model.forecast(matrix) * 1e6) / 1e6
-        decision = decide(
-            snapshot, forecast, self.strategy.policy, cost_floors(self.strategy, snapshot, forecast)
-        )
+        decision = decide_at_cost(self.strategy, snapshot, forecast)
         intents = self._intents(snapshot, decision)
         state = self.known.risk_state(snapshot, now_ns=scheduled_ns, buying_power_micro=buying_power_micro)
         verdicts = tuple(check_orders(intents, self.strategy.limits, state))
