@@ -26,7 +26,8 @@ from workbench.core.costs import (
     predicted_and_realised,
     prior,
 )
-from workbench.core.fill_model import FillModel, fit_fill_model
+from workbench.core.fill_fit import fit_fill_model
+from workbench.core.fill_model import FillModel
 from workbench.core.fill_simulator import simulate_fills
 
 __all__ = [

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from order_outcomes import outcomes
 
-from workbench.costs import FillModel, PriorCost, fit_fill_model, prior
 from workbench.core.fees import FeeSchedule
+from workbench.costs import FillModel, PriorCost, fit_fill_model, prior
 from workbench.errors import ManifestMismatch
 
 LEVELS = {0.5: (0.25, 0.75), 0.9: (0.05, 0.95)}
@@ -22,8 +22,10 @@ def split_at(records: pd.DataFrame, sessions: int) -> tuple[pd.DataFrame, pd.Dat
     return records[records["session"] < cut], records[records["session"] >= cut], cut
 
 
-def coverage(seed: int, *, train: int, held: int, a_day: int) -> tuple[dict[float, tuple[float, float]], float]:
-    """Share inside each band with the half width of its day-clustered 99 % interval; pinball loss as a ratio."""
+def coverage(
+    seed: int, *, train: int, held: int, a_day: int
+) -> tuple[dict[float, tuple[float, float]], float]:
+    """Share inside each band with the half width of its day-clustered 99 % interval; pinball loss ratio."""
     known, new, cut = split_at(outcomes(train + held, a_day, seed), train)
     model = fit_fill_model(known, as_of=cut, min_orders=500)
     new = new[new["filled"] > 0]
@@ -32,7 +34,9 @@ def coverage(seed: int, *, train: int, held: int, a_day: int) -> tuple[dict[floa
     shares = {}
     for level, ends in LEVELS.items():
         low, high = (bands[:, int(np.searchsorted(PROBABILITIES, end))] for end in ends)
-        a_session = pd.Series((low <= paid) & (paid <= high), dtype=float).groupby(new["session"].to_numpy()).mean()
+        a_session = (
+            pd.Series((low <= paid) & (paid <= high), dtype=float).groupby(new["session"].to_numpy()).mean()
+        )
         shares[level] = (a_session.mean(), 2.576 * a_session.std() / math.sqrt(len(a_session)))
     constant = np.quantile(known.loc[known["filled"] > 0, "cost_bps"], PROBABILITIES)
     return shares, pinball(bands, paid) / pinball(np.broadcast_to(constant, bands.shape), paid)
@@ -88,7 +92,13 @@ def test_it_finds_what_the_generator_put_in(model: FillModel, records: pd.DataFr
 def test_a_manifest_is_the_model_and_one_changed_byte_is_not(model: FillModel) -> None:
     manifest = model.to_manifest()
     assert FillModel.from_manifest(manifest).model_id == model.model_id
-    for change in ({"version": 2}, {"kind": "cost_model"}, {"more": 1}, {"scale": ["x"]}, {"realism": "proven"}):
+    for change in (
+        {"version": 2},
+        {"kind": "cost_model"},
+        {"more": 1},
+        {"scale": ["x"]},
+        {"realism": "proven"},
+    ):
         with pytest.raises(ManifestMismatch):
             FillModel.from_manifest({**manifest, **change})
     assert FillModel.from_manifest({**manifest, "orders": 1}).model_id != model.model_id

@@ -129,7 +129,9 @@ def test_without_anything_to_draw_shares_and_bars_are_those_of_bar_fills(orders:
     expected = []
     for row in orders.to_dict("records"):
         kind, life = OrderType.parse(row["order_type"]), TimeInForce.parse(row["time_in_force"])
-        limit, stop = (0 if math.isnan(row[n]) else round(row[n] * 1e6) for n in ("limit_price", "stop_price"))
+        limit, stop = (
+            0 if math.isnan(row[n]) else round(row[n] * 1e6) for n in ("limit_price", "stop_price")
+        )
         leaves = int(row["quantity"])
         for bar in BARS[(BARS["symbol"] == row["symbol"]) & (BARS["at"] >= row["sent_at"])].itertuples():
             shares, _ = fill_bar(
@@ -177,7 +179,9 @@ def test_orders_of_one_session_err_together() -> None:
 
 def test_a_delay_is_waited_for() -> None:
     late = dataclasses.replace(PLAIN, delays_s=(300.0,))
-    (fill,) = simulate_fills(market_orders(1).assign(sent_at=OPEN), BARS, model=late, seed=0).to_dict("records")
+    (fill,) = simulate_fills(market_orders(1).assign(sent_at=OPEN), BARS, model=late, seed=0).to_dict(
+        "records"
+    )
     assert fill["filled_at"] == OPEN + pd.Timedelta("5min")
 
 

@@ -27,7 +27,12 @@ FACTS = {
 def test_children_sum_to_the_change_and_none_exceeds_the_limit(
     shares: int, most: int, risk_aversion: float, volatility: float, impact: float
 ) -> None:
-    given_facts = {**FACTS, "risk_aversion": risk_aversion, "volatility_bps": volatility, "impact_bps": impact}
+    given_facts = {
+        **FACTS,
+        "risk_aversion": risk_aversion,
+        "volatility_bps": volatility,
+        "impact_bps": impact,
+    }
     plan = plan_slices(shares, most_shares=most, **given_facts)
     if shares <= most or shares / most > MOST_SLICES:
         assert plan == ()

@@ -32,7 +32,8 @@ def snapshot(model: CostModel, *, days: float, volatility_bps: float = 150.0) ->
     whole = {name: np.zeros(4, dtype=np.int64) for name in ("open_buy_shares", "open_sell_shares")}
     plain = {
         "price_micro": np.full(4, 100_000_000, dtype=np.int64),
-        "bid_micro": np.full(4, 99_990_000, dtype=np.int64), "ask_micro": np.full(4, 100_010_000, dtype=np.int64),
+        "bid_micro": np.full(4, 99_990_000, dtype=np.int64),
+        "ask_micro": np.full(4, 100_010_000, dtype=np.int64),
         "volatility_bps": np.full(4, volatility_bps), "half_spread_bps": np.full(4, 1.0),
         "adv_shares": np.full(4, 1e7), "position_shares": np.array([300, 900, 0, -200], dtype=np.int64),
         "tradable": np.ones(4, dtype=np.bool_), "frozen": np.zeros(4, dtype=np.bool_),
@@ -131,7 +132,7 @@ def test_a_desk_that_holds_nothing_does_not_start_with_a_stale_model(tmp_path: P
     drive.trade(settings, drive.FIRST)  # its one order expires
     job = drive.start(settings, "2013-02-04")
     try:
-        with pytest.raises(Refused, match="cost model: prior .*: stale"):
+        with pytest.raises(Refused, match=r"cost model: prior .*: stale"):
             job.trading.start()
         job.finish()
     finally:

@@ -66,7 +66,8 @@ def test_the_same_session_again_gives_the_same_digest(scheduled: Settings, tmp_p
     drive.trade(again, drive.FIRST)
     drive.trade(again, SESSION)
     digests = [
-        Desk(settings).journal.rows("sessions", session=SESSION)[0]["digest"] for settings in (scheduled, again)
+        Desk(settings).journal.rows("sessions", session=SESSION)[0]["digest"]
+        for settings in (scheduled, again)
     ]
     assert digests[0] == digests[1]
 

@@ -14,7 +14,9 @@ SPREAD_MULTIPLE, IMPACT = 1.2, 0.8
 SESSION_S = 23_400.0
 
 
-def outcomes(days: int, a_day: int, seed: int, *, first: str = "2024-01-02", shared: float = 0.3) -> pd.DataFrame:
+def outcomes(
+    days: int, a_day: int, seed: int, *, first: str = "2024-01-02", shared: float = 0.3
+) -> pd.DataFrame:
     """One row an order, `a_day` of them on each of `days` sessions."""
     rng = np.random.Generator(np.random.PCG64(seed))
     n = days * a_day

@@ -233,7 +233,9 @@ def calibrate(
                        "sessions": found.sessions, "fills": found.fills},
             "fill_model": _fill_payload(fills),
         }  # fmt: skip
-        words = f"{session}: {found.decision}, {found.reason}\nfill simulator: {fills.decision}, {fills.reason}"
+        words = (
+            f"{session}: {found.decision}, {found.reason}\nfill simulator: {fills.decision}, {fills.reason}"
+        )
         emit(payload, as_json, lambda out: out.print(words))
         return
     key = credentials(settings, passphrase_file, ssh_key)

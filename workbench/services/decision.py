@@ -16,6 +16,7 @@ from workbench.core.orders import Order, OrderIntent, client_order_id
 from workbench.core.policy import PolicyParams
 from workbench.core.ports import BarStore, Broker, Calendar, Journal
 from workbench.core.pretrade import Limits, Verdict, check_orders
+from workbench.core.slicing import Slice
 from workbench.core.types import (
     MISSING,
     NANO,
@@ -26,7 +27,6 @@ from workbench.core.types import (
     from_micro,
     to_micro,
 )
-from workbench.core.slicing import Slice
 from workbench.errors import DataError
 from workbench.services.cost_gate import decide_at_cost
 from workbench.services.knowledge import Knowledge

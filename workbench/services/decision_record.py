@@ -67,9 +67,7 @@ def decision_rows(
             "target_shares": int(decision.target_shares[at]),
             "delta_shares": int(decision.delta_shares[at]),
             "reason": Reason(int(decision.reason[at])).word,
-            **(
-                {"slices": [[one.shares, one.due_ns] for one in slices[symbol]]} if symbol in slices else {}
-            ),
+            **({"slices": [[one.shares, one.due_ns] for one in slices[symbol]]} if symbol in slices else {}),
         }
         for at, symbol in enumerate(decision.symbols)
     ]

@@ -160,7 +160,9 @@ class ExecutionRecords:
         cost_bps and fee_bps are those of what was filled, NaN where nothing was; delay_s counts from sending
         to the first fill. Facts of the market as in `records`.
         """
-        sent = [row for row in self._sent() if row["reference_micro"] and OrderState(row["state"]) in TERMINAL]
+        sent = [
+            row for row in self._sent() if row["reference_micro"] and OrderState(row["state"]) in TERMINAL
+        ]
         facts = self._facts(sent)
         fills: dict[str, list[dict[str, Any]]] = {}
         for fill in self._own_fills():

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.core.canonical import canonical_json
 from workbench.core.costs import CalibrationRule, CostModel, FeeSchedule, rolling_window
-from workbench.core.fill_model import FillModel, fit_fill_model
+from workbench.core.fill_fit import fit_fill_model
+from workbench.core.fill_model import FillModel
 from workbench.core.ports import Calendar, Event, Journal, Registry
 from workbench.errors import ManifestMismatch, Refused
 from workbench.services.promotion import latest_cost_model, require_source
@@ -85,7 +86,9 @@ class FillCalibrationService:
         require_source(source, self._mode)
         for event in self._journal.events(kinds=(DONE,)):
             if (event.payload["account"], event.payload["session"]) == (self._account, session):
-                return FillCalibration(**{one.name: event.payload[one.name] for one in fields(FillCalibration)})
+                return FillCalibration(
+                    **{one.name: event.payload[one.name] for one in fields(FillCalibration)}
+                )
         if not self._journal.rows("sessions", account=self._account, session=session):
             raise Refused(
                 f"session {session} is not closed: its fills may still change",

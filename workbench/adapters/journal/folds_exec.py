@@ -1,4 +1,4 @@
-"""What a calibrated fill model changes in the projections: nothing; it is rare and read from the chain itself."""
+"""What a calibrated fill model changes in the projections: nothing; it is read from the chain itself."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def _checked(market: MarketHistory, forecast: Floats, parameters: Parameters) ->
     values: Floats = np.ascontiguousarray(forecast, dtype=np.float64)
     if parameters.policy.slicing != "largest":
         raise ValueError(
-            f"policy.slicing = {parameters.policy.slicing!r}: bars of a day cannot tell when a slice fell due; "
+            f"policy.slicing = {parameters.policy.slicing!r}: bars of a day cannot tell when a slice is due; "
             "simulate with 'largest'"
         )
     if values.shape != shape:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from workbench.core.kernel import kernel
-from workbench.core.tca.queries import FAR_NS, admit_quotes, answer_mids, answer_quotes, carry_over
+from workbench.core.tca.queries import FAR_NS, admit_quotes, answer_mids, answer_quotes
 from workbench.core.types import DAY_NS, Booleans, Floats, Integers
 
 #: Columns of a parent order's own sums.
@@ -213,8 +213,9 @@ class Stream:
         self._alone = len(told) < len(parents.symbol)
         streams = width + 1 + int(self._alone)
         self._cursor = np.zeros((streams, 2), dtype=np.int64)
-        self._standing = np.full((streams, max(symbols, 1) + 1), -1, dtype=np.int64)
-        self._base = np.full((streams, max(symbols, 1) + 1, 3), -1, dtype=np.int64)
+        self._nowhere = max(symbols, 1)
+        self._mid_standing = np.full((width, self._nowhere + 1, 2), -1, dtype=np.int64)
+        self._standing = np.full((streams - width, self._nowhere + 1, 3), -1, dtype=np.int64)
         self._last_ns = -FAR_NS
         self.own = np.zeros((len(parents.symbol), len(OWN)), dtype=np.int64)
         self.weight = np.zeros((len(parents.symbol), len(WEIGHTS) + width))
@@ -227,7 +228,8 @@ class Stream:
         self._mids = np.zeros((width, 0), dtype=np.int64)
         self._before = np.zeros((0, 3), dtype=np.int64)
         self._quotes = QuoteBatch(nothing, nothing, np.zeros(0), np.zeros(0), 1.0)
-        self._row = np.zeros(0, dtype=np.int64)
+        self._row = self._mid = np.zeros(0, dtype=np.int64)
+        self._prices = np.zeros((0, 2), dtype=np.int64)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -277,37 +279,37 @@ class Stream:
         return np.concatenate([at[:arrivals], at[arrivals + 1 :]])
 
     def _admit(self, batch: QuoteBatch) -> None:
-        """Make a batch of quotes the present one; what stood at the end of the last is kept."""
-        old = self._quotes
-        for standing, base in zip(self._standing, self._base, strict=True):
-            carry_over(old.ts_ns, old.bid, old.ask, old.scale, standing, base)
-        row = np.empty(len(batch.ts_ns), dtype=np.int64)
+        """Make a batch of quotes the present one."""
+        rows = len(batch.ts_ns)
+        if len(self._row) != rows:
+            self._row, self._mid = np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64)
+            self._prices = np.empty((rows, 2), dtype=np.int64)
         if not admit_quotes(
-            batch.ts_ns, batch.symbol, batch.bid, batch.ask, batch.scale, self._last_ns,
-            self._base.shape[1] - 1, row, self._quote_counters,
+            batch.ts_ns, batch.symbol, batch.bid, batch.ask, batch.scale, self._last_ns, self._nowhere,
+            self._row, self._prices, self._mid, self._quote_counters,
         ):  # fmt: skip
             raise OutOfOrder("quotes")
-        self._last_ns = int(batch.ts_ns[-1]) if len(row) else self._last_ns
-        self._quotes, self._row = batch, row
+        self._last_ns = int(batch.ts_ns[-1]) if rows else self._last_ns
+        self._quotes = batch
         self._cursor[:, 0] = 0
 
     def _answer(self, *, quotes_end: bool, fills_end: bool) -> None:
         """Let each stream of queries go as far as the present quotes and fills take it."""
-        at, width = self._quotes, len(self._horizons)
-        quotes = (at.ts_ns, self._row, at.bid, at.ask, at.scale, quotes_end)
+        ts, width = self._quotes.ts_ns, len(self._horizons)
         for k in range(width):
             answer_mids(
-                *quotes, self._ts, self._symbol, fills_end, int(self._horizons[k]), self._max_age_ns,
-                self._standing[k], self._base[k], self._mids[k], self._cursor[k],
+                ts, self._row, self._mid, quotes_end, self._ts, self._symbol, fills_end,
+                int(self._horizons[k]), self._max_age_ns, self._mid_standing[k], self._mids[k],
+                self._cursor[k],
             )  # fmt: skip
         answer_quotes(
-            *quotes, self._arrival_key, self._arrival_symbol, True, self._standing[width], self._base[width],
-            self._arrival_out, self._cursor[width],
+            ts, self._row, self._prices, quotes_end, self._arrival_key, self._arrival_symbol, True,
+            self._standing[0], self._arrival_out, self._cursor[width],
         )  # fmt: skip
         if self._alone:
             answer_quotes(
-                *quotes, self._ts, self._symbol, fills_end, self._standing[-1], self._base[-1], self._before,
-                self._cursor[-1],
+                ts, self._row, self._prices, quotes_end, self._ts, self._symbol, fills_end,
+                self._standing[1], self._before, self._cursor[-1],
             )  # fmt: skip
 
     def _append(self, batch: Batch) -> None:
