@@ -6,7 +6,7 @@ the recorded deviation: scaled by what an order is like, and by how much of it a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -135,15 +135,17 @@ class FillModel:
         )
         return mean, np.where(np.isnan(mean), np.nan, scale)
 
-    def quantiles_bps(self, orders: pd.DataFrame, probabilities: Floats) -> Floats:
+    def quantiles_bps(self, orders: pd.DataFrame, probabilities: Sequence[float] | Floats) -> Floats:
         """Quantiles of the trading cost before fees of each order, bps, float64 (orders, probabilities).
 
         Examples
         --------
-        The band of 90 % is `quantiles_bps(orders, np.array([0.05, 0.95]))`.
+        The band of 90 % is `quantiles_bps(orders, [0.05, 0.95])`.
         """
         mean, scale = self.expected_bps(orders)
-        return np.asarray(mean[:, None] + scale[:, None] * quantile_of(self.deviations, probabilities))
+        return np.asarray(
+            mean[:, None] + scale[:, None] * quantile_of(self.deviations, np.asarray(probabilities))
+        )
 
     def outcome_of(self, order_type: str) -> Outcomes:
         """How orders of a type end; all orders where there were too few of the type."""
@@ -258,9 +260,9 @@ def scale_design(columns: Mapping[str, Floats]) -> Floats:
     return np.stack([np.ones(len(share)), *logs], axis=1)
 
 
-def normal_score(probability: float) -> float:
+def normal_probability(score: float) -> float:
     """Probability of a standard normal score, kept away from 0 and 1."""
-    return min(max(float(ndtr(probability)), 1e-12), 1.0 - 1e-12)
+    return min(max(float(ndtr(score)), 1e-12), 1.0 - 1e-12)
 
 
 def numbers(frame: pd.DataFrame, name: str) -> Floats:

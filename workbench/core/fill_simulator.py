@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from workbench.core.fees import FeeSchedule
-from workbench.core.fill_model import FillModel, normal_score, quantile_of
+from workbench.core.fill_model import FillModel, normal_probability, quantile_of
 from workbench.core.fills import FillParams, FillValues, fill_bar
 from workbench.core.types import MICRO, NANO, OrderType, Side, TimeInForce
 
@@ -174,7 +174,7 @@ class _Order:
         own = float(ndtri(keyed_uniforms(self._seed, self.identity, event)[0]))
         day = float(ndtri(keyed_uniforms(self._seed, str(self._row["session"]), "day")[0]))
         score = math.sqrt(model.day_share) * day + math.sqrt(1.0 - model.day_share) * own
-        deviation = float(quantile_of(model.deviations, np.array(normal_score(score))))
+        deviation = float(quantile_of(model.deviations, np.array(normal_probability(score))))
         return round(self._mean + self._scale * deviation, 2)
 
     def _priced(self, price_micro: int, cost_bps: float) -> tuple[int, bool]:
