@@ -1,4 +1,4 @@
-"""Cost models: fees to the cent, expected spread and impact that expire, schedules for large orders.
+"""Cost models and calibrated fills: fees to the cent, costs that expire, schedules for large orders.
 
 Examples
 --------
@@ -26,12 +26,16 @@ from workbench.core.costs import (
     predicted_and_realised,
     prior,
 )
+from workbench.core.fill_fit import fit_fill_model
+from workbench.core.fill_model import FillModel
+from workbench.core.fill_simulator import simulate_fills
 
 __all__ = [
     "CostEstimate",
     "CostModel",
     "EquityImpact",
     "FeeSchedule",
+    "FillModel",
     "FittedCost",
     "PriorCost",
     "Schedule",
@@ -39,6 +43,8 @@ __all__ = [
     "almgren_impact",
     "cost_curve",
     "fit_cost_model",
+    "fit_fill_model",
     "predicted_and_realised",
     "prior",
+    "simulate_fills",
 ]

@@ -164,12 +164,13 @@ def _fills(
     }  # fmt: skip
     names = _named(fills, wanted, "fills", optional=("execution_id",))
     last: list[Any] = []
+    number = Numbering(numbers.of)
     for batch in _batches(fills, names, "fills", sort):
         ts = _ns(batch[names["time"]], "fills", clock)
-        order = _numbered(batch[names["order_id"]], numbers.of)
+        order = number.of(batch[names["order_id"]])
         known = ts != MISSING_TIME
-        order = np.where(known, order, -1)
-        ts = np.where(known, ts, ts[known][0] if known.any() else 0)
+        if not known.all():
+            order, ts = np.where(known, order, -1), np.where(known, ts, ts[known][0] if known.any() else 0)
         quantity, price = _floats(batch[names["quantity"]]), _floats(batch[names["price"]])
         fee = _floats(batch[names["fee"]])
         again = np.zeros(len(ts), dtype=np.bool_)
@@ -189,9 +190,10 @@ def _quotes(
     }  # fmt: skip
     names = _named(quotes, wanted, "quotes")
     scale = 1.0 if names["bid"] == "bid_micro" else float(MICRO)
+    number = Numbering(lambda names: table.symbols.get_indexer(names.astype(str)))
     for batch in _batches(quotes, names, "quotes", sort):
         ts = _ns(batch[names["time"]], "quotes", clock)
-        symbol = _numbered(batch[names["symbol"]], lambda names: table.symbols.get_indexer(names.astype(str)))
+        symbol = number.of(batch[names["symbol"]])
         known = ts != MISSING_TIME
         if not known.all():
             symbol, ts = np.where(known, symbol, -1), np.where(known, ts, ts[known][0] if known.any() else 0)
@@ -338,14 +340,32 @@ def _ns(column: Any, name: str, clock: dict[str, bool | None]) -> Integers:
     return np.ascontiguousarray(ts, dtype=np.int64)
 
 
-def _numbered(column: Any, number_of: Callable[[Any], Any]) -> Integers:
-    """Number of each value, -1 = not known; each word of an Arrow dictionary is judged once."""
-    if not hasattr(column, "indices"):
-        return np.asarray(number_of(_values(column)), dtype=np.int64)
-    words = np.array(column.dictionary.to_pylist(), dtype=object)
-    known = np.append(np.asarray(number_of(words), dtype=np.int64), -1)  # the last stands for no word
-    at = column.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
-    return np.asarray(known[at])
+class Numbering:
+    """Numbers of a column's values, -1 = not known; each word of an Arrow dictionary is judged once.
+
+    Parameters
+    ----------
+    number_of : callable (array) -> array
+    """
+
+    def __init__(self, number_of: Callable[[Any], Any]) -> None:
+        self._number_of = number_of
+        self._dictionary: Any = None
+        self._known = np.zeros(0, dtype=np.int64)
+
+    def of(self, column: Any) -> Integers:
+        """Number of each value of a column of a frame or of an Arrow batch."""
+        if not hasattr(column, "indices"):
+            return np.asarray(self._number_of(_values(column)), dtype=np.int64)
+        if self._dictionary is None or not column.dictionary.equals(self._dictionary):
+            words = np.array(column.dictionary.to_pylist(), dtype=object)
+            numbers = np.asarray(self._number_of(words), dtype=np.int64)
+            self._dictionary = column.dictionary
+            self._known = np.append(numbers, -1)  # the last stands for no word
+        at = column.indices
+        if at.null_count:
+            at = at.fill_null(len(self._known) - 1)
+        return np.asarray(np.take(self._known, at.to_numpy(zero_copy_only=False)))
 
 
 def _is_text(kind: Any) -> bool:

@@ -243,7 +243,7 @@ SIGNED = {
 OF_NEW_RISK = {
     "reserved_micro", "used_micro", "gross_micro", "volatility_bps", "sector_micro", "net_long_micro",
     "net_short_micro", "session_shares", "session_paid_micro", "shortfall_micro", "closed_sessions",
-    "session_symbols", "session_orders", "session_notional_micro", "symbol_orders",
+    "session_symbols", "session_orders", "session_notional_micro", "symbol_orders", "expected_cost_micro",
 }  # fmt: skip
 #: Inputs that matter to a desk in its first sessions only.
 OF_A_NEW_DESK = {"session_symbols", "session_orders", "session_notional_micro", "symbol_orders"}
@@ -395,3 +395,10 @@ def test_every_number_among_the_limits_has_a_ceiling():
 def test_a_sector_may_always_hold_what_one_symbol_may():
     values = Limits(max_sector_fraction=0.1).values()
     assert values.max_sector_notional == values.max_position_notional
+
+
+@pytest.mark.parametrize("cost", [0, 4_001, 10**9])
+def test_the_cost_of_an_exit_never_keeps_a_position(cost):
+    assert judge(**SALE, position_shares=100, expected_cost_micro=cost) == set()
+    opening = judge(**SALE, position_shares=50, expected_cost_micro=cost)  # sells more than is held
+    assert "EXPECTED_COST" in opening

@@ -214,3 +214,10 @@ def test_hours_that_contradict_the_bars_are_named():
         prepare(bars, hours=replace(late, decision_ns=late.open_ns))
     with pytest.raises(ValueError, match="one row for each"):
         prepare(bars, hours=replace(late, open_ns=late.open_ns[1:]))
+
+
+def test_a_schedule_of_slices_is_not_simulated_on_bars_of_a_day():
+    bars = market()
+    rules = {**RULES, "policy": PolicyParams(max_weight=0.1, slicing="almgren_chriss")}
+    with pytest.raises(ValueError, match="simulate with 'largest'"):
+        simulate(bars, draws(bars), **rules)

@@ -158,8 +158,12 @@ def test_an_interval_needs_ten_days_and_holds_the_mean() -> None:
 def test_breakdowns_cover_every_order_once() -> None:
     tables = market(4, parents=60)
     tables["orders"]["volatility_bps"] = np.linspace(50, 300, 60)
+    tables["orders"]["order_type"] = ["limit", "market_on_open", "market"] * 20
+    tables["orders"]["model_id"] = ["first", "second"] * 30
+    tables["orders"]["cost_model_id"] = ["c" * 64, None] * 30
     total = found_by(tables, []).micros["total"].sum()
-    for by in ("symbol", "side", "hour", "day", "size", "strategy", "volatility_regime", "liquidity_regime"):
+    ways = ("symbol", "side", "hour", "day", "size", "strategy", "volatility_regime", "liquidity_regime")
+    for by in (*ways, "order_type", "model_id", "cost_model_id"):
         found = found_by(tables, [by])
         assert found.frame["orders"].sum() == len(found.orders), by
         assert found.micros["total"].sum() == total, by
@@ -215,3 +219,15 @@ def test_a_fill_before_its_order_arrived_has_no_spread_and_is_counted() -> None:
     found = found_by(tables, [])
     assert found.excluded["fill_before_arrival"] == 1
     assert found.micros["effective_half"].iloc[0] == wanted["effective"]
+
+
+def test_a_quote_after_the_fill_never_prices_it_and_is_counted() -> None:
+    tables = market(10)
+    last = int(tables["fills"]["filled_at"].max())
+    late = tables["quotes"].assign(ts=np.arange(len(tables["quotes"])) + last + 1)
+    found = found_by({**tables, "quotes": late}, [])
+    assert found.excluded["no_quote_yet"] == len(tables["fills"])
+    assert np.isnan(found.frame["effective_bps"].iloc[0])
+    assert found.micros["effective_half"].iloc[0] == 0
+    whole = found_by(tables, [])
+    assert found.micros["total"].tolist() == whole.micros["total"].tolist(), "the shortfall needs no quotes"

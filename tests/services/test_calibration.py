@@ -96,6 +96,29 @@ def test_floors_follow_doubled_costs_and_come_back(worlds: Any) -> None:
     assert reversals(world, 12, 64, 1.5) <= 2, "up once, down once"
 
 
+@pytest.mark.prove
+@pytest.mark.parametrize(
+    ("fills", "settled", "after", "most"), [(10, 75, 90, 60), (50, 30, 40, 20), (200, 20, 25, 12)]
+)
+def test_floors_have_followed_within_days_that_the_fills_a_day_give(
+    worlds: Any, fills: int, settled: int, after: int, most: int
+) -> None:
+    """A window of 500 fills and ten sessions at least: 50, 10 and 10 days; a dearer desk also trades less."""
+    world = worlds(fills, lambda day: 2.0 if day >= settled else 1.0)
+    world.run(settled + after)
+    floors = np.array([day.floor_bps for day in world.days])
+    calm, dear = np.nanmean(floors[settled - 10 : settled]), np.nanmean(floors[-10:])
+    followed = {
+        share: int(np.argmax(floors[settled:] > calm + share * (dear - calm))) for share in (0.5, 0.9)
+    }
+    print(f"{fills} fills a day: floors {calm:.1f} -> {dear:.1f} bps, half and nine tenths after {followed}")
+    assert dear > 1.3 * calm
+    assert 0 < followed[0.5] <= followed[0.9] <= most
+    assert mean_fills(world, settled + after - 10, settled + after) < 0.85 * mean_fills(
+        world, settled - 10, settled
+    )
+
+
 def test_a_model_that_is_held_back_drifts_alerts_and_blocks(worlds: Any) -> None:
     change = 14
     world = worlds(
@@ -255,6 +278,7 @@ class Moment:
     cost_model: Any = None
     cost_model_id: str = "c" * 64
     account: str = ACCOUNT
+    cost_problem: str = "ok"
 
 
 @pytest.mark.parametrize(

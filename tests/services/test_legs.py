@@ -32,7 +32,7 @@ class Way:
         return Legs(
             journal=self.desk.journal, oms=self.desk.oms, account=ACCOUNT, strategy="trend", session=session,
             judge=lambda order: self.codes, intend=self.desk.oms.intend, max_slice_shares=100,
-            allow_short=self.allow_short,
+            allow_short=self.allow_short, now_ns=self.desk.clock.now_ns,
         )  # fmt: skip
 
     def decide(self, start: int, target: int, leg: str, shares: int, session: str = FIRST) -> str:

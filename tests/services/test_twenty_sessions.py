@@ -101,6 +101,26 @@ def test_own_fills_are_records_of_cost_with_what_was_known_at_the_decision(
     assert paid == pytest.approx(found["trading"].sum() + found["fees"].sum())
 
 
+def test_orders_that_are_over_tell_how_they_ended(
+    traded: tuple[Settings, list[dict[str, Any]]],
+) -> None:
+    desk = Desk(traded[0])
+    ended, fills = desk.execution.outcomes(), desk.execution.fills()
+    assert len(ended) == len(desk.execution.orders())
+    assert ended["filled"].sum() == fills["quantity"].sum()
+    dealt = ended[ended["filled"] > 0]
+    assert (dealt["delay_s"] > 0).all()
+    assert dealt["cost_bps"].notna().all()
+    assert ended.loc[ended["filled"] == 0, "cost_bps"].isna().all()
+    records = desk.execution.records()
+    assert (dealt["cost_bps"] * dealt["filled"]).sum() == pytest.approx(
+        (records["cost_bps"] * records["quantity"]).sum()
+    )
+    model = costs.fit_fill_model(ended, as_of="2013-03-02", min_orders=10)
+    assert model.source == "simulated"
+    assert model.orders == len(ended)
+
+
 def orders_price(orders: Any, fills: Any) -> Any:
     return orders.set_index("order_id")["arrival_price"].loc[fills["order_id"]].to_numpy()
 

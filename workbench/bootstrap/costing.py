@@ -12,6 +12,7 @@ from workbench.config import Settings
 from workbench.core import costs
 from workbench.core.costs import CostModel
 from workbench.services.calibration import Calibration, CalibrationService
+from workbench.services.fill_calibration import FillCalibration, FillCalibrationService
 from workbench.services.promotion import approve_cost_model
 
 
@@ -52,6 +53,22 @@ def calibrate(settings: Settings, *, session: str) -> Calibration:
     records = desk.execution.records()
     with _calibration(settings) as (_, service):
         return service.run(records, session, source=desk.execution.source)
+
+
+def calibrate_fills(settings: Settings, *, session: str) -> FillCalibration:
+    """The fill simulator learnt from the orders up to a closed session; recorded once a session."""
+    desk = Desk(settings)
+    desk.calendar.require_session(session, argument="--session")
+    outcomes = desk.execution.outcomes()
+    journal = open_journal(settings, read_only=False)
+    try:
+        service = FillCalibrationService(
+            journal, desk.registry, desk.calendar, account=settings.account, mode=settings.mode.value,
+            rule=costs.CalibrationRule(), fees=settings.fees,
+        )  # fmt: skip
+        return service.run(outcomes, session, source=desk.execution.source)
+    finally:
+        journal.close()
 
 
 def approve_calibration(

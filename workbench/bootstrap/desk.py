@@ -20,9 +20,11 @@ from workbench.adapters.registry import FileRegistry
 from workbench.adapters.run_parameters import TradingLoopParameters
 from workbench.bootstrap.research import Research
 from workbench.config import Settings, load_settings
+from workbench.core.fill_model import FillModel
 from workbench.core.ports import RecordedEvent
 from workbench.errors import ConfigError, StorageFailed
 from workbench.services.execution import ExecutionRecords
+from workbench.services.fill_calibration import latest_fill_model
 from workbench.views import Views
 
 
@@ -148,6 +150,12 @@ class Desk:
             journal, self.settings.account, source=mode if mode in ("paper", "live") else "simulated",
             bars=self.bars, calendar=self.calendar,
         )  # fmt: skip
+
+    @property
+    def fill_model(self) -> FillModel | None:
+        """The fill simulator that was calibrated last; None before there were enough own orders."""
+        journal: JournalDatabase | NoHistory = self.journal if self.initialised else NoHistory()
+        return latest_fill_model(journal, self.registry, self.settings.account)
 
     @cached_property
     def research(self) -> Research:

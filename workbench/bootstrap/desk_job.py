@@ -23,6 +23,7 @@ from workbench.config import load_settings
 from workbench.core.reconcile import Break
 from workbench.errors import ConfigError, Refused
 from workbench.services.calibration import Calibration
+from workbench.services.fill_calibration import FillCalibration
 from workbench.services.training import CandidateReport
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ class DeskJob:
     def calibrate(self) -> Calibration:
         """Learn costs from the fills up to the session, once."""
         return costing.calibrate(self.desk.settings, session=self.session)
+
+    def calibrate_fills(self) -> FillCalibration:
+        """Learn the fill simulator from the orders up to the session, once."""
+        return costing.calibrate_fills(self.desk.settings, session=self.session)
 
     def records(self) -> pd.DataFrame:
         """Cost records of the session, one row a fill."""

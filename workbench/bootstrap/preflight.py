@@ -22,6 +22,7 @@ from workbench.config import Settings
 from workbench.core.types import NANO, Mode
 from workbench.errors import WorkbenchError
 from workbench.services.preflight import MAX_CLOCK_SKEW_NS, Check
+from workbench.services.promotion import current_cost_model
 from workbench.services.succession import next_session
 from workbench.services.supervision import HALTED, Supervision
 
@@ -244,9 +245,10 @@ class _Questions:
     def _strategy(self) -> Answer:
         account = Account(self.desk, self.desk.journal, self.desk.calendar, self._venue, self._supervision())
         strategy = load_strategy(account, session=self.session, now_ns=self._decision_ns)
-        status = strategy.cost_model.status(self._decision_ns)
-        words = f"model {strategy.model_id[:12]}, {strategy.cost_model.source} costs {status}"
-        return status == "ok", words
+        costs = current_cost_model(
+            self.desk.journal, self.desk.registry, self._decision_ns, mode=self.settings.mode.value
+        )
+        return True, f"model {strategy.model_id[:12]}, {costs.source} costs ok"
 
     def _limits(self) -> Answer:
         account, limits = self._venue.broker.account(), self.settings.limits

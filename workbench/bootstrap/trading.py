@@ -21,6 +21,7 @@ from workbench.bootstrap.signing import Credentials, people_of
 from workbench.bootstrap.venues import VenueLink, open_venue, seen_from_adoption
 from workbench.bootstrap.watchdog_sign import watchdog_check, watchdog_trouble
 from workbench.config import SessionTime, Settings, load_settings
+from workbench.core.costs import prior
 from workbench.core.features import features_hash, select_features
 from workbench.core.ports import Broker, Clock
 from workbench.core.types import NANO, Mode
@@ -29,7 +30,7 @@ from workbench.plots import equity_picture
 from workbench.services.authority import Authority
 from workbench.services.decision import Strategy
 from workbench.services.oms import Oms
-from workbench.services.promotion import current_cost_model
+from workbench.services.promotion import cost_model_or_prior
 from workbench.services.reconciler import Reconciler
 from workbench.services.session import SessionTimes, TradingSession
 from workbench.services.succession import require_next
@@ -190,7 +191,8 @@ def load_strategy(account: Account, *, session: str, now_ns: int) -> Strategy:
         horizon_sessions=settings.policy.horizon_sessions,
         as_of_session=session,
     )
-    cost_model = current_cost_model(account.journal, registry, now_ns, mode=settings.mode.value)
+    own = prior(settings.prior_cost, settings.fees, as_of_ns=now_ns)
+    cost_model, problem = cost_model_or_prior(account.journal, registry, mode=settings.mode.value, prior=own)
     return Strategy(
         account=settings.account,
         name=settings.strategy,
@@ -203,6 +205,7 @@ def load_strategy(account: Account, *, session: str, now_ns: int) -> Strategy:
         model=model,
         model_id=model_id,
         mode=settings.mode.value,
+        cost_problem=problem,
     )
 
 

@@ -29,6 +29,7 @@ from workbench.cli.console import (
 )
 from workbench.config import load_settings
 from workbench.errors import Refused, UsageError
+from workbench.services.fill_calibration import FillCalibration
 
 Until = Annotated[str, typer.Option("--until", help="Last session that the model may know, YYYY-MM-DD.")]
 
@@ -219,6 +220,7 @@ def calibrate(
         )
     settings = load_settings(str(config))
     if session:
+        fills = costing.calibrate_fills(settings, session=session)  # before a refusal of the costs' step
         found = costing.calibrate(settings, session=session)
         payload = {
             "cost_model_id": found.new_cost_model_id or found.old_cost_model_id,
@@ -229,8 +231,12 @@ def calibrate(
             "reason": found.reason,
             "window": {"first": found.first_session, "last": found.last_session,
                        "sessions": found.sessions, "fills": found.fills},
+            "fill_model": _fill_payload(fills),
         }  # fmt: skip
-        emit(payload, as_json, lambda out: out.print(f"{session}: {found.decision}, {found.reason}"))
+        words = (
+            f"{session}: {found.decision}, {found.reason}\nfill simulator: {fills.decision}, {fills.reason}"
+        )
+        emit(payload, as_json, lambda out: out.print(words))
         return
     key = credentials(settings, passphrase_file, ssh_key)
     if approve:
@@ -247,12 +253,19 @@ def calibrate(
         )
     payload = {
         "cost_model_id": identity, "source": source, "as_of": as_of or None, "person": person,
-        "decision": "approved", "reason": reason, "window": None,
+        "decision": "approved", "reason": reason, "window": None, "fill_model": None,
     }  # fmt: skip
     emit(
         payload, as_json,
         lambda out: out.print(f"{source} cost model {identity[:12]} is approved by {person}"),
     )  # fmt: skip
+
+
+def _fill_payload(found: FillCalibration) -> dict[str, Any]:
+    return {
+        "fill_model_id": found.fill_model_id, "decision": found.decision, "reason": found.reason,
+        "orders": found.orders, "sessions": found.sessions,
+    }  # fmt: skip
 
 
 @contextmanager

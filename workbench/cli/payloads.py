@@ -172,6 +172,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "decision": "approved, kept, too_few_fills, not_plausible or blocked",
         "reason": "why, in words",
         "window": "first and last session, sessions and fills behind it, or null",
+        "fill_model": "fill_model_id, decision (fitted or too_few_orders), reason and counts, or null",
     },
     "demo": {
         "runs": "each run as `jobs run` prints it",

@@ -32,6 +32,7 @@ def next_leg(
     *,
     max_slice_shares: int,
     allow_short: bool,
+    planned: Sequence[int] = (),
 ) -> Leg | None:
     """The leg that follows, the first when there are none; None when there is nothing (more) to send.
 
@@ -45,6 +46,8 @@ def next_leg(
         Most shares of one order, > 0.
     allow_short : bool
         Whether a leg may open a short position.
+    planned : sequence of int
+        Shares of each slice of a schedule, () = none. The last takes what is left.
 
     Notes
     -----
@@ -66,6 +69,8 @@ def next_leg(
     if opens_short and start_shares > 0 and not allow_short:
         return None
     shares = min(abs(wanted), max_slice_shares)
+    if len(legs) < len(planned) - 1:
+        shares = min(shares, planned[len(legs)])
     return Leg(
         _name(start_shares, target_shares, now, legs, whole=shares == abs(wanted)), _side(wanted), shares
     )

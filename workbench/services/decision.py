@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from workbench.core.costs import CostModel
+from workbench.core.costs import CostModel, Status
 from workbench.core.features import Feature, compute
 from workbench.core.ledger import Ledger
 from workbench.core.legs import next_leg
 from workbench.core.orders import Order, OrderIntent, client_order_id
-from workbench.core.policy import PolicyParams, decide
+from workbench.core.policy import PolicyParams
 from workbench.core.ports import BarStore, Broker, Calendar, Journal
 from workbench.core.pretrade import Limits, Verdict, check_orders
+from workbench.core.slicing import Slice
 from workbench.core.types import (
     MISSING,
     NANO,
@@ -27,11 +28,12 @@ from workbench.core.types import (
     to_micro,
 )
 from workbench.errors import DataError
-from workbench.services.cost_gate import cost_floors
+from workbench.services.cost_gate import decide_at_cost
 from workbench.services.knowledge import Knowledge
 from workbench.services.lately import Lately
 from workbench.services.own_flow import OwnFlow
 from workbench.services.own_orders import OwnOrders
+from workbench.services.slicing import planned_slices
 
 
 class Forecaster(Protocol):
@@ -57,6 +59,7 @@ class Strategy:
     model: Forecaster
     model_id: str
     mode: str = ""  # of the desk; sessions of another one are not behind it
+    cost_problem: Status = "ok"  # why `cost_model` only prices exits, whatever it says of itself
 
     @property
     def lookback(self) -> int:
@@ -72,6 +75,7 @@ class Cycle:
     decision: Decision
     intents: tuple[OrderIntent, ...]
     verdicts: tuple[Verdict, ...]
+    slices: Mapping[str, tuple[Slice, ...]]
 
     @property
     def allowed(self) -> tuple[OrderIntent, ...]:
@@ -147,13 +151,12 @@ class DecisionMaker:
             )
         matrix = compute(self.strategy.features, panel)
         forecast = np.round(self.strategy.model.forecast(matrix) * 1e6) / 1e6
-        decision = decide(
-            snapshot, forecast, self.strategy.policy, cost_floors(self.strategy, snapshot, forecast)
-        )
-        intents = self._intents(snapshot, decision)
+        decision = decide_at_cost(self.strategy, snapshot, forecast)
+        slices = planned_slices(self.strategy, self._calendar, snapshot, decision)
+        intents = self._intents(snapshot, decision, slices)
         state = self.known.risk_state(snapshot, now_ns=scheduled_ns, buying_power_micro=buying_power_micro)
         verdicts = tuple(check_orders(intents, self.strategy.limits, state))
-        return Cycle(snapshot, decision, intents, verdicts)
+        return Cycle(snapshot, decision, intents, verdicts, slices)
 
     def judge_again(self, order: Order, *, buying_power_micro: int, now_ns: int) -> tuple[str, ...]:
         """Denial codes of one order at the moment of sending; it can only deny, never allow more."""
@@ -161,18 +164,21 @@ class DecisionMaker:
         verdict = check_orders([order.intent], self.strategy.limits, state)[0]
         return () if verdict.allowed else verdict.codes
 
-    def _intents(self, snapshot: Snapshot, decision: Decision) -> tuple[OrderIntent, ...]:
+    def _intents(
+        self, snapshot: Snapshot, decision: Decision, slices: Mapping[str, tuple[Slice, ...]]
+    ) -> tuple[OrderIntent, ...]:
         """Order legs of the decision in sending order: sells first (they free cash), then by symbol."""
         found = [
-            self._intent(snapshot, decision, at, symbol, int(decision.delta_shares[at]))
+            self._intent(snapshot, decision, at, symbol, slices.get(symbol, ()))
             for at, symbol in enumerate(decision.symbols)
             if decision.delta_shares[at]
         ]
         return tuple(sorted(found, key=lambda intent: (intent.side, intent.symbol)))
 
     def _intent(
-        self, snapshot: Snapshot, decision: Decision, at: int, symbol: str, delta: int
+        self, snapshot: Snapshot, decision: Decision, at: int, symbol: str, slices: Sequence[Slice]
     ) -> OrderIntent:
+        delta = int(decision.delta_shares[at])
         expected = self.strategy.cost_model.expected_bps(
             symbol,
             "buy" if delta > 0 else "sell",
@@ -189,6 +195,7 @@ class DecisionMaker:
             (),
             max_slice_shares=self.strategy.policy.max_slice_shares,
             allow_short=self.strategy.limits.allow_short,
+            planned=[one.shares for one in slices],
         )
         if leg is None:
             raise ValueError(f"a change of {delta} shares of {symbol} has a first leg")

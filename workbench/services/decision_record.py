@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from workbench.core.policy import Reason
 from workbench.core.ports import Event
+from workbench.core.slicing import Slice
 from workbench.core.types import MISSING, Decision
 from workbench.services.cost_gate import cost_alerts
 from workbench.services.decision import Cycle, Strategy
@@ -29,7 +32,7 @@ def decision_events(cycle: Cycle, strategy: Strategy, *, bars_fingerprint: str) 
                 "model_id": strategy.model_id,
                 "cost_model_id": strategy.cost_model_id,
                 "bars_fingerprint": bars_fingerprint,
-                "rows": decision_rows(decision),
+                "rows": decision_rows(decision, cycle.slices),
             },
         )
     ]
@@ -43,8 +46,13 @@ def decision_events(cycle: Cycle, strategy: Strategy, *, bars_fingerprint: str) 
     return [*events, *cost_alerts(strategy, snapshot)]
 
 
-def decision_rows(decision: Decision) -> list[dict[str, Any]]:
-    """One plain mapping a symbol, integers and words only, None where a number is not known."""
+def decision_rows(
+    decision: Decision, slices: Mapping[str, Sequence[Slice]] = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """One plain mapping a symbol, integers and words only, None where a number is not known.
+
+    A change on a schedule carries its `slices`, each with shares and the time from which it may be sent.
+    """
 
     def grid(values: Any, at: int) -> int | None:
         return None if int(values[at]) == MISSING else int(values[at])
@@ -59,6 +67,7 @@ def decision_rows(decision: Decision) -> list[dict[str, Any]]:
             "target_shares": int(decision.target_shares[at]),
             "delta_shares": int(decision.delta_shares[at]),
             "reason": Reason(int(decision.reason[at])).word,
+            **({"slices": [[one.shares, one.due_ns] for one in slices[symbol]]} if symbol in slices else {}),
         }
         for at, symbol in enumerate(decision.symbols)
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from workbench.core.corporate import ADJUSTED_PREFIX
 from workbench.core.features import market_statistics
 from workbench.core.ledger import CAPITAL, CASH, DIVIDENDS, SECURITIES, money_micro
+from workbench.core.orders import TERMINAL, OrderState
 from workbench.core.ports import BarStore, Calendar
 from workbench.core.tca import PARTS, implementation_shortfall, ledger_identity
 from workbench.core.types import BPS, MICRO, NANO
@@ -29,6 +30,10 @@ _FILLS = ("order_id", "execution_id", "symbol", "side", "quantity", "price", "fe
 _RECORDS = (
     "session", "symbol", "side", "quantity", "price", "adv", "volatility_bps", "half_spread_bps", "cost_bps",
     "fee_bps", "expected_bps", "execution_id", "source",
+)  # fmt: skip
+_OUTCOMES = (
+    "session", "order_id", "symbol", "side", "order_type", "quantity", "filled", "adv", "volatility_bps",
+    "half_spread_bps", "cost_bps", "fee_bps", "delay_s", "source",
 )  # fmt: skip
 _BOOKS = (
     "session", "ledger", "paper", *PARTS, "unfilled_after", "other", "rounding_micro", "residual_micro",
@@ -123,17 +128,13 @@ class ExecutionRecords:
         cost_bps is side x (price - arrival price) and the fee, in bps of the arrival price.
         """
         orders = {row["client_order_id"]: row for row in self._sent()}
-        facts: dict[int, dict[str, tuple[float, float, float]]] = {}
+        facts = self._facts(orders.values())
         rows = []
         for fill in self._own_fills():
             order = orders.get(fill["client_order_id"])
             if order is None or not order["reference_micro"]:
                 continue
-            at_ns = order["scheduled_ns"]
-            if at_ns not in facts:
-                wanted = sorted({row["symbol"] for row in orders.values() if row["scheduled_ns"] == at_ns})
-                facts[at_ns] = self._known(wanted, at_ns)
-            adv, volatility, half_spread = facts[at_ns].get(fill["symbol"], (math.nan,) * 3)
+            adv, volatility, half_spread = facts[order["scheduled_ns"], fill["symbol"]]
             shares, arrival = fill["quantity_nano"] / NANO, order["reference_micro"]
             side = 1 if fill["side"] == "buy" else -1
             fee_bps = fill["fee_micro"] / (shares * arrival) * BPS
@@ -153,6 +154,39 @@ class ExecutionRecords:
                 }
             )
         return _frame(rows, _RECORDS)
+
+    def outcomes(self) -> pd.DataFrame:
+        """One row an order that is over, as `workbench.costs.fit_fill_model` takes them.
+
+        cost_bps and fee_bps are those of what was filled, NaN where nothing was; delay_s counts from sending
+        to the first fill. Facts of the market as in `records`.
+        """
+        sent = [
+            row for row in self._sent() if row["reference_micro"] and OrderState(row["state"]) in TERMINAL
+        ]
+        facts = self._facts(sent)
+        fills: dict[str, list[dict[str, Any]]] = {}
+        for fill in self._own_fills():
+            fills.setdefault(fill["client_order_id"], []).append(fill)
+        rows = []
+        for row in sent:
+            own, arrival = fills.get(row["client_order_id"], []), row["reference_micro"]
+            adv, volatility, half_spread = facts[row["scheduled_ns"], row["symbol"]]
+            shares = sum(fill["quantity_nano"] for fill in own) / NANO
+            value = shares * arrival / BPS if shares else math.nan
+            paid = sum(fill["quantity_nano"] * (fill["price_micro"] - arrival) for fill in own) / NANO
+            fee_bps = sum(fill["fee_micro"] for fill in own) / value
+            rows.append(
+                {
+                    **row, "order_id": row["client_order_id"], "quantity": row["quantity_nano"] / NANO,
+                    "filled": shares, "adv": adv, "volatility_bps": volatility,
+                    "half_spread_bps": half_spread,
+                    "cost_bps": (1 if row["side"] == "buy" else -1) * paid / value + fee_bps,
+                    "fee_bps": fee_bps, "source": self._source,
+                    "delay_s": (own[0]["filled_at_ns"] - row["sent_at_ns"]) / NANO if own else math.nan,
+                }
+            )  # fmt: skip
+        return _frame(rows, _OUTCOMES)
 
     def books(self, *, split: str) -> pd.DataFrame:
         """One row a closed session: the ledger's profit explained by paper, shortfall and other money.
@@ -227,6 +261,17 @@ class ExecutionRecords:
         orders, fills = self.orders(), self.fills()
         known = orders[orders["final_price"].notna()]
         return implementation_shortfall(known, fills[fills["order_id"].isin(known["order_id"])], split=split)
+
+    def _facts(self, orders: Iterable[dict[str, Any]]) -> dict[tuple[int, str], tuple[float, float, float]]:
+        """Daily volume, volatility and half spread of each decision time and symbol; NaN = not known."""
+        wanted: dict[int, set[str]] = {}
+        for row in orders:
+            wanted.setdefault(row["scheduled_ns"], set()).add(row["symbol"])
+        found: dict[tuple[int, str], tuple[float, float, float]] = {}
+        for at_ns, symbols in wanted.items():
+            known = self._known(sorted(symbols), at_ns)
+            found |= {(at_ns, symbol): known.get(symbol, (math.nan,) * 3) for symbol in symbols}
+        return found
 
     def _known(self, symbols: list[str], at_ns: int) -> dict[str, tuple[float, float, float]]:
         """Daily volume, volatility and half spread of each symbol as a decision at that time saw them."""

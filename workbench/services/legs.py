@@ -37,6 +37,8 @@ class Legs:
     max_slice_shares : int
         Most shares of one order.
     allow_short : bool
+    now_ns : callable () -> int
+        Trading time: a slice of a schedule is not made before it falls due.
     """
 
     def __init__(
@@ -51,13 +53,14 @@ class Legs:
         intend: Callable[[OrderIntent, str, tuple[str, ...]], Order],
         max_slice_shares: int,
         allow_short: bool,
+        now_ns: Callable[[], int],
     ) -> None:
         self._journal = journal
         self._oms = oms
         self._account, self._strategy, self._session = account, strategy, session
         self._judge, self._intend = judge, intend
         self._max_slice_shares = max_slice_shares
-        self._allow_short = allow_short
+        self._allow_short, self._now_ns = allow_short, now_ns
 
     def proceed(self) -> int:
         """Send every leg that is due; returns how many were journalled.
@@ -80,9 +83,13 @@ class Legs:
         legs = self._of(decision["scheduled_ns"], symbol)
         if not legs:
             return 0
+        planned = row.get("slices", ())
+        if len(legs) < len(planned) and self._now_ns() < planned[len(legs)][1]:
+            return 0
         leg = next_leg(
-            start, target, legs, max_slice_shares=self._max_slice_shares, allow_short=self._allow_short
-        )
+            start, target, legs, max_slice_shares=self._max_slice_shares, allow_short=self._allow_short,
+            planned=[shares for shares, _ in planned],
+        )  # fmt: skip
         filled = sum(int(order.intent.side) * order.filled_nano for order in legs)
         held = self._oms.ledger.positions_nano.get(symbol, 0)
         if (
@@ -94,6 +101,8 @@ class Legs:
         ):  # the target counts in old shares: so is this one
             return 0
         intent = _following(legs[-1].intent, leg.name, side=leg.side, quantity_nano=leg.shares * NANO)
+        if planned and intent.order_type is OrderType.MARKET_ON_OPEN:
+            intent = replace(intent, order_type=OrderType.MARKET)  # the auction has been
         self._send(self._allocate(replace(intent, session=self._session), decision["decision_id"]))
         return 1
 

@@ -57,7 +57,6 @@ def preflight_checks(
         Whether the session has a decision already: then it may still be closed when it is over.
     """
     strangers = sorted(s for s, q in ledger.positions_nano.items() if q and s not in strategy.universe)
-    now_ns, cost_model = clock.now_ns(), strategy.cost_model
     return (
         Check(
             "permission to trade",
@@ -73,17 +72,12 @@ def preflight_checks(
         ),
         Check(
             "session still open to decisions",
-            begun or now_ns <= times.end_ns,
+            begun or clock.now_ns() <= times.end_ns,
             times.session,
             "run the next session instead: a session that is over is never traded",
         ),
         _freshness(times, strategy, bars, calendar),
-        Check(
-            "cost model",
-            cost_model.status(now_ns) == "ok",
-            f"{cost_model.source} {strategy.cost_model_id[:12]}: {cost_model.status(now_ns)}",
-            "workbench calibrate --prior --person NAME",
-        ),
+        _costs(strategy, clock.now_ns(), ledger),
         Check("model", bool(strategy.model_id), f"id {strategy.model_id[:12]}", "workbench train"),
         Check(
             "ledger opened",
@@ -107,6 +101,18 @@ def preflight_checks(
 def failed(checks: tuple[Check, ...]) -> tuple[Check, ...]:
     """The checks that do not hold, in their order."""
     return tuple(check for check in checks if not check.ok)
+
+
+def _costs(strategy: Strategy, now_ns: int, ledger: Ledger) -> Check:
+    """A cost model that may not be used stops a session with nothing to get out of, never an exit."""
+    status = strategy.cost_problem if strategy.cost_problem != "ok" else strategy.cost_model.status(now_ns)
+    held = any(ledger.positions_nano.values())
+    words = f"{strategy.cost_model.source} {strategy.cost_model_id[:12]}: {status}"
+    if status != "ok" and held:
+        words += ", so only risk-reducing orders"
+    return Check(
+        "cost model", status == "ok" or held, words, "workbench calibrate --prior --as-of DATE --person NAME"
+    )
 
 
 def _freshness(times: SessionTimes, strategy: Strategy, bars: BarStore, calendar: Calendar) -> Check:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench.core.canonical import canonical_json
-from workbench.core.costs import CostModel
+from workbench.core.costs import CostModel, Status
 from workbench.core.features import select_features
 from workbench.core.manifest import ModelManifest, acceptable
 from workbench.core.ports import Event, Journal, Registry
@@ -288,6 +288,28 @@ def latest_cost_model(journal: Journal, registry: Registry) -> CostModel | None:
     if not journal.rows("cost_models", cost_model_id=cost_model_id):
         raise _no_cost_model(f"cost model {cost_model_id[:12]} was approved but never registered")
     return find_cost_model(journal, registry, cost_model_id)
+
+
+def cost_model_or_prior(
+    journal: Journal, registry: Registry, *, mode: str, prior: CostModel
+) -> tuple[CostModel, Status]:
+    """The cost model that was approved last, whatever its age; else the prior, which prices exits alone.
+
+    Returns
+    -------
+    (CostModel, str)
+        "ok" = the model's own status decides at each decision; "missing" = none was approved, or only one
+        that was learnt from another mode's fills.
+
+    Raises
+    ------
+    ManifestMismatch
+        A model was approved and its file was altered: that is no matter of costs.
+    """
+    model = latest_cost_model(journal, registry)
+    if model is None or model.source not in COST_SOURCES.get(mode, frozenset()):
+        return prior, "missing"
+    return model, "ok"
 
 
 def current_cost_model(journal: Journal, registry: Registry, now_ns: int, *, mode: str) -> CostModel:

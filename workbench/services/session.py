@@ -137,7 +137,7 @@ class TradingSession:
         self.legs = Legs(
             journal=journal, oms=self.oms, account=account, strategy=strategy.name, session=times.session,
             judge=self._judge, intend=self.approvals.intend, allow_short=strategy.limits.allow_short,
-            max_slice_shares=strategy.policy.max_slice_shares,
+            max_slice_shares=strategy.policy.max_slice_shares, now_ns=clock.now_ns,
         )  # fmt: skip
 
     @functools.cached_property

@@ -110,6 +110,9 @@ _DECLARED: dict[str, str] = {
     "schedule.missed": "job:text session:text due_ns:int reason:text at_ns:int lease:text owner_token:int",
     "schedule.paused": "job:text person:text reason:text",
     "schedule.resumed": "job:text person:text reason:text",
+    # what own fills teach the fill simulator
+    "fill_model.calibrated": "account:text session:text source:text decision:text reason:text orders:int "
+    "sessions:int fill_model_id:text artifact_id:text",
 }
 
 

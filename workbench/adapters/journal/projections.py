@@ -9,6 +9,7 @@ from typing import Any
 from workbench.adapters.journal import folds_adoption, folds_approve, hot_path
 from workbench.adapters.journal.folds_alerts import FOLDS as ALERT_FOLDS
 from workbench.adapters.journal.folds_controls import FOLDS as CONTROLS_FOLDS
+from workbench.adapters.journal.folds_exec import EXEC_FOLDS
 from workbench.adapters.journal.folds_jobs import JOB_FOLDS
 from workbench.adapters.journal.folds_kill import FOLDS as KILL_FOLDS
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
@@ -371,4 +372,5 @@ _FOLDS: dict[str, Fold] = {
     **CONTROLS_FOLDS,
     **folds_adoption.FOLDS,
     **JOB_FOLDS,
+    **EXEC_FOLDS,
 }

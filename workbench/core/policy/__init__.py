@@ -15,6 +15,7 @@ from workbench.core.policy.kernels import (
 )
 from workbench.core.policy.params import PolicyParams, PolicyValues
 from workbench.core.policy.reason import Reason
+from workbench.core.policy.reducing import without_increases
 
 __all__ = [
     "Choice",
@@ -29,4 +30,5 @@ __all__ = [
     "intended_shares",
     "limit_price_micro",
     "target_weight_micro",
+    "without_increases",
 ]

@@ -7,6 +7,9 @@ from typing import ClassVar, NamedTuple
 
 from workbench.core.types import MICRO, OrderType
 
+#: How a change that is too large for one order goes out.
+SLICINGS = ("largest", "almgren_chriss")
+
 
 @dataclass(frozen=True)
 class PolicyParams:
@@ -33,6 +36,11 @@ class PolicyParams:
         Orders are multiples of it, except one that closes a position.
     max_slice_shares : int, default 20000
         A change larger than this goes out in slices, each sent when the one before is filled.
+    slicing : str, default "largest"
+        "largest": slices as large as allowed, and a change beyond the participation limit is denied.
+        "almgren_chriss": such a change is sliced on that schedule over the session.
+    slice_risk_aversion : float, default 1e-6
+        Of that schedule, per currency unit: 0 = even slices, more = earlier.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -49,6 +57,8 @@ class PolicyParams:
     allow_short: bool = False
     lot_shares: int = 1
     max_slice_shares: int = 20_000
+    slicing: str = "largest"
+    slice_risk_aversion: float = 1e-6
 
     def __post_init__(self) -> None:
         bounds = {
@@ -61,11 +71,14 @@ class PolicyParams:
             "limit_offset_bps": (0.0, 1_000.0),
             "lot_shares": (1, 10_000),
             "max_slice_shares": (1, 1_000_000_000),
+            "slice_risk_aversion": (0.0, 1.0),
         }
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not low <= value <= high:  # NaN fails both comparisons
                 raise ValueError(f"policy.{name} = {value!r} must lie between {low:g} and {high:g}")
+        if self.slicing not in SLICINGS:
+            raise ValueError(f"policy.slicing must be one of {', '.join(SLICINGS)}, not {self.slicing!r}")
         for name in ("entry_order_type", "exit_order_type"):
             try:
                 order_type = OrderType.parse(getattr(self, name))

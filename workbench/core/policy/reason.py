@@ -23,6 +23,7 @@ class Reason(IntEnum):
     EQUITY_MISSING = 23
     COST_MISSING = 24
     POSITION_MISSING = 25
+    COST_MODEL_NOT_USABLE = 26
     NOT_TRADABLE = 30
     FROZEN = 31
     ORDER_WORKING = 32
@@ -54,6 +55,7 @@ _EXPLAIN: dict[Reason, str] = {
     Reason.EQUITY_MISSING: "No order: the equity of the account is not known or not positive.",
     Reason.COST_MISSING: "No order: the cost of trading is not known.",
     Reason.POSITION_MISSING: "No order: the position is not known.",
+    Reason.COST_MODEL_NOT_USABLE: "No order: it would add risk, and the cost model may not be used.",
     Reason.NOT_TRADABLE: "No order: there is no plausible bar for the symbol.",
     Reason.FROZEN: "No order: the symbol is frozen by an order whose outcome is not resolved.",
     Reason.ORDER_WORKING: "No order: another order of the symbol is still working.",

@@ -69,7 +69,7 @@ def judge_order(
     bits |= check_crossed(market)
     bits |= check_jump(market, recent, limits)
     bits |= check_volatility(order, market, recent, limits)
-    bits |= check_cost(order, limits)
+    bits |= check_cost(order, market, limits)
     bits |= check_hours(order.order_type, account, order.time_in_force)
     # rate
     bits |= check_rate(account, limits)

@@ -106,8 +106,10 @@ def check_volatility(
 
 
 @kernel
-def check_cost(order: OrderValues, limits: LimitValues) -> int:
-    """COST_MISSING, EXPECTED_COST: the cost is known and bearable; a cost of zero is not known."""
+def check_cost(order: OrderValues, market: MarketValues, limits: LimitValues) -> int:
+    """COST_MISSING, EXPECTED_COST: no new risk unless its cost is known and bearable; zero is not known."""
+    if not adds_risk(order, market):
+        return 0
     if order.expected_cost_micro <= 0:
         return _COST_MISSING | _EXPECTED_COST
     return 0 if order.expected_cost_micro / 100.0 <= limits.max_cost_bps else _EXPECTED_COST

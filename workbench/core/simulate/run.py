@@ -127,6 +127,11 @@ def simulate(
 def _checked(market: MarketHistory, forecast: Floats, parameters: Parameters) -> Floats:
     shape = market.bars.close.shape
     values: Floats = np.ascontiguousarray(forecast, dtype=np.float64)
+    if parameters.policy.slicing != "largest":
+        raise ValueError(
+            f"policy.slicing = {parameters.policy.slicing!r}: bars of a day cannot tell when a slice is due; "
+            "simulate with 'largest'"
+        )
     if values.shape != shape:
         raise ValueError(f"forecast has shape {values.shape}, the bars have {shape}")
     if not 0 < parameters.cash_usd <= _MAX_CASH_USD:

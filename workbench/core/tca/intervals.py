@@ -36,15 +36,26 @@ def ratio_interval(cost: Floats, paper: Floats, *, confidence: float, seed: int)
     lower, upper = np.full(groups, np.nan), np.full(groups, np.nan)
     if not enough.any():
         return lower, upper
-    draws = np.random.Generator(np.random.Philox(seed)).multinomial(days, np.full(days, 1.0 / days), _DRAWS)
+    rng = np.random.Generator(np.random.Philox(seed))
+    draws = rng.multinomial(days, np.full(days, 1.0 / days), _DRAWS).astype(np.float64)
     chosen = np.flatnonzero(enough)
     tails = [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]
     for first in range(0, len(chosen), 512):
         some = chosen[first : first + 512]
-        top, bottom = draws @ cost[some].T, draws @ paper[some].T
-        ratio = np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), np.nan)
-        whole = np.all(bottom > 0, axis=0)  # a draw without a day of the group says nothing: rare and slow
-        lower[some[whole]], upper[some[whole]] = np.quantile(ratio[:, whole], tails, axis=0)
+        top, bottom = cost[some] @ draws.T, paper[some] @ draws.T
+        whole = bottom.min(axis=1) > 0  # a draw without a day of the group says nothing: rare and slow
+        lower[some[whole]], upper[some[whole]] = _quantiles(top[whole] / bottom[whole], tails)
         if not whole.all():
-            lower[some[~whole]], upper[some[~whole]] = np.nanquantile(ratio[:, ~whole], tails, axis=0)
+            top, bottom = top[~whole], bottom[~whole]
+            ratio = np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), np.nan)
+            lower[some[~whole]], upper[some[~whole]] = np.nanquantile(ratio, tails, axis=1)
     return lower, upper
+
+
+def _quantiles(rows: Floats, probabilities: list[float]) -> Floats:
+    """Quantiles of each row, (probabilities, rows), as `numpy.quantile`, with one partial sort for all."""
+    place = np.array(probabilities) * (rows.shape[1] - 1)
+    below = np.floor(place).astype(np.int64)
+    sorted_there = np.partition(rows, np.unique([*below, *(below + 1)]), axis=1)
+    low, high = sorted_there[:, below], sorted_there[:, below + 1]
+    return np.asarray((low + (high - low) * (place - below)).T)

@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 
 from workbench.core.kernel import kernel
+from workbench.core.tca.queries import FAR_NS, admit_quotes, answer_mids, answer_quotes
 from workbench.core.types import DAY_NS, Booleans, Floats, Integers
 
-FAR_NS = int(np.iinfo(np.int64).max) // 2
-#: Why the merge stopped.
-NEED_QUOTES, NEED_FILLS, DONE, UNSORTED = 0, 1, 2, 3
 #: Columns of a parent order's own sums.
 OWN = ("filled", "paid", "fees", "first_ns", "last_ns", "fills", "wrong")
 #: Columns of a parent's spread money, in half micros, before one for each horizon.
@@ -30,65 +28,6 @@ FILL_COUNTERS = (
     "no_quote_yet", "quote_stale", "no_mid_after", "fill_without_fee",
 )  # fmt: skip
 _ABSURD = float(1 << 44)  #: micros: the value, or the cost, of one fill above 17 million is not believed
-
-
-@kernel
-def answer(  # noqa: C901  one merge: a call for each query would cost more than the query
-    quote_ns: Integers, quote_symbol: Integers, bid: Floats, ask: Floats, quote_scale: float,
-    state: Integers, arrival_key: Integers, arrival_symbol: Integers, arrival_out: Integers,
-    key: Integers, fill_symbol: Integers, out: Integers, cursor: Integers, quotes_end: bool, fills_end: bool,
-    counters: Integers,
-) -> int:  # fmt: skip
-    """Update the standing quotes and answer each query before the first quote at or after its key.
-
-    `key` (streams, fills) and `arrival_key` (parents) rise along their last axis. `cursor` holds the next
-    quote, the next arrival, the time of the last quote, then the next fill of each stream.
-    """
-    streams, fills = key.shape
-    size, arrivals = quote_ns.shape[0], arrival_key.shape[0]
-    at, last, limit = cursor[0], cursor[2], -1
-    while True:
-        if at >= size and not quotes_end:
-            cursor[0] = at
-            return 0
-        now = quote_ns[at] if at < size else FAR_NS
-        if now < last:
-            return 3
-        if now >= limit:
-            a = cursor[1]
-            while a < arrivals and arrival_key[a] <= now:
-                for part in range(3):
-                    arrival_out[a, part] = state[arrival_symbol[a], part]
-                a += 1
-            cursor[1] = a
-            limit = arrival_key[a] if a < arrivals else FAR_NS
-            for k in range(streams):
-                j = cursor[3 + k]
-                while j < fills and key[k, j] <= now:
-                    for part in range(3):
-                        out[k, j, part] = state[fill_symbol[j], part]
-                    j += 1
-                cursor[3 + k] = j
-                if j < fills:
-                    limit = min(limit, key[k, j])
-                elif not fills_end:
-                    cursor[0] = at
-                    return 1
-        if at >= size:
-            return 2
-        b, s = np.rint(bid[at] * quote_scale), np.rint(ask[at] * quote_scale)
-        symbol = quote_symbol[at]
-        if not (b >= 1.0 and s >= 1.0 and b < 1e15 and s < 1e15):
-            counters[0] += 1
-        elif b > s:
-            counters[1] += 1
-        elif symbol < 0:
-            counters[2] += 1
-        else:
-            state[symbol, 0], state[symbol, 1], state[symbol, 2] = int(b), int(s), now
-        last = now
-        cursor[2] = last
-        at += 1
 
 
 @kernel
@@ -129,24 +68,24 @@ def book_fills(
 
 @kernel
 def measure(
-    fill_ns: Integers, day_ns: Integers, order_of: Integers, value: Integers, horizons: Integers,
-    out: Integers, arrival_ns: Integers, arrival_row: Integers, arrival_out: Integers, side_of: Integers,
+    fill_ns: Integers, order_of: Integers, value: Integers, mids: Integers, before: Integers,
+    arrival_ns: Integers, arrival_row: Integers, arrival_out: Integers, side_of: Integers,
     max_age_ns: int, money: Integers, weight: Floats, counters: Integers,
 ) -> None:  # fmt: skip
     """Add what each fill cost to its parent; all of its queries have been answered."""
-    last = horizons.shape[0] - 1
+    last = mids.shape[0] - 1
     for j in range(fill_ns.shape[0]):
         quantity, price = value[j, 0], value[j, 1]
         if quantity == 0:
             continue
-        order, when, day = order_of[j], fill_ns[j], day_ns[j]
+        order, when = order_of[j], fill_ns[j]
         side, row = side_of[order], arrival_row[order]
         asked = when
         if row >= 0:
             asked = arrival_ns[order]
             bid, ask, stamp = arrival_out[row, 0], arrival_out[row, 1], arrival_out[row, 2]
         else:
-            bid, ask, stamp = out[last + 1, j, 0], out[last + 1, j, 1], out[last + 1, j, 2]
+            bid, ask, stamp = before[j, 0], before[j, 1], before[j, 2]
         effective, mid, known = 0, 0, False
         if asked > when:
             counters[4] += 1
@@ -164,10 +103,8 @@ def measure(
             money[order, 3] += better
             weight[order, 0] += 0.5 * quantity * mid
         for k in range(last + 1):
-            due, stood = when + horizons[k], out[k, j, 2]
-            mid_after = out[k, j, 0] + out[k, j, 1]
-            old = stood < day or due - stood > max_age_ns or due >= day + DAY_NS
-            if old or np.abs(float(mid_after - 2 * price)) * quantity > _ABSURD:
+            mid_after = mids[k, j]
+            if mid_after < 0 or np.abs(float(mid_after - 2 * price)) * quantity > _ABSURD:
                 counters[7] += 1
                 continue
             moved = side * (mid_after - 2 * price) * quantity
@@ -267,26 +204,32 @@ class Stream:
         self._parents, self._horizons, self._max_age_ns = parents, frozen(horizons_ns), max_age_ns
         self._arrival_row = np.full(len(parents.symbol), -1, dtype=np.int64)
         self._arrival_row[told] = np.arange(len(told))
-        self._arrival_key, self._arrival_symbol = parents.arrival_ns[told], parents.symbol[told]
+        self._arrival_key, self._arrival_symbol = (
+            frozen(values[told]) for values in (parents.arrival_ns, parents.symbol)
+        )
         self._arrival_out = np.full((len(told), 3), -1, dtype=np.int64)
-        # a markout asks for the quote at or before its instant, a fill of its own for the one before
-        offsets = [*(horizons_ns + 1).tolist(), *([0] if len(told) < len(parents.symbol) else [])]
-        self._offsets = np.array(offsets, dtype=np.int64)
-        self._cursor = np.zeros(3 + len(offsets), dtype=np.int64)
-        self._cursor[2] = -FAR_NS
-        self._state = np.full((max(symbols, 1), 3), -1, dtype=np.int64)
         width = len(horizons_ns)
+        # one stream of queries a horizon, one for arrivals, and one for fills whose order tells no arrival
+        self._alone = len(told) < len(parents.symbol)
+        streams = width + 1 + int(self._alone)
+        self._cursor = np.zeros((streams, 2), dtype=np.int64)
+        self._nowhere = max(symbols, 1)
+        self._mid_standing = np.full((width, self._nowhere + 1, 2), -1, dtype=np.int64)
+        self._standing = np.full((streams - width, self._nowhere + 1, 3), -1, dtype=np.int64)
+        self._last_ns = -FAR_NS
         self.own = np.zeros((len(parents.symbol), len(OWN)), dtype=np.int64)
         self.weight = np.zeros((len(parents.symbol), len(WEIGHTS) + width))
         self.money = np.zeros((len(parents.symbol), len(MONEY) + width), dtype=np.int64)
         self._fill_counters = np.zeros(len(FILL_COUNTERS), dtype=np.int64)
         self._quote_counters = np.zeros(len(QUOTE_COUNTERS), dtype=np.int64)
-        nothing = np.zeros(0, dtype=np.int64)
-        self._ts = self._day = self._order = self._symbol = nothing
+        nothing = frozen(np.zeros(0, dtype=np.int64))
+        self._ts = self._order = self._symbol = nothing
         self._value = np.zeros((0, 2), dtype=np.int64)
-        self._key = np.zeros((len(offsets), 0), dtype=np.int64)
-        self._out = np.zeros((len(offsets), 0, 3), dtype=np.int64)
+        self._mids = np.zeros((width, 0), dtype=np.int64)
+        self._before = np.zeros((0, 3), dtype=np.int64)
         self._quotes = QuoteBatch(nothing, nothing, np.zeros(0), np.zeros(0), 1.0)
+        self._row = self._mid = np.zeros(0, dtype=np.int64)
+        self._prices = np.zeros((0, 2), dtype=np.int64)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -311,61 +254,97 @@ class Stream:
         OutOfOrder
             A table is not in time order; the sums are worthless then.
         """
-        wants, quotes_end, fills_end = NEED_FILLS, False, False
-        while wants != DONE:
-            if wants == NEED_FILLS:
+        quotes_end = fills_end = False
+        while True:
+            if not fills_end and bool(np.any(self._next_fill() >= len(self._ts))):
                 batch = next(fills, None)
                 fills_end = batch is None
                 if batch is not None and len(batch.ts_ns):
                     self._settle()
                     self._append(batch)
-            elif wants == NEED_QUOTES:
+            elif not quotes_end and bool(np.all(self._cursor[:, 0] >= len(self._quotes.ts_ns))):
                 found = next(quotes, None)
                 quotes_end = found is None
-                self._quotes = found or self._quotes
-                self._cursor[0] = len(self._quotes.ts_ns) if quotes_end else 0
-            else:
-                raise OutOfOrder("quotes")
-            at = self._quotes
-            wants = int(
-                answer(
-                    at.ts_ns, at.symbol, at.bid, at.ask, at.scale, self._state, self._arrival_key,
-                    self._arrival_symbol, self._arrival_out, self._key, self._symbol, self._out,
-                    self._cursor, quotes_end, fills_end, self._quote_counters,
-                )
-            )  # fmt: skip
+                if found is not None:
+                    self._admit(found)
+            self._answer(quotes_end=quotes_end, fills_end=fills_end)
+            if quotes_end and fills_end and bool(np.all(self._next_fill() >= len(self._ts))):
+                break
         self._settle()
+
+    def _next_fill(self) -> Integers:
+        """The next fill of each stream that asks for fills."""
+        at = self._cursor[:, 1]
+        arrivals = len(self._horizons)
+        return np.concatenate([at[:arrivals], at[arrivals + 1 :]])
+
+    def _admit(self, batch: QuoteBatch) -> None:
+        """Make a batch of quotes the present one."""
+        rows = len(batch.ts_ns)
+        if len(self._row) != rows:
+            self._row, self._mid = np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64)
+            self._prices = np.empty((rows, 2), dtype=np.int64)
+        if not admit_quotes(
+            batch.ts_ns, batch.symbol, batch.bid, batch.ask, batch.scale, self._last_ns, self._nowhere,
+            self._row, self._prices, self._mid, self._quote_counters,
+        ):  # fmt: skip
+            raise OutOfOrder("quotes")
+        self._last_ns = int(batch.ts_ns[-1]) if rows else self._last_ns
+        self._quotes = batch
+        self._cursor[:, 0] = 0
+
+    def _answer(self, *, quotes_end: bool, fills_end: bool) -> None:
+        """Let each stream of queries go as far as the present quotes and fills take it."""
+        ts, width = self._quotes.ts_ns, len(self._horizons)
+        for k in range(width):
+            answer_mids(
+                ts, self._row, self._mid, quotes_end, self._ts, self._symbol, fills_end,
+                int(self._horizons[k]), self._max_age_ns, self._mid_standing[k], self._mids[k],
+                self._cursor[k],
+            )  # fmt: skip
+        answer_quotes(
+            ts, self._row, self._prices, quotes_end, self._arrival_key, self._arrival_symbol, True,
+            self._standing[0], self._arrival_out, self._cursor[width],
+        )  # fmt: skip
+        if self._alone:
+            answer_quotes(
+                ts, self._row, self._prices, quotes_end, self._ts, self._symbol, fills_end,
+                self._standing[1], self._before, self._cursor[-1],
+            )  # fmt: skip
 
     def _append(self, batch: Batch) -> None:
         ts, parents = batch.ts_ns, self._parents
         if (len(self._ts) and ts[0] < self._ts[-1]) or bool(np.any(ts[1:] < ts[:-1])):
             raise OutOfOrder("fills")
-        value = np.zeros((len(ts), 2), dtype=np.int64)
+        value = np.empty((len(ts), 2), dtype=np.int64)
         book_fills(
             ts, batch.order, batch.quantity, batch.price, batch.price_scale, batch.fee_micro, batch.again,
             self.own, self._fill_counters, value,
         )  # fmt: skip
         # the last refused row stays as well: its time is the bound of what is known
         symbol = parents.symbol[batch.order] if len(parents.symbol) else np.zeros(len(ts), dtype=np.int64)
-        self._ts = np.concatenate([self._ts, ts])
-        self._day = np.concatenate([self._day, ts - ts % DAY_NS])
-        self._order = np.concatenate([self._order, batch.order])
-        self._symbol = np.concatenate([self._symbol, symbol])
+        self._ts = frozen(np.concatenate([self._ts, ts]))
+        self._order = frozen(np.concatenate([self._order, batch.order]))
+        self._symbol = frozen(np.concatenate([self._symbol, symbol]))
         self._value = np.concatenate([self._value, value])
-        self._key = self._ts[None, :] + self._offsets[:, None]
-        empty = np.zeros((len(self._offsets), len(ts), 3), dtype=np.int64)
-        self._out = np.concatenate([self._out, empty], axis=1)
+        mids = np.empty((len(self._horizons), len(self._ts)), dtype=np.int64)
+        mids[:, : self._mids.shape[1]] = self._mids
+        self._mids = mids
+        if self._alone:
+            room = np.empty((len(ts), 3), dtype=np.int64)
+            self._before = np.concatenate([self._before, room])
 
     def _settle(self) -> None:
         """Measure the fills whose queries are all answered, and forget them."""
-        done = int(self._cursor[3:].min()) if len(self._ts) else 0
+        done = int(self._next_fill().min()) if len(self._ts) else 0
         parents = self._parents
         measure(
-            self._ts[:done], self._day[:done], self._order[:done], self._value[:done], self._horizons,
-            self._out, parents.arrival_ns, self._arrival_row, self._arrival_out, parents.side,
-            self._max_age_ns, self.money, self.weight, self._fill_counters,
+            self._ts[:done], self._order[:done], self._value[:done], self._mids, self._before,
+            parents.arrival_ns, self._arrival_row, self._arrival_out, parents.side, self._max_age_ns,
+            self.money, self.weight, self._fill_counters,
         )  # fmt: skip
-        self._ts, self._day, self._order = self._ts[done:], self._day[done:], self._order[done:]
-        self._symbol, self._value = self._symbol[done:], self._value[done:]
-        self._key, self._out = self._key[:, done:], self._out[:, done:]
-        self._cursor[3:] -= done
+        self._ts, self._order, self._symbol = self._ts[done:], self._order[done:], self._symbol[done:]
+        self._value, self._mids = self._value[done:], np.ascontiguousarray(self._mids[:, done:])
+        self._before = self._before[done:]
+        self._cursor[: len(self._horizons), 1] -= done
+        self._cursor[len(self._horizons) + 1 :, 1] -= done
