@@ -163,7 +163,7 @@ def train_candidate(
     )
     folds = _walk_forward(experiment, bars, rows, sessions, lambda what, done: progress(what, done, steps))
     progress("final fit", FOLDS + 1, steps)
-    content = _fit(experiment, rows.matrix, rows.target)
+    content = fit_file(experiment, rows.matrix, rows.target)
     _prove_readable(content, rows.matrix, experiment.names)
     manifest = ModelManifest(
         kind=experiment.estimator.kind,
@@ -237,7 +237,7 @@ def _walk_forward(
     book = Book(bars, cost_bps, experiment.horizon_sessions, experiment.allow_short)
 
     def fit(matrix: Floats, target: Floats) -> ForecastModel:
-        return read_forecast_model(_fit(experiment, matrix, target), experiment.names)
+        return read_forecast_model(fit_file(experiment, matrix, target), experiment.names)
 
     folds = []
     for number, block in enumerate(forecast_blocks(rows), start=1):
@@ -327,8 +327,8 @@ def _require_causal(features: Sequence[Feature], bars: Bars) -> None:
         )
 
 
-def _fit(experiment: Experiment, matrix: Floats, target: Floats) -> bytes:
-    """File of the fitted pipeline."""
+def fit_file(experiment: Experiment, matrix: Floats, target: Floats) -> bytes:
+    """File of the pipeline that the experiment fits to a matrix (rows, features) and a target (rows,)."""
     return model_bytes(
         fit_pipeline(experiment.estimator, matrix, target, alpha=experiment.alpha, seed=experiment.seed)
     )
