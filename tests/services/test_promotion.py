@@ -23,8 +23,8 @@ from workbench.services.promotion import (
     current_cost_model,
     read_model,
     register_model,
-    stage_model,
 )
+from workbench.services.release import stage_model
 
 CONTENT = b"a model file"
 A, B, C, D, OTHER = (letter * 64 for letter in "abcd0")

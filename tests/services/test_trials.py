@@ -23,7 +23,8 @@ from workbench.core.overfitting import judge_family
 from workbench.core.ports import Event
 from workbench.errors import DataError, JournalConflict, Refused, UsageError
 from workbench.services import evidence
-from workbench.services.promotion import accepted_model, register_model, stage_model
+from workbench.services.promotion import accepted_model, register_model
+from workbench.services.release import stage_model
 from workbench.services.research import TrialLedger, lay_beside, record_trial
 from workbench.services.return_series import SERIES, ReturnSeries, series_from
 

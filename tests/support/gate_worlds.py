@@ -59,7 +59,11 @@ class Cell:
 
 
 NOISE = (
-    *(Cell(n, shape=shape) for n in (10, 30, 100, 300, 1_000) for shape in ("normal", "fat", "autocorrelated")),
+    *(
+        Cell(n, shape=shape)
+        for n in (10, 30, 100, 300, 1_000)
+        for shape in ("normal", "fat", "autocorrelated")
+    ),
     Cell(30, correlation=0.4),
     Cell(30, correlation=0.8),
 )

@@ -22,6 +22,7 @@ from workbench.cli import (
     models,
     people,
     preflight,
+    release,
     replay,
     report,
     settings,
@@ -51,6 +52,7 @@ def build() -> Any:
     )
     for module in (desk, killing, models, replay, approvals, alerts, limits, report, preflight, surveillance):
         module.register(app)
+    release.register(app)
     job_schedule.register(jobs.app)
     groups = {
         "config": settings,

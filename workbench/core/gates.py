@@ -1,4 +1,4 @@
-"""What stands between a model and a later stage: gates, each with its evidence, its numbers and its reasons."""
+"""What stands between a model and a later stage: gates with evidence, numbers and reasons."""
 
 from __future__ import annotations
 

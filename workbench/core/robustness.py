@@ -83,7 +83,12 @@ def sensitivity_gate(own: float, neighbours: Mapping[str, float], *, rule: Robus
         )
     if not worst >= rule.least_worst_kept * max(own, 0.0):
         reasons.append(f"with {worst_name} its Sharpe ratio is {worst:.2f}")
-    numbers = {"own": own, "median of neighbours": median, "worst": worst, "worst setting": worst_name}
+    numbers: dict[str, float | int | str] = {
+        "own": own,
+        "median of neighbours": median,
+        "worst": worst,
+        "worst setting": worst_name,
+    }
     return Gate(name="sensitivity", evidence=evidence, numbers=numbers, reasons=tuple(reasons))
 
 
@@ -125,8 +130,8 @@ def degradation_gate(
 
 
 def capacity_gate(
-    participation: Floats, excess_of: Mapping[float, Floats], *, max_participation: float, notional_usd: float,
-    rule: RobustnessRule = RULE,
+    participation: Floats, excess_of: Mapping[float, Floats], *, max_participation: float,
+    notional_usd: float, rule: RobustnessRule = RULE,
 ) -> Gate:  # fmt: skip
     """Whether what the book orders could have been traded, and up to which size it still earns.
 

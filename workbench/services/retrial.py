@@ -191,7 +191,8 @@ class Retrial:
         if self._market.cost_now is None:
             return (*found, refused("walk-forward", "the current cost model", "no cost model is approved"))
         return (
-            *found, self.walk_forward(), self.sensitivity(), self.degradation(), self.capacity(), self.drift(),
+            *found, self.walk_forward(), self.sensitivity(), self.degradation(), self.capacity(),
+            self.drift(),
         )  # fmt: skip
 
     def determinism(self, content: bytes, recorded: ReturnSeries) -> Gate:
@@ -320,8 +321,8 @@ class Retrial:
             return refused("drift", evidence, f"drift cannot be judged: {nothing.message}")
         moved = found[found["status"] == "drift"]
         reasons = tuple(
-            f"features of {row.symbol} have drifted since training: {row.changed or 'together'}"
-            for row in moved.itertuples()
+            f"features of {symbol} have drifted since training: {changed or 'together'}"
+            for symbol, changed in zip(moved["symbol"], moved["changed"], strict=True)
         )
         numbers = {
             "symbols": len(found), "drifted": len(moved),

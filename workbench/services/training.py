@@ -274,6 +274,30 @@ def load_model(
         None is accepted, a byte of it was changed, or it does not fit; `reasons` holds all of it.
     """
     model_id = accepted_model(journal, mode)
+    model = load_model_of(
+        registry, model_id, features_hash=features_hash, config_hash=config_hash, universe=universe,
+        horizon_sessions=horizon_sessions, as_of_session=as_of_session,
+    )  # fmt: skip
+    return model_id, model
+
+
+def load_model_of(
+    registry: Registry,
+    model_id: str,
+    *,
+    features_hash: str,
+    config_hash: str,
+    universe: Sequence[str],
+    horizon_sessions: int,
+    as_of_session: str,
+) -> ForecastModel:
+    """Forecasts of a named model, checked as `load_model` does; nobody need have accepted it.
+
+    Raises
+    ------
+    ManifestMismatch
+        A byte of it was changed, or it does not fit; `reasons` holds all of it.
+    """
     content, manifest = read_model(registry, model_id)
     reasons = compatible(
         manifest,
@@ -291,7 +315,7 @@ def load_model(
             model_id=model_id,
             reasons=reasons,
         )
-    return model_id, read_forecast_model(content, manifest.features)
+    return read_forecast_model(content, manifest.features)
 
 
 def _sessions_of(bars: Bars, calendar: Calendar, *, as_of_ns: int) -> tuple[str, ...]:
