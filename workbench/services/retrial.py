@@ -53,7 +53,7 @@ NOISE, NOISE_SEEDS = 0.1, (1, 2, 3)
 #: The symbols that earned most are left out, one at a time.
 LEFT_OUT = 3
 SIZES = (1.0, 2.0, 4.0, 8.0)
-DRIFT_SESSIONS, DRIFT_ALPHA = 60, 0.05
+DRIFT_SESSIONS, DRIFT_ALPHA = 60, 0.01
 
 
 @dataclass(frozen=True, eq=False)
