@@ -62,7 +62,7 @@ def test_a_candidate_meets_its_holdout_once(desk, monkeypatch):
 
     with pytest.raises(Refused, match="rows out of sample are fewer than 2520") as no:
         releasing.accept_model(settings, report.model_id, stage="shadow", person="operator", reason="try")
-    assert "it is at candidate" in str(no.value)
+    assert "survivor universe: sample/daily" in str(no.value)
 
 
 def test_what_was_trained_without_a_holdout_has_none_later(desk):

@@ -109,11 +109,11 @@ class World:
 
     def two(self) -> TwoPeople:
         """What takes two people, by this world's wall clock."""
-        return TwoPeople(
-            self.journal, People(self.journal), account="demo", wall_ns=lambda: self.wall_ns
-        )
+        return TwoPeople(self.journal, People(self.journal), account="demo", wall_ns=lambda: self.wall_ns)
 
-    def promote(self, *, stage: str = "shadow", person: str = "ada", two: bool = False, **changes: Any) -> Any:
+    def promote(
+        self, *, stage: str = "shadow", person: str = "ada", two: bool = False, **changes: Any
+    ) -> Any:
         """One person's attempt."""
         examiner = Remembering(self, self.two() if two else None, self.found)
         return stage_model(
