@@ -11,6 +11,7 @@ from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.watchdog_sign import watchdog_state
 from workbench.config import Settings
 from workbench.core.digest import desk_digest
+from workbench.services.promotion import accepted_models
 
 
 def desk_status(settings: Settings) -> dict[str, Any]:
