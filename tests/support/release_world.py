@@ -129,12 +129,12 @@ class World:
         )  # fmt: skip
 
 
-def train(world: World, experiment: Any = EXPERIMENT) -> str:
-    """A candidate of the world's bars, its holdout left out."""
+def train(world: World, experiment: Any = EXPERIMENT, *, rows: int = TRAINED, as_of_ns: int = 0) -> str:
+    """A candidate of the world's bars; by default its holdout is left out."""
     return train_candidate(
-        experiment, bars=world.bars.rows(0, TRAINED), calendar=Weekdays(),
-        as_of_ns=int(world.bars.ts_ns[-1]), bars_fingerprint=HASH, provenance="real", config_hash=HASH,
-        code_hash=HASH, registry=world.registry, journal=world.journal,
+        experiment, bars=world.bars.rows(0, rows), calendar=Weekdays(),
+        as_of_ns=as_of_ns or int(world.bars.ts_ns[-1]), bars_fingerprint=HASH, provenance="real",
+        config_hash=HASH, code_hash=HASH, registry=world.registry, journal=world.journal,
     ).model_id  # fmt: skip
 
 
