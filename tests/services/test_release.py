@@ -279,7 +279,7 @@ def judged_world(folder: Path, seed: int, strength: float) -> tuple[bool, str]:
 
 @pytest.mark.prove
 def test_the_whole_gate_on_twenty_worlds_of_prices(tmp_path: Path):
-    """Twelve worlds without skill, none passes; twelve with a plateau of it, where a short holdout may refuse."""
+    """Twelve worlds without skill, none passes; twelve with a plateau, where a short holdout may refuse."""
     noise = [judged_world(tmp_path / f"noise{seed}", 100 + seed, 0.0) for seed in range(12)]
     assert sum(passed for passed, _ in noise) == 0
     skill = [judged_world(tmp_path / f"skill{seed}", 200 + seed, 0.0025) for seed in range(12)]

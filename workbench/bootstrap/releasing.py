@@ -24,7 +24,7 @@ from workbench.services.evidence import BEFORE
 from workbench.services.examiner import DeskExaminer
 from workbench.services.promotion import SHADOW, STAGES, latest_cost_model, read_model
 from workbench.services.release import Desk, judge_model, retire_model, roll_back, stage_model
-from workbench.services.retrial import Market
+from workbench.services.retrial import Market, Retrial
 from workbench.services.shadow import NOBODY, Beside, ShadowRunner
 from workbench.services.shadow_proof import ShadowReport, shadow_report
 from workbench.services.training import load_model_of
@@ -68,11 +68,21 @@ def accept_model(
 
 def verdict_of(settings: Settings, model_id: str, *, stage: str) -> ReleaseVerdict:
     """What every gate says of a model and a stage; nobody is asked and nothing is written."""
-    with _journal(settings, stage) as journal:
+    with _journal(settings, stage, read_only=True) as journal:
         return judge_model(
             journal, DeskHandle(settings).registry, model_id, stage=stage, desk=desk_of(settings),
             examiner=examiner_of(settings, journal, stage),
         )[0]  # fmt: skip
+
+
+def surface_of(settings: Settings, model_id: str) -> dict[tuple[float, int], float]:
+    """Annual Sharpe ratio in excess of holding over factors of a model's penalty and horizons."""
+    desk = DeskHandle(settings)
+    _, manifest = read_model(desk.registry, model_id)
+    market = _market(settings, desk.journal, desk, manifest)
+    if market.cost_now is None:
+        raise UsageError("no cost model is approved", next_step="`workbench calibrate --prior`")
+    return Retrial(manifest, market).surface()
 
 
 def retire(
@@ -105,7 +115,7 @@ def shadow_of(settings: Settings, model_id: str) -> ShadowReport:
     """
     desk = DeskHandle(settings)
     _, manifest = read_model(desk.registry, model_id)
-    with _journal(settings) as journal:
+    with _journal(settings, read_only=True) as journal:
         found = _shadow_report(settings, journal, desk, model_id, manifest)
     if found is None:
         raise UsageError(
@@ -216,9 +226,9 @@ def beside_of(
 
 
 @contextmanager
-def _journal(settings: Settings, stage: str = "") -> Iterator[JournalDatabase]:
+def _journal(settings: Settings, stage: str = "", *, read_only: bool = False) -> Iterator[JournalDatabase]:
     """The journal, whole where it is evidence."""
-    journal = open_journal(settings, read_only=False)
+    journal = open_journal(settings, read_only=read_only, with_key=True)
     try:
         if stage in BEFORE and not (report := journal.verify()).ok:
             raise JournalCorrupt(

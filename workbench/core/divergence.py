@@ -176,12 +176,41 @@ def smallest_detectable_loss(differences: Floats, *, alpha: float = 0.05, power:
     float
         (z of alpha + z of power) x standard error; infinite with fewer than two sessions.
     """
-    from scipy.stats import norm
-
     if len(differences) < 2:
         return float("inf")
-    error = float(np.std(differences, ddof=1)) / float(np.sqrt(len(differences)))
-    return float(norm.ppf(1.0 - alpha) + norm.ppf(power)) * error
+    return _reach(alpha, power) * float(np.std(differences, ddof=1)) / float(np.sqrt(len(differences)))
+
+
+def detectable_loss(
+    sessions: Sequence[int], *, daily_deviation_bps: float, alpha: float = 0.05, power: float = 0.8
+) -> list[float]:
+    """The smallest mean paired loss that so many sessions can tell from none, bps a session.
+
+    Parameters
+    ----------
+    sessions : sequence of int
+        Numbers of sessions, each at least 1.
+    daily_deviation_bps : float
+        Standard deviation of the daily difference between the two runs.
+    alpha, power : float
+        One-sided error, and the chance to find a loss of that size.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> [round(loss, 1) for loss in wb.overfitting.detectable_loss([60, 250], daily_deviation_bps=20.0)]
+    [6.4, 3.1]
+    """
+    if min(sessions, default=0) < 1 or not daily_deviation_bps > 0.0:
+        raise ValueError("sessions must be at least 1, and the deviation above 0")
+    reach = _reach(alpha, power)
+    return [reach * daily_deviation_bps / float(np.sqrt(count)) for count in sessions]
+
+
+def _reach(alpha: float, power: float) -> float:
+    from scipy.stats import norm
+
+    return float(norm.ppf(1.0 - alpha) + norm.ppf(power))
 
 
 def _paired(ours: Sequence[Cell], theirs: Sequence[Cell]) -> dict[tuple[str, str], tuple[Cell, Cell]]:
