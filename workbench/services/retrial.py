@@ -188,6 +188,8 @@ class Retrial:
     def gates(self, content: bytes, recorded: ReturnSeries) -> tuple[Gate, ...]:
         """Every gate that bars can answer."""
         found = [self.determinism(content, recorded), self.leakage(), self.universe()]
+        if not found[0].passed:  # what another model would do says nothing of this one
+            return tuple(found)
         if self._market.cost_now is None:
             return (*found, refused("walk-forward", "the current cost model", "no cost model is approved"))
         return (
