@@ -16,7 +16,8 @@ from workbench.core.robustness import capacity_gate, degradation_gate, sensitivi
 DAYS = ("2020-01-02", "2020-01-03", "2020-01-06")
 BASE = Cell(
     session=DAYS[0], symbol="A", inputs="i", features="f", forecast_micro=5, target_shares=10,
-    denied_shares=0, filled_shares=10, spent_micro=1_000, fee_micro=0, filled_ns=1, position_shares=10, mark_micro=110,
+    denied_shares=0, filled_shares=10, spent_micro=1_000, fee_micro=0, filled_ns=1, position_shares=10,
+    mark_micro=110,
 )  # fmt: skip
 
 
