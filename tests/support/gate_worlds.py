@@ -135,7 +135,7 @@ def page(found: dict[str, dict[str, float]], families: int, left_out: list[str])
         f"| {name} | " + " | ".join(f"{100 * row[gate]:.1f} %" for gate in GATES) + " |\n"
         for name, row in found.items()
     ]
-    tail = f"\nNot run for want of time: {'; '.join(left_out)}.\n" if left_out else ""
+    tail = f"\nNot run yet: {'; '.join(left_out)}.\n" if left_out else ""
     return head + "".join(lines) + tail
 
 
