@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.core.divergence import CAUSES, Cell, detectable_loss, explain, smallest_detectable_loss
+import workbench as wb
+from workbench.core.divergence import CAUSES, Cell, explain, smallest_detectable_loss
 from workbench.core.gates import Gate, ReleaseVerdict, judged_once
 from workbench.core.robustness import capacity_gate, degradation_gate, sensitivity_gate
 
@@ -93,13 +94,13 @@ def test_sides_that_cannot_be_laid_beside_each_other_are_refused():
 
 def test_sixty_sessions_cannot_tell_a_sharpe_ratio_of_one_and_a_half_from_none():
     daily = 0.01
-    (loss,) = detectable_loss([60], daily_deviation_bps=daily * 1e4)
+    (loss,) = wb.overfitting.detectable_loss([60], daily_deviation_bps=daily * 1e4)
     assert loss / (daily * 1e4) * 252**0.5 > 4.9  # as an annual Sharpe ratio
     drawn = np.tile([1.0, -1.0], 30)
     assert smallest_detectable_loss(drawn) == pytest.approx(2.4865 * 60**-0.5 * drawn.std(ddof=1), rel=1e-4)
     assert smallest_detectable_loss(np.ones(1)) == float("inf")
     with pytest.raises(ValueError, match="at least 1"):
-        detectable_loss([0], daily_deviation_bps=1.0)
+        wb.overfitting.detectable_loss([0], daily_deviation_bps=1.0)
 
 
 # --- gates on their own ---------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from workbench.core import costs
 from workbench.core.features import features_hash, select_features
 from workbench.core.gates import ReleaseVerdict
 from workbench.core.manifest import ModelManifest
-from workbench.core.ports import BarStore, Calendar, Event, Journal
+from workbench.core.ports import Event, Journal
 from workbench.errors import JournalCorrupt, ManifestMismatch, UsageError
 from workbench.services.decision import Strategy
 from workbench.services.evidence import BEFORE
@@ -193,16 +193,14 @@ def _shadow_report(
     return shadow_report(journal, strategy=strategy, bars=desk.bars, calendar=desk.calendar)
 
 
-def beside_of(
-    settings: Settings, journal: Journal, live: Strategy, *, session: str, bars: BarStore, calendar: Calendar
-) -> Beside:
+def beside_of(desk: DeskHandle, journal: Journal, live: Strategy, *, session: str) -> Beside:
     """The newest model at stage shadow, made to run beside; nobody where none is, or none fits."""
     rows = [row for row in journal.rows("models", stage=SHADOW) if row["model_id"] != live.model_id]
     if not rows:
         return NOBODY
     staged = [event.payload["model_id"] for event in journal.events(kinds=("model.staged",))]
     model_id = max((row["model_id"] for row in rows), key=lambda one: len(staged) - staged[::-1].index(one))
-    registry = DeskHandle(settings).registry
+    settings, registry = desk.settings, desk.registry
     try:
         _, manifest = read_model(registry, model_id)
         features = select_features(manifest.features)
@@ -220,7 +218,7 @@ def beside_of(
         return NOBODY
     shadow = dataclasses.replace(live, features=features, model=model, model_id=model_id)
     return ShadowRunner(
-        journal=journal, bars=bars, calendar=calendar, live=live, shadow=shadow, fills=settings.fills,
+        journal=journal, bars=desk.bars, calendar=desk.calendar, live=live, shadow=shadow, fills=settings.fills,
         rates=settings.fees.rates(),
     )  # fmt: skip
 

@@ -356,14 +356,7 @@ def _trading(account: Account, authority: Authority, times: SessionTimes) -> Tra
         people=people_of(account.desk.settings, account.journal),
         config_hash=account.desk.settings.config_hash,
         more_checks=lambda: (watchdog_check(account.desk.settings),),
-        beside=beside_of(
-            account.desk.settings,
-            account.journal,
-            strategy,
-            session=times.session,
-            bars=account.desk.bars,
-            calendar=account.calendar,
-        ),
+        beside=beside_of(account.desk, account.journal, strategy, session=times.session),
     )
 
 
