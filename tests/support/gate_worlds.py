@@ -125,8 +125,8 @@ for the SPA. The share of families that pass each gate, and all of them:
 
 TAIL = """
 The other gates are judged together with these on 24 worlds of generated prices, half of them with a plateau
-of skill: `tests/services/test_release.py`, in `make prove`. Not simulated: the universe, which is a fact of the
-data; shadow and paper sessions, which prove the implementation; and people.
+of skill: `tests/services/test_release.py`, in `make prove`. Not simulated: the universe, which is a fact of
+the data; shadow and paper sessions, which prove the implementation; and people.
 """
 
 

@@ -218,8 +218,8 @@ def beside_of(desk: DeskHandle, journal: Journal, live: Strategy, *, session: st
         return NOBODY
     shadow = dataclasses.replace(live, features=features, model=model, model_id=model_id)
     return ShadowRunner(
-        journal=journal, bars=desk.bars, calendar=desk.calendar, live=live, shadow=shadow, fills=settings.fills,
-        rates=settings.fees.rates(),
+        journal=journal, bars=desk.bars, calendar=desk.calendar, live=live, shadow=shadow,
+        fills=settings.fills, rates=settings.fees.rates(),
     )  # fmt: skip
 
 
