@@ -6,6 +6,7 @@ import workbench as wb
 
 pn.extension("tabulator")
 screen = wb.screen("overfitting")
+who = wb.pages.visitor(screen)
 cost = pn.widgets.Select(label="Cost of one side, bps", options=[0.0, 2.0, 5.0, 10.0], value=5.0, width=200)
 press = pn.widgets.Button(label="Judge", button_type="primary", width=160)
 progress, verdict = wb.pages.card(), wb.pages.card()
@@ -17,6 +18,11 @@ candidates, show_candidates = wb.pages.table(
 )
 reasons, show_reasons = wb.pages.table("Why it may not be promoted", empty="Nothing speaks against it.")
 best, show_best = wb.pages.table("The best variants of the sample family", empty="Nothing judged yet.")
+gates, show_gates = wb.pages.table(
+    "Gates of every model that was judged",
+    empty="No model was judged yet: workbench promote MODEL --stage shadow",
+)
+release, show_models = wb.pages.release_card(screen.commands, person=who)
 shown: dict = {"study": None, "candidates": None}
 
 
@@ -52,6 +58,8 @@ def redraw() -> None:
     if screen.candidates is not shown["candidates"]:
         shown["candidates"] = screen.candidates
         show_candidates(screen.candidates)
+        show_gates(screen.gates)
+        show_models(screen.models)
     draw()
 
 
@@ -66,4 +74,6 @@ judged = pn.Column(
     best,
     sizing_mode="stretch_width",
 )
-wb.pages.page("overfitting", screen, [candidates, family, cost, press, progress, judged], redraw).servable()
+wb.pages.page(
+    "overfitting", screen, [candidates, gates, release, family, cost, press, progress, judged], redraw
+).servable()

@@ -7,6 +7,7 @@ Examples
 0.0
 """
 
+from workbench.core.divergence import detectable_loss
 from workbench.core.overfitting import (
     BacktestOverfitting,
     Estimate,
@@ -53,6 +54,7 @@ __all__ = [
     "deflate",
     "deflated_sharpe_ratio",
     "deflation_curve",
+    "detectable_loss",
     "expected_maximum",
     "haircut_sharpe",
     "judge_family",

@@ -22,6 +22,7 @@ from workbench.errors import DataError, Refused, UsageError
 from workbench.pages import VERDICTS, bars, facts, verdict, work_line
 from workbench.pages.frame import STALE_S, is_doubtful, status_line
 from workbench.screens import Screen
+from workbench.screens.release import GATE_COLUMNS, gate_table
 from workbench.screens.work import Work
 
 
@@ -260,6 +261,30 @@ def test_the_overfitting_page_lists_the_registered_models(traded: Settings) -> N
         shown.candidates["model_id"].iloc[0],
     ]
     assert "press judge" in shown.advice(None).lower()
+    assert shown.models == (registered[0]["model_id"],)
+    assert list(shown.gates.columns) == list(GATE_COLUMNS)
+
+
+def test_a_release_is_commanded_from_the_page_under_the_same_guards(new_desk) -> None:
+    settings = new_desk()
+    shown = dashboards._overfitting_screen(settings)
+    shown.poll()
+    (model,) = shown.models
+    words = {"person": "operator", "reason": "try", "passphrase": ""}
+    refused = shown.commands.promote(model, "shadow", **words)
+    assert not refused.done
+    assert "no holdout is declared" in refused.text
+    assert not shown.commands.promote(model, "shadow", **{**words, "reason": " "}).done
+    back = shown.commands.roll_back(**words)
+    assert "there is no model to go back to" in back.text
+    frame = gate_table([
+        {"model_id": model, "stage": "shadow", "gates": [
+            {"name": "universe", "passed": True, "numbers": {"symbols": "5"}, "reasons": []},
+            {"name": "capacity", "passed": False, "numbers": {}, "reasons": ["no volume"]},
+        ]},
+    ])  # fmt: skip
+    assert frame["verdict"].tolist() == ["refused", "passed"]
+    assert frame["reasons"].tolist() == ["no volume", ""]
 
 
 @pytest.mark.slow

@@ -262,9 +262,45 @@ def test_models_and_cost_models_pass_from_registered_to_accepted(journal):
     journal.commit([Event("cost_model.registered", {"cost_model_id": "c", "manifest": "{}"})])
     assert journal.rows("models")[0]["stage"] == "candidate"
     assert journal.rows("cost_models")[0]["approved_by"] == ""
-    journal.commit([staged, approved])
+    refused(journal, staged, "was not judged fit for shadow")
+    journal.commit([judged(passed=False, reasons=["luck"])])
+    refused(journal, staged, "was not judged fit for shadow")
+    journal.commit([judged(), staged, approved])
     assert journal.rows("models", stage="shadow")[0]["person"] == "ann"
-    assert journal.rows("cost_models")[0]["approved_seq"] == 4
+    assert journal.rows("cost_models")[0]["approved_seq"] == 6
+
+
+def judged(**changes):
+    payload = {
+        "model_id": "m", "stage": "shadow", "passed": True, "evidence_hash": "e", "trials": 1, "clusters": 1,
+        "attempt": 1, "reasons": [], "gates": [], "verdict_hash": "0123456789abcdef", **changes,
+    }  # fmt: skip
+    return Event("promotion.judged", payload)
+
+
+def test_live_takes_two_people_who_agreed_to_this_evidence_and_retired_is_final(journal):
+    journal.commit([Event("model.registered", {"model_id": "m", "manifest": "{}"})])
+    journal.commit([person("ann"), person("bob"), judged(stage="live")])
+    live = {"model_id": "m", "stage": "live", "person": "ann", "reason": "r"}
+    refused(journal, Event("model.staged", live), "no two people agreed")
+    subject = "promote model m to live on evidence 0123456789abcdef"
+    asked = {
+        "request_id": "q", "account": "demo", "subject": subject, "first": "bob", "first_reason": "r",
+        "asked_ns": 1, "expires_ns": 9,
+    }  # fmt: skip
+    said = {
+        "request_id": "q", "account": "demo", "subject": subject, "first": "bob", "second": "ann",
+        "weaker": False, "reason": "r", "confirmed_ns": 2,
+    }  # fmt: skip
+    staged = Event("model.staged", {**live, "request_id": "q", "second": "bob"})
+    journal.commit([Event("agreement.asked", asked)])
+    refused(journal, staged, "no two people agreed")
+    journal.commit([Event("agreement.confirmed", said), staged])
+    assert journal.rows("models")[0]["stage"] == "live"
+    journal.commit([judged(stage="live", verdict_hash="another evidence")])
+    refused(journal, staged, "no two people agreed")  # the same words, used for other evidence
+    journal.commit([Event("model.staged", {**live, "stage": "retired"})])
+    refused(journal, Event("model.staged", {**live, "stage": "replay"}), "is retired")
 
 
 def test_rows_come_oldest_first_whatever_their_keys(journal):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from command_line import ROOT, Answer, program, typed
+from staging import put_to_shadow
 from waiting import make_denied, make_wait
 
 from workbench import errors
@@ -70,10 +71,15 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("people revoke", "temp", *sign)
     do("people key", "operator", "--new-passphrase-file", str(phrase), *sign)
     do("people verify")
+    earlier = do("train", "--until", BEFORE, "--alpha", "50")["model_id"]
+    beside = do("train", "--until", BEFORE, "--alpha", "90")["model_id"]
     model = do("train", "--until", BEFORE)["model_id"]
     do("candidates")
     do("trials")
+    do("verdict", model, "--stage", "replay")
+    do("promote", earlier, *WHO)
     do("promote", model, *WHO)
+    put_to_shadow(load_settings(str(folder / "workbench.toml")), beside)
     do("calibrate", "--prior", "--as-of", BEFORE, *WHO)
     do("adopt", "--as-of", BEFORE, *WHO)
     do("resume", *WHO)
@@ -105,6 +111,9 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     journal.close()
     do("limits")
     do("enable", "AAPL", *WHO)
+    do("shadow", beside)
+    do("retire", beside, *WHO)
+    do("rollback", *WHO)
     do("jobs skip", "--to", "2013-02-05", *WHO)
     do("reduce", *WHO)
     do("halt", *WHO)

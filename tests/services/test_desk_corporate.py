@@ -17,7 +17,7 @@ import drive
 import pandas as pd
 import pytest
 
-from workbench.bootstrap import admin, costing
+from workbench.bootstrap import admin, costing, releasing
 from workbench.bootstrap.adoption import adopt
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.resources import sample_folder
@@ -59,7 +59,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ingest(settings)
     admin.add_person(settings, "operator", role="operator")
     report = admin.train(settings, last_session=BEFORE)
-    admin.accept_model(settings, report.model_id, stage="replay", **WHO)
+    releasing.accept_model(settings, report.model_id, stage="replay", **WHO)
     costing.approve_prior(settings, as_of_session=BEFORE, **WHO)
     adopt(settings, as_of_session=BEFORE, **WHO)
     admin.resume(settings, **WHO)

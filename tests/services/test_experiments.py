@@ -21,7 +21,8 @@ from workbench.errors import Refused, UsageError
 from workbench.services import walk_forward
 from workbench.services.candidates import COLUMNS, candidate_table
 from workbench.services.estimators import ESTIMATORS
-from workbench.services.promotion import read_model, stage_model
+from workbench.services.promotion import read_model
+from workbench.services.release import stage_model
 
 TRIALS = {
     f"{label}-{name}": replace(

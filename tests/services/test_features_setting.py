@@ -8,7 +8,7 @@ import drive
 import numpy as np
 import pytest
 
-from workbench.bootstrap import admin
+from workbench.bootstrap import admin, releasing
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.trading import load_strategy, open_account
 from workbench.config import DEFAULT_TOML
@@ -48,10 +48,10 @@ def test_the_setting_reaches_training_acceptance_and_the_session(tmp_path: Path)
     other = admin.train(settings, last_session=BEFORE, features=("momentum_20", "gap_1"))
     who = {"stage": "replay", "person": "operator", "reason": "test"}
     with pytest.raises(Refused, match="features_hash"):
-        admin.accept_model(settings, other.model_id, **who)
+        releasing.accept_model(settings, other.model_id, **who)
     barrier = admin.train(settings, last_session=BEFORE, label="triple_barrier")
     with pytest.raises(Refused, match="forecasts triple_barrier"):
-        admin.accept_model(settings, barrier.model_id, **who)
+        releasing.accept_model(settings, barrier.model_id, **who)
     models = open_journal(settings, read_only=True).rows("models")
     listed = admin.candidates(settings, sort="net_bps")
     assert len(listed) == len(models) == 3

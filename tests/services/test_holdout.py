@@ -7,7 +7,7 @@ import pytest
 
 from workbench import load_settings, open_workbench
 from workbench.adapters.bars import ParquetBarStore
-from workbench.bootstrap import admin
+from workbench.bootstrap import admin, releasing
 from workbench.errors import ConfigError, DataError, JournalCorrupt, Refused, UsageError
 
 UNTIL = "2010-12-31"
@@ -61,8 +61,8 @@ def test_a_candidate_meets_its_holdout_once(desk, monkeypatch):
     assert len(desk.research.holdout_reads()) == 1
 
     with pytest.raises(Refused, match="rows out of sample are fewer than 2520") as no:
-        admin.accept_model(settings, report.model_id, stage="shadow", person="operator", reason="try")
-    assert "it is at candidate" in str(no.value)
+        releasing.accept_model(settings, report.model_id, stage="shadow", person="operator", reason="try")
+    assert "survivor universe: sample/daily" in str(no.value)
 
 
 def test_what_was_trained_without_a_holdout_has_none_later(desk):
@@ -77,7 +77,7 @@ def test_a_desk_without_a_holdout_reads_none_and_goes_nowhere(new_desk):
     with pytest.raises(Refused, match="no holdout is declared"):
         admin.look_at_holdout(settings, model["model_id"])
     with pytest.raises(Refused, match="no holdout is declared"):
-        admin.accept_model(settings, model["model_id"], stage="shadow", person="operator", reason="try")
+        releasing.accept_model(settings, model["model_id"], stage="shadow", person="operator", reason="try")
 
 
 def test_evidence_in_a_journal_that_was_altered_is_no_evidence(new_desk):
@@ -90,7 +90,7 @@ def test_evidence_in_a_journal_that_was_altered_is_no_evidence(new_desk):
     raw.execute("DELETE FROM trials")
     raw.close()
     with pytest.raises(JournalCorrupt, match="evidence cannot be trusted"):
-        admin.accept_model(settings, model["model_id"], stage="shadow", person="operator", reason="try")
+        releasing.accept_model(settings, model["model_id"], stage="shadow", person="operator", reason="try")
 
 
 def test_a_notebook_records_and_reads_through_the_desk(new_desk):

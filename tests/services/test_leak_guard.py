@@ -17,7 +17,7 @@ from workbench.config import Settings
 from workbench.core.features import FEATURES, Feature, definition, features_hash, registered_features
 from workbench.core.validation.guard import leak_reasons, reference_bars
 from workbench.errors import Refused
-from workbench.services.promotion import stage_model
+from workbench.services.release import stage_model
 
 
 def oracle(bars) -> Feature:

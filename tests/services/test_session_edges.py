@@ -9,7 +9,7 @@ from typing import Any
 import drive
 import pytest
 
-from workbench.bootstrap import admin, killing
+from workbench.bootstrap import admin, killing, releasing
 from workbench.bootstrap.adoption import adopt
 from workbench.bootstrap.demo import prepare
 from workbench.bootstrap.desk import Desk
@@ -181,7 +181,7 @@ def two_decisions(settings: Settings) -> Settings:
     path.write_text(text.replace('["open-15m"]', '["open-15m", "open+60m"]'))
     changed = load_settings(str(path))
     report = admin.train(changed, last_session="2013-01-31")
-    admin.accept_model(changed, report.model_id, stage="replay", **OPERATOR)
+    releasing.accept_model(changed, report.model_id, stage="replay", **OPERATOR)
     return changed
 
 

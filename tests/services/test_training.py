@@ -21,7 +21,8 @@ from workbench.core.types import Bars
 from workbench.errors import DataError, ManifestMismatch, Refused
 from workbench.services import training, walk_forward
 from workbench.services.model_files import read_forecast_model
-from workbench.services.promotion import read_model, stage_model
+from workbench.services.promotion import read_model
+from workbench.services.release import stage_model
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ from workbench.core.overfitting import judge_family
 from workbench.core.ports import Event
 from workbench.errors import DataError, JournalConflict, Refused, UsageError
 from workbench.services import evidence
-from workbench.services.promotion import accepted_model, register_model, stage_model
+from workbench.services.promotion import register_model
+from workbench.services.release import stage_model
 from workbench.services.research import TrialLedger, lay_beside, record_trial
 from workbench.services.return_series import SERIES, ReturnSeries, series_from
 
@@ -42,6 +43,7 @@ DESK = {
     "person": "ada", "reason": "sound", "features_hash": HASH, "config_hash": HASH,
     "universe": ("AAPL", "MSFT"), "horizon_sessions": 5, "holdout_sessions": 20,
 }  # fmt: skip
+NO_BARS = "its returns cannot be computed again: no bars here"
 HELD_DAYS = [f"2020-01-{day:02d}" for day in range(1, 21)]
 
 
@@ -181,15 +183,18 @@ def test_a_trial_needs_a_family_a_known_source_and_plain_parameters(journal, reg
 # --- beyond replay --------------------------------------------------------------------------------------
 
 
-def test_a_real_skill_among_few_trials_goes_to_shadow_and_its_attempt_is_on_record(journal, registry):
+def test_a_real_skill_among_few_trials_has_nothing_against_it_but_that_no_bars_were_shown(journal, registry):
     model_id = candidate(journal, registry)
     for seed in range(8):
         tried(journal, registry, seed)
-    stage_model(journal, registry, model_id, stage="shadow", **DESK)
-    assert accepted_model(journal, "shadow") == model_id
+    assert reasons(journal, registry, model_id) == NO_BARS
     (judged,) = journal.rows("judgements")
-    assert (judged["passed"], judged["trials"], judged["attempt"]) == (True, 9, 1)
-    assert "no proof from shadow sessions" in reasons(journal, registry, model_id, stage="paper")
+    assert (judged["passed"], judged["trials"], judged["attempt"]) == (False, 9, 1)
+    (release,) = journal.rows("releases")
+    gates = {gate["name"]: gate for gate in release["gates"]}
+    assert [name for name, gate in gates.items() if not gate["passed"]] == ["determinism"]
+    assert gates["deflated Sharpe ratio"]["numbers"]["trials"] == "9"
+    assert "it is at replay, and paper follows shadow" in reasons(journal, registry, model_id, stage="paper")
 
 
 def test_nothing_is_missing_without_a_reason(journal, registry):
@@ -197,9 +202,12 @@ def test_nothing_is_missing_without_a_reason(journal, registry):
     said = reasons(journal, registry, model_id, holdout_sessions=0)
     assert "no holdout is declared" in said
     assert "no trial of it is in the ledger" in said
-    assert "it is at candidate, and shadow follows replay" in said
+    assert NO_BARS in said
+    assert "it is at candidate, and paper follows shadow" in reasons(
+        journal, registry, model_id, stage="paper"
+    )
     assert "its holdout was not read" in reasons(journal, registry, model_id)
-    assert "no proof from shadow sessions" in reasons(journal, registry, model_id, stage="live")
+    assert "it is at candidate, and live follows paper" in reasons(journal, registry, model_id, stage="live")
     assert journal.rows("judgements") == []
 
 

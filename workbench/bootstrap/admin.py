@@ -20,16 +20,15 @@ from workbench.bootstrap.resources import present_code_hash, sample_folder
 from workbench.bootstrap.signing import Credentials, people_of
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core import costs
-from workbench.core.features import features_hash, select_features
+from workbench.core.features import select_features
 from workbench.core.labels import LABELS
 from workbench.core.manifest import TRADED_LABEL
 from workbench.core.reconcile import Break
-from workbench.errors import JournalCorrupt, Refused, UsageError
+from workbench.errors import Refused, UsageError
 from workbench.services.candidates import candidate_table
 from workbench.services.estimators import find_estimator
-from workbench.services.evidence import BEFORE
 from workbench.services.holdout import HoldoutResult, read_holdout
-from workbench.services.promotion import read_model, stage_model
+from workbench.services.promotion import read_model
 from workbench.services.succession import next_session, skip_to
 from workbench.services.supervision import Permission, Supervision
 from workbench.services.training import CandidateReport, Experiment, train_candidate
@@ -232,43 +231,6 @@ def _notional(settings: Settings) -> float:
 def _provenance(desk: Desk) -> str:
     """Whether every row is recorded market history; a model of any other stays a candidate for ever."""
     return "real" if set(desk.bars.status()["sources"]) <= REAL_SOURCES else "synthetic"
-
-
-def accept_model(
-    settings: Settings, model_id: str, *, stage: str, person: str, reason: str,
-    credentials: Credentials | None = None,
-) -> str:  # fmt: skip
-    """Accept a candidate for a stage on a person's word and on recomputed evidence.
-
-    Raises
-    ------
-    JournalCorrupt
-        Beyond replay, when the journal that holds the evidence is not whole.
-    """
-    desk = Desk(settings)
-    journal = open_journal(settings, read_only=False)
-    try:
-        if stage in BEFORE and not (report := journal.verify()).ok:
-            raise JournalCorrupt(
-                f"the evidence cannot be trusted: {report.reason}", next_step="run `workbench journal verify`"
-            )
-        stage_model(
-            journal,
-            desk.registry,
-            model_id,
-            stage=stage,
-            person=person,
-            reason=reason,
-            features_hash=features_hash(select_features(settings.model.features)),
-            config_hash=settings.config_hash,
-            universe=settings.universe,
-            horizon_sessions=settings.policy.horizon_sessions,
-            holdout_sessions=settings.model.holdout_sessions,
-            people=people_of(settings, journal, credentials),
-        )
-    finally:
-        journal.close()
-    return model_id
 
 
 def reconcile(settings: Settings) -> tuple[Break, ...]:

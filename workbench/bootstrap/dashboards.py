@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
-from workbench.bootstrap import admin, alerts, approving, killing
+from workbench.bootstrap import admin, alerts, approving, killing, releasing
 from workbench.bootstrap.desk import Desk, has_journal
 from workbench.bootstrap.page_access import is_passphrase, may_log_in, role_of
 from workbench.bootstrap.permission import desk_supervision
@@ -24,6 +24,7 @@ from workbench.screens import (
     DeskScreen,
     DriftScreen,
     OverfittingScreen,
+    ReleaseCommands,
     ReplayScreen,
     Screen,
     TcaScreen,
@@ -115,8 +116,25 @@ def _drift_screen(settings: Settings) -> DriftScreen:
 
 def _overfitting_screen(settings: Settings) -> OverfittingScreen:
     desk = Desk(settings)
+
+    def promote(model_id: str, *, passphrase: str, **words: str) -> None:
+        key = Credentials(passphrase=lambda: passphrase)
+        releasing.accept_model(settings, model_id, credentials=key, **words)
+
+    def roll_back(*, passphrase: str, **words: str) -> tuple[str, str]:
+        return releasing.rollback(settings, credentials=Credentials(passphrase=lambda: passphrase), **words)
+
     return OverfittingScreen(
-        desk, mark=lambda: _journal_end(desk), candidates=lambda: admin.candidates(settings), closes=_closes
+        desk,
+        mark=lambda: _journal_end(desk),
+        candidates=lambda: admin.candidates(settings),
+        closes=_closes,
+        commands=ReleaseCommands(
+            login=settings.dashboards.login,
+            role_of=functools.partial(role_of, desk),
+            promote=promote,
+            roll_back=roll_back,
+        ),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.bootstrap import admin, costing
+from workbench.bootstrap import admin, costing, releasing
 from workbench.bootstrap.adoption import adopt
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.resources import present_code_hash
@@ -48,7 +48,7 @@ def prepare(config_path: Path) -> Iterator[Step]:
         mean_ic = sum(fold.ic for fold in report.folds) / len(report.folds)
         found = f"{report.model_id[:12]}, mean IC {mean_ic:+.4f} over {len(report.folds)} walk-forward blocks"
         yield Step("candidate trained", found)
-        admin.accept_model(settings, report.model_id, stage="replay", person=PERSON, reason=REASON)
+        releasing.accept_model(settings, report.model_id, stage="replay", person=PERSON, reason=REASON)
     yield Step("model accepted for replay", journal.rows("models")[-1]["model_id"][:12])
 
     if not journal.rows("cost_models"):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.bootstrap.desk import Desk
+    from workbench.core.gates import ReleaseVerdict
 
 
 class Recorder:
@@ -131,6 +132,39 @@ class Research:
         """
         found = {trial.trial_id: trial for trial in self._ledger.trials()}
         return self._ledger.series(found[trial_id])
+
+    def verdict(self, model_id: str, *, stage: str) -> ReleaseVerdict:
+        """What every gate says of a candidate, recomputed from stored records; nothing is accepted.
+
+        Parameters
+        ----------
+        model_id : str
+        stage : {"replay", "shadow", "paper", "live"}
+
+        Raises
+        ------
+        Refused
+            No such model or stage.
+        """
+        from workbench.bootstrap.releasing import verdict_of
+
+        return verdict_of(self._desk.settings, model_id, stage=stage)
+
+    def surface(self, model_id: str) -> pd.DataFrame:
+        """Annual Sharpe ratio in excess of holding of a candidate's neighbours.
+
+        Returns
+        -------
+        DataFrame
+            One row a factor of the penalty, one column a horizon in sessions.
+        """
+        import pandas as pd
+
+        from workbench.bootstrap.releasing import surface_of
+
+        found = pd.Series(surface_of(self._desk.settings, model_id))
+        found.index = found.index.set_names(["penalty", "horizon"])
+        return found.unstack("horizon")
 
     def holdout_reads(self) -> pd.DataFrame:
         """Every read of a holdout, in order."""

@@ -11,6 +11,7 @@ from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.watchdog_sign import watchdog_state
 from workbench.config import Settings
 from workbench.core.digest import desk_digest
+from workbench.services.promotion import accepted_models
 
 
 def desk_status(settings: Settings) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def desk_status(settings: Settings) -> dict[str, Any]:
     reconciliations = journal.rows("reconciliations", account=account)
     last = sessions[-1] if sessions else None
     digests = {str(row["session"]): str(row["digest"]) for row in sessions}
-    models = [row["model_id"] for row in journal.rows("models") if row["stage"]]
+    models = accepted_models(journal, settings.mode.value)
     cost_models = [row["cost_model_id"] for row in journal.rows("cost_models")]
     return {
         "account": account,

@@ -16,6 +16,7 @@ from workbench.adapters.run_parameters import read_parameters
 from workbench.bootstrap.approving import limit_book
 from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
 from workbench.bootstrap.permission import book_waiting_halts, desk_supervision
+from workbench.bootstrap.releasing import beside_of
 from workbench.bootstrap.resources import present_code_hash
 from workbench.bootstrap.signing import Credentials, people_of
 from workbench.bootstrap.venues import VenueLink, open_venue, seen_from_adoption
@@ -358,6 +359,7 @@ def _trading(account: Account, authority: Authority, times: SessionTimes) -> Tra
         people=people_of(account.desk.settings, account.journal),
         config_hash=account.desk.settings.config_hash,
         more_checks=lambda: (watchdog_check(account.desk.settings),),
+        beside=beside_of(account.desk, account.journal, strategy, session=times.session),
     )
 
 

@@ -23,6 +23,7 @@ from workbench.cli import (
     models,
     people,
     preflight,
+    release,
     replay,
     report,
     settings,
@@ -54,6 +55,7 @@ def build() -> Any:
         desk, killing, models, replay, approvals, alerts, limits, report, preflight, surveillance, adjusting,
     ):  # fmt: skip
         module.register(app)
+    release.register(app)
     job_schedule.register(jobs.app)
     groups = {
         "config": settings,

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from workbench.bootstrap import admin, costing, feature_list
+from workbench.bootstrap import admin, costing, feature_list, releasing
 from workbench.cli.console import (
     DEFAULT_CONFIG,
     AsJson,
@@ -179,15 +179,20 @@ def promote(
     person: Person,
     reason: Reason,
     stage: Annotated[str, typer.Option("--stage", help="Stage to accept it for.")] = "replay",
+    confirm: Annotated[
+        str, typer.Option("--confirm", help="Alone on a desk: what is confirmed, word for word.")
+    ] = "",
     passphrase_file: PassphraseFile = "",
     ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Accept a candidate for a stage; the evidence is recomputed, there is no way around it."""
+    """Accept a candidate for a stage: every gate is recomputed, later stages take a second person."""
     settings = load_settings(str(config))
     key = credentials(settings, passphrase_file, ssh_key)
-    admin.accept_model(settings, model, stage=stage, person=person, reason=reason, credentials=key)
+    releasing.accept_model(
+        settings, model, stage=stage, person=person, reason=reason, typed=confirm, credentials=key
+    )
     payload = {"model_id": model, "stage": stage, "person": person}
     emit(payload, as_json, lambda out: out.print(f"model {model[:12]} is accepted for {stage} by {person}"))
 

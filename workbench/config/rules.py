@@ -191,6 +191,7 @@ _SINGLE: Mapping[str, Callable[[Any], str]] = {
     "limits.restricted": _symbols,
     "dashboards.session_hours": _day_at_most,
     "alerts.channels": _channels,
+    "people.promotion_second_person": _one_of("shadow", "paper", "live"),
     "alerts.external_from": _one_of("info", "warning", "critical"),
     "alerts.poll_s": _within(0.1, 2),
     "alerts.max_attempts": _within(1, 20),

@@ -153,9 +153,13 @@ class PeopleSettings:
     ----------
     signatures_required : bool
         Every act is signed with a registered key; in mode live it always is.
+    promotion_second_person : str
+        First stage of a model that takes a second person's word: "shadow", "paper" or "live", which always
+        takes it. Alone on a desk the same person confirms after fifteen minutes, recorded as weaker.
     """
 
     signatures_required: bool = False
+    promotion_second_person: str = "shadow"
 
 
 @dataclass(frozen=True)

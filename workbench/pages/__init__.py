@@ -22,6 +22,7 @@ from workbench.pages.parts import (
     verdict,
     work_line,
 )
+from workbench.pages.release_card import release_card
 
 __all__ = [
     "NAMES",
@@ -37,6 +38,7 @@ __all__ = [
     "notes",
     "page",
     "picture",
+    "release_card",
     "save_button",
     "state_card",
     "table",

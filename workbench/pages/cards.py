@@ -25,7 +25,7 @@ def halt_card(commands: DeskCommands, *, person: str = "") -> Any:
     """
     import panel as pn
 
-    name, reason = _name(person), _reason()
+    name, reason = name_field(person), reason_field()
     sure = pn.widgets.Checkbox(label="Yes, stop sending now")
     button = pn.widgets.Button(label="HALT", button_type="danger", width=160)
     answer = card()
@@ -34,7 +34,7 @@ def halt_card(commands: DeskCommands, *, person: str = "") -> Any:
         if not sure.value:
             answer.object = '<span class="warn">Not halted: tick the box to confirm.</span>'
             return
-        answer.object = _words(commands.halt(person or name.value, reason.value))
+        answer.object = said_words(commands.halt(person or name.value, reason.value))
         sure.value = False
 
     button.on_click(press)
@@ -56,7 +56,7 @@ def approvals_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Ca
 
     shown: dict[str, Any] = {"rows": pd.DataFrame(), "chosen": ""}
     detail, answer = card(), card()
-    name, reason = _name(person), _reason()
+    name, reason = name_field(person), reason_field()
     passphrase = pn.widgets.PasswordInput(label="Passphrase, to sign the answer", sizing_mode="stretch_width")
     approve = pn.widgets.Button(label="Approve", button_type="success", width=120)
     decline = pn.widgets.Button(label="Decline", button_type="danger", width=120)
@@ -76,7 +76,7 @@ def approvals_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Ca
             if not len(chosen):
                 answer.object = '<span class="warn">This order does not wait any more.</span>'
                 return
-            answer.object = _words(
+            answer.object = said_words(
                 commands.answer(
                     chosen.iloc[0].to_dict(), verdict, person=person or name.value, reason=reason.value,
                     passphrase=secret,
@@ -105,7 +105,7 @@ def alerts_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Calla
     import panel as pn
 
     shown: dict[str, Any] = {"rows": pd.DataFrame(), "chosen": -1}
-    name, reason = _name(person), _reason()
+    name, reason = name_field(person), reason_field()
     button = pn.widgets.Button(label="Acknowledge", button_type="primary", width=140)
     head, answer = card(), card()
     form = pn.Column(head, name, reason, button, visible=False, styles=BOX)
@@ -120,7 +120,7 @@ def alerts_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Calla
         form.visible = commands.may_command(person) and not row["acknowledged_by"]
 
     def press(_: Any) -> None:
-        answer.object = _words(
+        answer.object = said_words(
             commands.acknowledge(shown["chosen"], person=person or name.value, reason=reason.value)
         )
 
@@ -154,17 +154,20 @@ def _labelled(row: dict[str, Any]) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _name(person: str) -> Any:
+def name_field(person: str) -> Any:
+    """Where a person types a name; hidden from who has logged in."""
     import panel as pn
 
     return pn.widgets.TextInput(label="Your name", sizing_mode="stretch_width", visible=not person)
 
 
-def _reason() -> Any:
+def reason_field() -> Any:
+    """Where a person says why."""
     import panel as pn
 
     return pn.widgets.TextInput(label="Reason", sizing_mode="stretch_width")
 
 
-def _words(said: Said) -> str:
+def said_words(said: Said) -> str:
+    """What became of a command, as HTML."""
     return f'<b class="{"good" if said.done else "warn"}">{html.escape(said.text)}</b>'

@@ -19,7 +19,14 @@ from workbench.plots.execution import (
     predicted_and_realised,
     shortfall_waterfall,
 )
-from workbench.plots.overfitting import deflation, degradation, logit_histogram, path_fan, rank_curve
+from workbench.plots.overfitting import (
+    deflation,
+    degradation,
+    logit_histogram,
+    path_fan,
+    rank_curve,
+    sensitivity_surface,
+)
 
 __all__ = [
     "cost_curve",
@@ -38,5 +45,6 @@ __all__ = [
     "predicted_and_realised",
     "price_path",
     "rank_curve",
+    "sensitivity_surface",
     "shortfall_waterfall",
 ]

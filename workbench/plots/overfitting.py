@@ -89,6 +89,31 @@ def path_fan(returns: pd.DataFrame) -> Any:
     )  # fmt: skip
 
 
+def sensitivity_surface(surface: pd.DataFrame) -> Any:
+    """Sharpe ratio over two settings: a plateau is one colour, a peak is one cell.
+
+    Parameters
+    ----------
+    surface : DataFrame
+        One row a value of the first setting, one column a value of the second.
+    """
+    hv = holoviews()
+    named = [str(axis.name) if axis.name is not None else "" for axis in (surface.index, surface.columns)]
+    rows, columns = named[0] or "first", named[1] or "second"
+    cells = [
+        (str(column), str(row), float(surface.loc[row, column])) for row in surface.index
+        for column in surface.columns
+    ]  # fmt: skip
+    return hv.HeatMap(cells, [columns, rows], "Sharpe").opts(
+        **_SIZE,
+        colorbar=True,
+        cmap="RdBu",
+        symmetric=True,
+        tools=["hover"],
+        title="Sharpe ratio of neighbours",
+    )
+
+
 def deflation(frame: pd.DataFrame, *, limit: float = 0.95) -> Any:
     """Deflated Sharpe ratio against the number of trials.
 

@@ -6,6 +6,7 @@ from workbench.screens.commands import DeskCommands
 from workbench.screens.desk import DeskScreen
 from workbench.screens.drift import DriftScreen
 from workbench.screens.overfitting import OverfittingScreen
+from workbench.screens.release import ReleaseCommands
 from workbench.screens.replay import ReplayScreen
 from workbench.screens.screen import Screen
 from workbench.screens.tca import TcaScreen
@@ -15,6 +16,7 @@ __all__ = [
     "DeskScreen",
     "DriftScreen",
     "OverfittingScreen",
+    "ReleaseCommands",
     "ReplayScreen",
     "Screen",
     "TcaScreen",

@@ -20,8 +20,8 @@ class Said:
     done: bool
 
 
-class DeskCommands:
-    """The commands of the desk page: each does what the command line does, under the same guards.
+class PageCommands:
+    """What every page's commands share: who may give them, and what is said of their outcome.
 
     Parameters
     ----------
@@ -29,6 +29,43 @@ class DeskCommands:
         Whether people log in; without it a typed name is only recorded.
     role_of : callable (person) -> str
         The person's role now, "" when nobody of that name may look.
+    """
+
+    def __init__(self, *, login: bool, role_of: Callable[[str], str]) -> None:
+        self.login = login
+        self._role_of = role_of
+
+    def may_command(self, person: str) -> bool:
+        """Whether the page carries out what that person asks."""
+        return not self.login or self._role_of(person) in COMMANDING
+
+    def _carry_out(self, person: str, reason: str, failed: str, do: Callable[[str, str], str]) -> Said:
+        who, why = person.strip(), reason.strip()
+        if not self.may_command(who):
+            return Said(
+                f"{failed}: {who or 'nobody'} may look, not command. On the machine itself "
+                "`workbench halt` asks nobody.", done=False,
+            )  # fmt: skip
+        if not who or not why:
+            return Said(
+                f"{failed} yet: give a name and a reason, so that the record can be read in a year.",
+                done=False,
+            )
+        try:
+            return Said(do(who, why), done=True)
+        except (WorkbenchError, OSError) as error:
+            step = error.next_step if isinstance(error, WorkbenchError) else ""
+            words = error.message if isinstance(error, WorkbenchError) else str(error)
+            return Said(f"{failed}: {words}. {f'Next: {step}' if step else ''}".strip(), done=False)
+
+
+class DeskCommands(PageCommands):
+    """The commands of the desk page: each does what the command line does, under the same guards.
+
+    Parameters
+    ----------
+    login, role_of
+        As `PageCommands`.
     halt : callable (person, reason) -> None
         The kill switch: the same as `workbench halt`. The pages hold no keys, so nothing is cancelled.
     answer : callable (approval_id, verdict, person, reason, passphrase, seen_hash) -> None
@@ -46,15 +83,10 @@ class DeskCommands:
         answer: Callable[..., object],
         acknowledge: Callable[[int, str, str], object],
     ) -> None:
-        self.login = login
-        self._role_of = role_of
+        super().__init__(login=login, role_of=role_of)
         self._halt = halt
         self._answer = answer
         self._acknowledge = acknowledge
-
-    def may_command(self, person: str) -> bool:
-        """Whether the page carries out what that person asks."""
-        return not self.login or self._role_of(person) in COMMANDING
 
     def halt(self, person: str, reason: str) -> Said:
         """Stop sending at once; what works at the venue goes on working."""
@@ -88,22 +120,3 @@ class DeskCommands:
             return f"Alert {alert} is acknowledged by {who}."
 
         return self._carry_out(person, reason, "Not acknowledged", take)
-
-    def _carry_out(self, person: str, reason: str, failed: str, do: Callable[[str, str], str]) -> Said:
-        who, why = person.strip(), reason.strip()
-        if not self.may_command(who):
-            return Said(
-                f"{failed}: {who or 'nobody'} may look, not command. On the machine itself "
-                "`workbench halt` asks nobody.", done=False,
-            )  # fmt: skip
-        if not who or not why:
-            return Said(
-                f"{failed} yet: give a name and a reason, so that the record can be read in a year.",
-                done=False,
-            )
-        try:
-            return Said(do(who, why), done=True)
-        except (WorkbenchError, OSError) as error:
-            step = error.next_step if isinstance(error, WorkbenchError) else ""
-            words = error.message if isinstance(error, WorkbenchError) else str(error)
-            return Said(f"{failed}: {words}. {f'Next: {step}' if step else ''}".strip(), done=False)

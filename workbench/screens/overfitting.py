@@ -20,6 +20,7 @@ from workbench.core.overfitting import (
 )
 from workbench.core.validation import CombinatorialPurgedKFold
 from workbench.core.variants import strategy_variants
+from workbench.screens.release import ReleaseCommands, gate_table
 from workbench.screens.screen import Screen
 from workbench.screens.work import Tell, Work
 
@@ -77,9 +78,12 @@ class OverfittingScreen(Screen):
         The experiment table of `workbench candidates`.
     closes : callable () -> DataFrame
         Closes of the committed sample, sessions by symbols.
+    commands : ReleaseCommands
     """
 
     candidates = param.Parameter(None, doc="DataFrame: one row a registered model, as it was registered.")
+    gates = param.Parameter(None, doc="DataFrame: one row a gate of every model that was judged.")
+    models: tuple[str, ...] = ()  #: ids in full, the newest first
 
     def __init__(
         self,
@@ -88,20 +92,24 @@ class OverfittingScreen(Screen):
         candidates: Callable[[], list[dict[str, Any]]],
         closes: Callable[[], pd.DataFrame],
         mark: Callable[[], Hashable],
+        commands: ReleaseCommands,
         **params: Any,
     ) -> None:
         self.work = Work()
         super().__init__(desk, mark=lambda: (mark(), self.work.version), **params)
         self._table, self._closes = candidates, closes
         self._models: object = None
+        self.commands = commands
 
     def read(self) -> None:
         """The registered models, when one has been added or promoted."""
         rows = self.desk.journal.rows("models")
-        known = [row["seq"] for row in rows]
+        known = [row["seq"] for row in (*rows, *self.desk.journal.rows("releases"))]
         if known != self._models:
             table = pd.DataFrame(self._table(), columns=list(_CANDIDATES))
             self.candidates = table.assign(model_id=table["model_id"].astype(str).str[:12])
+            self.models = tuple(str(row["model_id"]) for row in reversed(rows))
+            self.gates = gate_table(self.desk.journal.rows("releases"))
             self._models = known
 
     def answer(self, cost_bps: float) -> Study | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.core.gates import Gate, ReleaseVerdict, refused
 from workbench.core.manifest import ModelManifest
 from workbench.core.overfitting import FamilyVerdict, GateRule, judge_family
 from workbench.core.ports import Event, Journal, Registry
@@ -26,6 +27,10 @@ _LEAST_BLOCK = 10.0
 _YEAR_NS = 365 * DAY_NS
 #: A stage, and the one that a model must have before it.
 BEFORE = {"shadow": "replay", "paper": "shadow", "live": "paper"}
+#: A candidate may go to shadow at once: replay asks for less.
+CANDIDATE = "candidate"
+FIRST_STEP = (CANDIDATE, "shadow")
+_LEDGER = "returns of every trial, from the registry by their hashes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,17 +39,26 @@ class Judgement:
 
     Attributes
     ----------
-    reasons : tuple of str
-        Why not; empty when nothing speaks against it.
-    verdict : FamilyVerdict or None
-        Of the statistical gate; None when there was nothing to judge.
-    event : Event or None
-        The attempt, to be journalled; None when nothing was judged, or the very same was before.
+    gates : tuple of Gate
+        Stage, holdout, ledger and statistics.
+    record : mapping or None
+        What the attempt is known by in the journal; None when there was nothing to judge.
     """
 
-    reasons: tuple[str, ...]
-    verdict: FamilyVerdict | None
-    event: Event | None
+    gates: tuple[Gate, ...]
+    record: Mapping[str, Any] | None
+
+    def attempt(self, journal: Journal, verdict: ReleaseVerdict) -> Event | None:
+        """The attempt with every gate of the whole verdict; None when the very same is on record."""
+        if self.record is None:
+            return None
+        record = {**self.record, "passed": verdict.passed, "reasons": list(verdict.reasons)}
+        known = any(all(row[name] == record[name] for name in record) for row in journal.rows("judgements"))
+        gates = [gate.plain() for gate in verdict.gates]
+        shown = journal.rows("releases", model_id=verdict.model_id, stage=verdict.stage)
+        if known and shown and shown[0]["gates"] == gates:
+            return None
+        return Event("promotion.judged", {**record, "gates": gates, "verdict_hash": verdict.evidence_hash})
 
 
 def judge_candidate(
@@ -65,42 +79,55 @@ def judge_candidate(
         As the settings declare it.
     """
     ledger = TrialLedger(journal, registry)
-    reasons = [*_stage_reasons(journal, model_id, stage)]
-    reasons += _holdout_reasons(journal, registry, model_id, manifest, holdout_sessions)
+    gates = [
+        Gate(name="stage", evidence="the journal", reasons=tuple(_stage_reasons(journal, model_id, stage))),
+        _holdout_gate(journal, registry, model_id, manifest, holdout_sessions),
+    ]
     own = ledger.trial_of(model_id)
     if own is None:
-        reasons.append("no trial of it is in the ledger: it was not trained through it")
-        return Judgement(tuple(reasons), None, None)
+        gates.append(
+            refused("ledger", _LEDGER, "no trial of it is in the ledger: it was not trained through it")
+        )
+        return Judgement(tuple(gates), None)
     try:
         evidence = lay_beside(ledger, own)
     except ManifestMismatch as altered:
-        reasons.append(f"a stored series cannot be trusted: {altered.message}")
-        return Judgement(tuple(reasons), None, None)
+        gates.append(refused("ledger", _LEDGER, f"a stored series cannot be trusted: {altered.message}"))
+        return Judgement(tuple(gates), None)
     attempt = _attempt(journal.rows("judgements"), model_id, evidence.evidence_hash)
-    verdict, found = _statistics(evidence, manifest, attempt)
-    reasons += found
+    verdict, judged = _statistics(evidence, manifest, attempt)
     record = {
         "model_id": model_id,
         "stage": stage,
-        "passed": not reasons,
         "evidence_hash": evidence.evidence_hash,
         "trials": evidence.trials,
         "clusters": verdict.clusters.n_clusters if verdict else 0,
         "attempt": attempt,
-        "reasons": reasons,
     }
-    known = any(all(row[name] == record[name] for name in record) for row in journal.rows("judgements"))
-    return Judgement(tuple(reasons), verdict, None if known else Event("promotion.judged", record))
+    return Judgement((*gates, *judged), record)
 
 
 def _stage_reasons(journal: Journal, model_id: str, stage: str) -> list[str]:
     (row,) = journal.rows("models", model_id=model_id)
     reasons = []
-    if row["stage"] not in (BEFORE[stage], stage):
-        reasons.append(f"it is at {row['stage'] or 'candidate'}, and {stage} follows {BEFORE[stage]}")
-    if stage != "shadow":
-        reasons.append("no proof from shadow sessions is on record")
+    if row["stage"] not in (BEFORE[stage], stage) and (row["stage"] or CANDIDATE, stage) != FIRST_STEP:
+        reasons.append(f"it is at {row['stage'] or CANDIDATE}, and {stage} follows {BEFORE[stage]}")
     return reasons
+
+
+def _holdout_gate(
+    journal: Journal, registry: Registry, model_id: str, manifest: ModelManifest, declared: int
+) -> Gate:
+    """The one look at sessions that no training saw."""
+    reasons = _holdout_reasons(journal, registry, model_id, manifest, declared)
+    rows = journal.rows("holdout_reads", model_id=model_id)
+    numbers: dict[str, float | int | str] = {"declared sessions": declared}
+    if rows:
+        found = {name: rows[0][f"{name}_sum_nano"] / 1e5 / rows[0]["sessions"] for name in ("net", "hold")}
+        numbers |= {
+            "sessions": rows[0]["sessions"], "net bps": found["net"], "held bps": found["hold"],
+        }  # fmt: skip
+    return Gate(name="holdout", evidence="its one journalled read", numbers=numbers, reasons=tuple(reasons))
 
 
 def _holdout_reasons(
@@ -143,8 +170,8 @@ def _attempt(rows: Sequence[Mapping[str, Any]], model_id: str, evidence_hash: st
 
 def _statistics(
     evidence: Evidence, manifest: ModelManifest, attempt: int
-) -> tuple[FamilyVerdict | None, list[str]]:
-    """The gate's verdict, and its reasons; the error allowed is shared by the attempts of a year."""
+) -> tuple[FamilyVerdict | None, tuple[Gate, ...]]:
+    """The statistical gates; the error allowed is shared by the attempts of a year."""
     rule = GateRule()
     shared = replace(
         rule,
@@ -162,8 +189,40 @@ def _statistics(
             unplaced=evidence.unplaced,
         )
     except (ValueError, np.linalg.LinAlgError) as error:
-        return None, [f"its family cannot be judged: {error}"]
+        return None, (refused("statistics", _LEDGER, f"its family cannot be judged: {error}"),)
     said = [
         f"{reason} (attempt {attempt} of a year)" if attempt > 1 else reason for reason in verdict.reasons
     ]
-    return verdict, said
+    pbo = verdict.overfitting.pbo if verdict.overfitting and verdict.pbo_identified else "not identified"
+    loss = verdict.overfitting.probability_of_loss if verdict.overfitting else "alone"
+    numbers: dict[str, dict[str, float | int | str]] = {
+        "rows": {"rows": verdict.n_obs, "least": shared.least_rows},
+        "deflated Sharpe ratio": {
+            "deflated": float(verdict.deflated), "least": shared.least_deflated, "trials": verdict.n_trials,
+            "clusters": verdict.clusters.n_clusters, "attempt": attempt,
+        },
+        "superior predictive ability": {
+            "p-value": verdict.superiority.pvalues["consistent"], "most": shared.most_spa_pvalue,
+            "own p-value": verdict.superiority.selected_pvalue,
+        },
+        "backtest overfitting": {
+            "PBO": pbo, "most": shared.most_pbo, "probability of loss": loss, "most loss": shared.most_loss,
+        },
+    }  # fmt: skip
+    basis = f"{evidence.trials} trials of the ledger, {verdict.clusters.basis}"
+    return verdict, tuple(
+        Gate(
+            name=name, evidence=basis, numbers=found,
+            reasons=tuple(reason for reason in said if _gate_of(reason) == name),
+        )
+        for name, found in numbers.items()
+    )  # fmt: skip
+
+
+def _gate_of(reason: str) -> str:
+    """The gate that a reason of the family's verdict belongs to; an unknown one is never lost."""
+    if "rows out of sample" in reason:
+        return "rows"
+    if "deflated Sharpe" in reason:
+        return "deflated Sharpe ratio"
+    return "superior predictive ability" if reason.startswith("SPA") else "backtest overfitting"

@@ -1,20 +1,16 @@
-"""Acceptance of models and cost models by named people, on evidence that is recomputed each time."""
+"""Models and cost models that are registered, approved and accepted: which one decides, which one prices."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from workbench.core.canonical import canonical_json
 from workbench.core.costs import CostModel, Status
-from workbench.core.features import select_features
-from workbench.core.manifest import ModelManifest, acceptable
+from workbench.core.manifest import ModelManifest
 from workbench.core.ports import Event, Journal, Registry
-from workbench.core.validation.guard import leak_reasons, reference_bars
 from workbench.errors import ManifestMismatch, Refused
-from workbench.services.evidence import BEFORE, judge_candidate
 from workbench.services.people import People
 
 MODEL = "model"
@@ -23,6 +19,9 @@ COST_MODEL = "cost_model"
 CANDIDATE = "candidate"
 #: Stages that a person can accept a model for; all but the first need the evidence of the trial ledger.
 STAGES = ("replay", "shadow", "paper", "live")
+SHADOW = "shadow"
+#: Where every model ends; nothing leads back.
+RETIRED = "retired"
 #: Modes and the stages whose models they take; a stage includes the modes before it.
 ACCEPTED_STAGES = {
     "replay": frozenset({"replay", "shadow", "paper", "live"}),
@@ -39,112 +38,18 @@ COST_SOURCES = {
 }
 
 
-def stage_model(
-    journal: Journal,
-    registry: Registry,
-    model_id: str,
-    *,
-    stage: str,
-    person: str,
-    reason: str,
-    features_hash: str,
-    config_hash: str,
-    universe: Sequence[str],
-    horizon_sessions: int,
-    holdout_sessions: int,
-    people: People | None = None,
-) -> ModelManifest:
-    """Accept a registered model for a stage, when a person says so *and* the evidence holds.
+def accepted_models(journal: Journal, mode: str) -> tuple[str, ...]:
+    """Ids of the models accepted for a mode or a later one, the one accepted last at the end.
 
-    The file's hash, the manifest and its fit with the desk are recomputed from the bytes, and its features
-    are put through the leak detectors again. There is no way to accept a model that fails.
-
-    Parameters
-    ----------
-    stage : {"replay", "shadow", "paper", "live"}
-        Beyond replay the trial ledger, the statistical gate and the holdout are judged too.
-    person, reason : str
-        A registered operator or approver, and why.
-    features_hash, config_hash, universe, horizon_sessions
-        What the desk uses now; the model must have been made for it.
-    holdout_sessions : int
-        As the settings declare it; with 0 nothing goes beyond replay.
-    people : People, optional
-        Signs with the key at hand; by default nothing is signed.
-
-    Returns
-    -------
-    ModelManifest
-        Of the accepted model, which is now the one that `accepted_model` gives.
-
-    Raises
-    ------
-    ApprovalRequired
-        Acts are signed here, and this one is not.
-    Refused
-        The person may not accept, no such model or stage, or the evidence speaks against it; `reasons`
-        holds all of it.
-    ManifestMismatch
-        A byte of the model or of its manifest was changed.
+    A model at shadow decides only where nothing else may: elsewhere it runs beside.
     """
-    if stage not in STAGES:
-        raise Refused(
-            f"a model cannot be accepted for {stage!r}",
-            next_step=f"use one of: {', '.join(STAGES)}",
-            stage=stage,
-        )
-    people = people or People(journal)
-    people.check(person, reason, act="promote")
-    rows = journal.rows("models", model_id=model_id)
-    if not rows:
-        known = [row["model_id"] for row in journal.rows("models")]
-        raise Refused(
-            f"no model {model_id!r}; registered: {', '.join(known) or 'none'}",
-            next_step="name one of them in full" if known else "train a candidate: `workbench train`",
-            model_id=model_id,
-            candidates=tuple(known),
-        )
-    content, manifest = read_model(registry, model_id)
-    reasons = acceptable(
-        manifest,
-        features_hash=features_hash,
-        config_hash=config_hash,
-        universe=universe,
-        horizon_sessions=horizon_sessions,
-        content_sha256=hashlib.sha256(content).hexdigest(),
-    )
-    if _plain(rows[0]["manifest"]) != manifest.to_dict():
-        reasons = (*reasons, "the journal holds another manifest for this model")
-    reasons = (*reasons, *_leaks(manifest.features))
-    judged: list[Event] = []
-    if stage in BEFORE:
-        judgement = judge_candidate(
-            journal, registry, model_id, manifest, stage=stage, holdout_sessions=holdout_sessions
-        )
-        reasons = (*reasons, *judgement.reasons)
-        judged = [judgement.event] if judgement.event else []
-    if reasons:
-        if judged:
-            journal.commit(judged)  # an attempt counts whatever came of it
-        raise Refused(
-            f"model {model_id[:12]} cannot be accepted for {stage}: {'; '.join(reasons)}",
-            next_step="mend what the reasons name, or train another candidate: `workbench train`",
-            model_id=model_id,
-            reasons=reasons,
-        )
-    payload = {"model_id": model_id, "stage": stage, "person": person, "reason": reason}
-    acts = people.require(person, reason, act="promote", subject=payload)
-    journal.commit([*judged, *acts, Event("model.staged", payload)])
-    return manifest
-
-
-def _leaks(names: Sequence[str]) -> tuple[str, ...]:
-    """What the leak detectors find in the named features as they are coded now."""
-    try:
-        features = select_features(names)
-    except ValueError as unknown:
-        return (f"its features cannot be judged: {unknown}",)
-    return leak_reasons(features, reference_bars(features))
+    stages: dict[str, str] = {}
+    for event in journal.events(kinds=("model.staged",)):
+        stages.pop(event.payload["model_id"], None)  # accepted again: newest again
+        stages[event.payload["model_id"]] = event.payload["stage"]
+    accepted = [model_id for model_id, stage in stages.items() if stage in ACCEPTED_STAGES.get(mode, ())]
+    beyond = [model_id for model_id in accepted if stages[model_id] != SHADOW]
+    return tuple(accepted if mode == SHADOW else beyond or accepted)
 
 
 def accepted_model(journal: Journal, mode: str) -> str:
@@ -155,11 +60,7 @@ def accepted_model(journal: Journal, mode: str) -> str:
     ManifestMismatch
         No model is accepted for the mode.
     """
-    stages: dict[str, str] = {}
-    for event in journal.events(kinds=("model.staged",)):
-        stages.pop(event.payload["model_id"], None)  # accepted again: newest again
-        stages[event.payload["model_id"]] = event.payload["stage"]
-    accepted = [model_id for model_id, stage in stages.items() if stage in ACCEPTED_STAGES.get(mode, ())]
+    accepted = accepted_models(journal, mode)
     if not accepted:
         raise ManifestMismatch(
             f"no model is accepted for mode {str(mode)!r}",
@@ -266,7 +167,7 @@ def find_cost_model(journal: Journal, registry: Registry, cost_model_id: str) ->
             next_step="name one in full, as the calibration printed it",
             cost_model_id=cost_model_id,
         )
-    content, _ = registry.get(COST_MODEL, _plain(rows[0]["manifest"])["artifact_id"])
+    content, _ = registry.get(COST_MODEL, plain_manifest(rows[0]["manifest"])["artifact_id"])
     model = CostModel.from_manifest(json.loads(content))
     if model.model_id != cost_model_id:
         raise _no_cost_model(f"cost model {cost_model_id[:12]} is not the one that was approved")
@@ -352,7 +253,8 @@ def require_source(source: str, mode: str) -> None:
         )
 
 
-def _plain(manifest: Any) -> Any:
+def plain_manifest(manifest: Any) -> Any:
+    """A manifest of a row, which is text in some databases."""
     return json.loads(manifest) if isinstance(manifest, str) else manifest
 
 

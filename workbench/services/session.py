@@ -33,6 +33,7 @@ from workbench.services.preflight import Check, failed, preflight_checks
 from workbench.services.reconciler import Reconciler
 from workbench.services.reporting import session_report
 from workbench.services.resending import Resender
+from workbench.services.shadow import NOBODY, Beside
 from workbench.services.stages import StageTimer
 from workbench.services.stops import Stops
 from workbench.services.supervision import Supervision
@@ -66,6 +67,8 @@ class TradingSession:
         How long venue or stream may be silent before the account is halted, seconds.
     rules, people, config_hash
         Which orders wait for a person, who proves the answer, and the settings it has to be of.
+    beside : Beside
+        A shadow model that decides on the same inputs and sends nothing.
     more_checks : callable () -> tuple of Check
         Lines of the preflight table about what this session does not see itself.
     """
@@ -89,6 +92,7 @@ class TradingSession:
         people: People | None = None,
         config_hash: str = "",
         more_checks: Callable[[], tuple[Check, ...]] = tuple,
+        beside: Beside = NOBODY,
     ) -> None:
         self.times = times
         self.strategy, self._config_hash = strategy, config_hash
@@ -99,7 +103,7 @@ class TradingSession:
         self._bars = bars
         self._supervision = supervision
         self._authority = authority
-        self._more_checks = more_checks
+        self._more_checks, self._beside = more_checks, beside
         self.timer = StageTimer(clock.wall_ns, budget_ms=stage_budget_ms)
         self._last_closing: Sequence[dict[str, Any]] | None = None
         account = strategy.account
@@ -226,6 +230,7 @@ class TradingSession:
                 self.oms.adopt_intents(cycle.intents, cycle.denied)
                 self.oms.orders.update(held)
                 self._stops.heed(code for codes in cycle.denied.values() for code in codes)
+                self._beside.saw(cycle)
         with self.timer.stage("send"):
             due = [order for order in self.oms.of_decision(scheduled_ns) if order.state in SENDABLE]
             try:
@@ -234,6 +239,7 @@ class TradingSession:
                 self._resender.proceed(self._listening.catch_up)
             except OutcomeUnknown:  # a last look had no answer, so nothing of it left: `watch` sends it again
                 pass
+        self._beside.decide()
         return self.oms.of_decision(scheduled_ns)
 
     @orderly
@@ -300,6 +306,7 @@ class TradingSession:
         events = [Event("session.closed", payload), *self.timer.breaches(account, self._clock.now_ns())]
         self._journal.commit(events, lease=self._authority.lease())
         self._last_closing = None
+        self._beside.settle(self._clock.now_ns())
         return report
 
     def release(self) -> None:

@@ -163,7 +163,7 @@ def train_candidate(
     )
     folds = _walk_forward(experiment, bars, rows, sessions, lambda what, done: progress(what, done, steps))
     progress("final fit", FOLDS + 1, steps)
-    content = _fit(experiment, rows.matrix, rows.target)
+    content = fit_file(experiment, rows.matrix, rows.target)
     _prove_readable(content, rows.matrix, experiment.names)
     manifest = ModelManifest(
         kind=experiment.estimator.kind,
@@ -237,7 +237,7 @@ def _walk_forward(
     book = Book(bars, cost_bps, experiment.horizon_sessions, experiment.allow_short)
 
     def fit(matrix: Floats, target: Floats) -> ForecastModel:
-        return read_forecast_model(_fit(experiment, matrix, target), experiment.names)
+        return read_forecast_model(fit_file(experiment, matrix, target), experiment.names)
 
     folds = []
     for number, block in enumerate(forecast_blocks(rows), start=1):
@@ -274,6 +274,30 @@ def load_model(
         None is accepted, a byte of it was changed, or it does not fit; `reasons` holds all of it.
     """
     model_id = accepted_model(journal, mode)
+    model = load_model_of(
+        registry, model_id, features_hash=features_hash, config_hash=config_hash, universe=universe,
+        horizon_sessions=horizon_sessions, as_of_session=as_of_session,
+    )  # fmt: skip
+    return model_id, model
+
+
+def load_model_of(
+    registry: Registry,
+    model_id: str,
+    *,
+    features_hash: str,
+    config_hash: str,
+    universe: Sequence[str],
+    horizon_sessions: int,
+    as_of_session: str,
+) -> ForecastModel:
+    """Forecasts of a named model, checked as `load_model` does; nobody need have accepted it.
+
+    Raises
+    ------
+    ManifestMismatch
+        A byte of it was changed, or it does not fit; `reasons` holds all of it.
+    """
     content, manifest = read_model(registry, model_id)
     reasons = compatible(
         manifest,
@@ -291,7 +315,7 @@ def load_model(
             model_id=model_id,
             reasons=reasons,
         )
-    return model_id, read_forecast_model(content, manifest.features)
+    return read_forecast_model(content, manifest.features)
 
 
 def _sessions_of(bars: Bars, calendar: Calendar, *, as_of_ns: int) -> tuple[str, ...]:
@@ -327,8 +351,8 @@ def _require_causal(features: Sequence[Feature], bars: Bars) -> None:
         )
 
 
-def _fit(experiment: Experiment, matrix: Floats, target: Floats) -> bytes:
-    """File of the fitted pipeline."""
+def fit_file(experiment: Experiment, matrix: Floats, target: Floats) -> bytes:
+    """File of the pipeline that the experiment fits to a matrix (rows, features) and a target (rows,)."""
     return model_bytes(
         fit_pipeline(experiment.estimator, matrix, target, alpha=experiment.alpha, seed=experiment.seed)
     )

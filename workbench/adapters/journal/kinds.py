@@ -50,7 +50,7 @@ _DECLARED: dict[str, str] = {
     "cash_micro:int positions:dict report:dict",
     "session.skipped": "account:text expected:text to:text person:text reason:text",
     "model.registered": "model_id:text manifest:text",
-    "model.staged": "model_id:text stage:text person:text reason:text",
+    "model.staged": "model_id:text stage:text person:text reason:text request_id:text? second:text?",
     "cost_model.registered": "cost_model_id:text manifest:text",
     "cost_model.approved": "cost_model_id:text person:text reason:text",
     "trial.recorded": "trial_id:text family:text parameters:text source:text series_id:text "
@@ -58,7 +58,7 @@ _DECLARED: dict[str, str] = {
     "holdout.read": "model_id:text inputs_hash:text series_id:text first_session:text last_session:text "
     "sessions:int net_sum_nano:int hold_sum_nano:int",
     "promotion.judged": "model_id:text stage:text passed:bool evidence_hash:text trials:int clusters:int "
-    "attempt:int reasons:list",
+    "attempt:int reasons:list gates:list? verdict_hash:text?",
     "calibration.done": "account:text session:text source:text decision:text reason:text first_session:text "
     "last_session:text sessions:int fills:int days:list old_cost_model_id:text new_cost_model_id:text "
     "step_low_micro:int? step_high_micro:int? cusum_micro:int",
@@ -113,6 +113,14 @@ _DECLARED: dict[str, str] = {
     # what own fills teach the fill simulator
     "fill_model.calibrated": "account:text session:text source:text decision:text reason:text orders:int "
     "sessions:int fill_model_id:text artifact_id:text",
+    # releases of models, and the model that runs beside
+    "model.rolled_back": "mode:text from_model:text to_model:text person:text reason:text",
+    "shadow.decided": "account:text model_id:text beside:text session:text scheduled_ns:int "
+    "snapshot_hash:text inputs_hash:text features_hash:text live_features_hash:text cash_micro:int "
+    "positions:dict quotes:dict rows:list first_difference:text",
+    "shadow.settled": "account:text model_id:text session:text scheduled_ns:int fills:list marks:dict "
+    "cash_micro:int positions:dict equity_micro:int",
+    "shadow.failed": "account:text model_id:text session:text scheduled_ns:int step:text why:text",
 }
 
 

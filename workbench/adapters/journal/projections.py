@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from workbench.adapters.journal import folds_adoption, folds_approve, hot_path
+from workbench.adapters.journal import folds_adoption, folds_approve, folds_gate, hot_path
 from workbench.adapters.journal.folds_alerts import FOLDS as ALERT_FOLDS
 from workbench.adapters.journal.folds_controls import FOLDS as CONTROLS_FOLDS
 from workbench.adapters.journal.folds_exec import EXEC_FOLDS
@@ -274,13 +274,6 @@ def _model_registered(rows: RowWriter, event: RecordedEvent, payload: Payload) -
     rows.insert("models", {**payload, "stage": "candidate", "person": "", "reason": ""})
 
 
-def _model_staged(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
-    rows.update(
-        "models", payload["model_id"], stage=payload["stage"], person=payload["person"],
-        reason=payload["reason"],
-    )  # fmt: skip
-
-
 def _cost_model_registered(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
     rows.insert("cost_models", {**payload, "approved_by": "", "approved_seq": None, "reason": ""})
 
@@ -312,13 +305,6 @@ def _holdout_read(rows: RowWriter, event: RecordedEvent, payload: Payload) -> No
             model_id=model_id,
         )  # fmt: skip
     rows.insert("holdout_reads", {**payload, "at_ns": event.at_ns})
-
-
-def _judged(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
-    if payload["passed"] == bool(payload["reasons"]):
-        raise _conflict("a judgement passes exactly when it has no reasons", "correct the caller")
-    reasons = canonical_json(payload["reasons"])
-    rows.insert("judgements", {**payload, "reasons": reasons, "at_ns": event.at_ns})
 
 
 def _kept_as_event(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
@@ -358,12 +344,10 @@ _FOLDS: dict[str, Fold] = {
     "session.closed": _added("sessions", "positions", "report"),
     "session.skipped": _kept_as_event,
     "model.registered": _model_registered,
-    "model.staged": _model_staged,
     "cost_model.registered": _cost_model_registered,
     "cost_model.approved": _cost_model_approved,
     "trial.recorded": _trial,
     "holdout.read": _holdout_read,
-    "promotion.judged": _judged,
     "calibration.done": _kept_as_event,
     "journal.archived": _added("archives"),
     **ALERT_FOLDS,
@@ -373,4 +357,5 @@ _FOLDS: dict[str, Fold] = {
     **folds_adoption.FOLDS,
     **JOB_FOLDS,
     **EXEC_FOLDS,
+    **folds_gate.FOLDS,
 }

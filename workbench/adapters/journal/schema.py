@@ -17,7 +17,7 @@ from workbench.core.canonical import canonical_json
 from workbench.core.orders import TERMINAL
 
 #: Rises when the meaning of the stored rows changes; older code refuses a journal with a larger one.
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 #: Name of the row of `meta` that says which event was archived last.
 CHECKPOINT = "archived"
@@ -260,6 +260,11 @@ _projection(
     "reasons:json at_ns:int",
     key="added_seq",
     index=("model_id",),
+)
+_projection(
+    "releases",
+    "model_id:text stage:text passed:bool verdict_hash:text gates:json at_ns:int",
+    key="model_id stage",
 )
 _projection("alerts", "account:text code:text text:text at_ns:int", key="added_seq", index=("account",))
 _projection(
