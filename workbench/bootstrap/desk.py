@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.adapters.bars import ParquetBarStore
 from workbench.adapters.calendar import ExchangeCalendar
@@ -23,7 +23,11 @@ from workbench.config import Settings, load_settings
 from workbench.core.ports import RecordedEvent
 from workbench.errors import ConfigError, StorageFailed
 from workbench.services.execution import ExecutionRecords
+from workbench.services.monitoring import measures_table
 from workbench.views import Views
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,11 @@ class Desk:
             journal, self.settings.account, source=mode if mode in ("paper", "live") else "simulated",
             bars=self.bars, calendar=self.calendar,
         )  # fmt: skip
+
+    def measures(self) -> pd.DataFrame:
+        """What was measured of each monitored session, one row a session and measure."""
+        rows = self.journal.rows("monitored", account=self.settings.account) if self.initialised else []
+        return measures_table(rows)
 
     @cached_property
     def research(self) -> Research:

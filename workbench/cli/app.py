@@ -20,6 +20,7 @@ from workbench.cli import (
     killing,
     limits,
     models,
+    monitoring,
     people,
     preflight,
     replay,
@@ -49,7 +50,9 @@ def build() -> Any:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for module in (desk, killing, models, replay, approvals, alerts, limits, report, preflight, surveillance):
+    for module in (
+        desk, killing, models, replay, approvals, alerts, limits, report, preflight, surveillance, monitoring,
+    ):  # fmt: skip
         module.register(app)
     job_schedule.register(jobs.app)
     groups = {

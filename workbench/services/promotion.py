@@ -10,6 +10,7 @@ from typing import Any
 from workbench.core.canonical import canonical_json
 from workbench.core.costs import CostModel
 from workbench.core.features import select_features
+from workbench.core.halts import halts_of_rows
 from workbench.core.manifest import ModelManifest, acceptable
 from workbench.core.ports import Event, Journal, Registry
 from workbench.core.validation.guard import leak_reasons, reference_bars
@@ -115,7 +116,7 @@ def stage_model(
     )
     if _plain(rows[0]["manifest"]) != manifest.to_dict():
         reasons = (*reasons, "the journal holds another manifest for this model")
-    reasons = (*reasons, *_leaks(manifest.features))
+    reasons = (*reasons, *_leaks(manifest.features), *stopped(journal, model_id))
     judged: list[Event] = []
     if stage in BEFORE:
         judgement = judge_candidate(
@@ -136,6 +137,12 @@ def stage_model(
     acts = people.require(person, reason, act="promote", subject=payload)
     journal.commit([*judged, *acts, Event("model.staged", payload)])
     return manifest
+
+
+def stopped(journal: Journal, model_id: str) -> tuple[str, ...]:
+    """Why the model may open no risk now: the halts of it that nobody has lifted."""
+    held = halts_of_rows(journal.rows("halts", level="model", target=model_id))
+    return tuple(f"it is halted: {halt.reason}" for halt in held)
 
 
 def _leaks(names: Sequence[str]) -> tuple[str, ...]:

@@ -108,6 +108,9 @@ _DECLARED: dict[str, str] = {
     "schedule.missed": "job:text session:text due_ns:int reason:text at_ns:int lease:text owner_token:int",
     "schedule.paused": "job:text person:text reason:text",
     "schedule.resumed": "job:text person:text reason:text",
+    # what was measured after a session, and the state of detectors that look at one value a session
+    "session.monitored": "account:text session:text model_id:text at_ns:int level:text measures:list",
+    "detector.kept": "account:text detector:text model_id:text session:text alarmed:bool state:text",
 }
 
 

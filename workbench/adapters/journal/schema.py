@@ -17,7 +17,7 @@ from workbench.core.canonical import canonical_json
 from workbench.core.orders import TERMINAL
 
 #: Rises when the meaning of the stored rows changes; older code refuses a journal with a larger one.
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 #: Name of the row of `meta` that says which event was archived last.
 CHECKPOINT = "archived"
@@ -330,6 +330,17 @@ _projection(
     "disabled_symbols",
     "account:text symbol:text disabled:bool reason:text person:text at_ns:int",
     key="account symbol",
+)
+# what was measured after each session, and where its detectors stand
+_projection(
+    "monitored",
+    "account:text session:text model_id:text at_ns:int level:text measures:json",
+    key="account session",
+)
+_projection(
+    "detectors",
+    "account:text detector:text model_id:text session:text alarmed:bool state:text",
+    key="account detector",
 )
 
 #: The tables that a rebuild drops and refolds; events and meta are never among them.
