@@ -30,7 +30,7 @@ from workbench.services.session_measures import (
     order_measures,
     outcomes_of,
 )
-from workbench.services.session_streams import Streams, Watched, follow
+from workbench.services.session_streams import RECENT, Streams, Watched, follow, recent_measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,9 +109,15 @@ class SessionMonitor:
         if known is not None:
             return known
         account, model_id = self._watched.account, self._watched.model_id
-        before = self._before(session)
+        earlier = self._earlier(session)
+        before = earlier[-1] if earlier else ()
         streams = Streams()
-        measures = (*self.measures(session, before, streams), *inputs)
+        bound = bounds_of(self._watched.manifest, self._watched.input_bounds)["shift_sd"]
+        measures = (
+            *self.measures(session, before, streams),
+            recent_measure([*earlier, streams.measures], bound=bound),
+            *inputs,
+        )
         close_ns = self._calendar.session_close_ns(session)
         record = Event(
             "session.monitored",
@@ -132,21 +138,22 @@ class SessionMonitor:
         rows = self._journal.rows("monitored", account=self._watched.account, session=session)
         return monitored_of_row(rows[0]) if rows else None
 
-    def _before(self, session: str) -> tuple[Measure, ...]:
-        """Measures of the session monitored last; Refused when it was a later one."""
-        rows = self._journal.rows("monitored", account=self._watched.account)
-        last = max(rows, key=lambda row: row["session"], default=None)
-        if last is None:
-            return ()
-        if last["session"] > session:
+    def _earlier(self, session: str) -> list[tuple[Measure, ...]]:
+        """Measures of the sessions monitored last, under this model; Refused when one of them is later."""
+        rows = sorted(
+            self._journal.rows("monitored", account=self._watched.account), key=lambda row: row["session"]
+        )
+        if rows and (last := rows[-1])["session"] > session:
             raise Refused(
                 f"session {last['session']} was monitored already, and {session} is earlier: time would run "
                 "backwards",
                 next_step="nothing is to be done: a gap in the record stays a gap",
                 session=session,
             )
-        same = last["model_id"] == self._watched.model_id
-        return monitored_of_row(last).measures if same else ()
+        model_id = self._watched.model_id
+        if rows and rows[-1]["model_id"] != model_id:
+            return []
+        return [monitored_of_row(row).measures for row in rows[-RECENT:] if row["model_id"] == model_id]
 
     def measures(
         self, session: str, before: Sequence[Measure] = (), streams: Streams | None = None
@@ -256,7 +263,7 @@ def input_measures(
     bounds : mapping of str to float
         Used where the manifest carries none.
     """
-    allowed = manifest.input_bounds or bounds
+    allowed = bounds_of(manifest, bounds)
     measures = []
     for name in INPUT_BOUNDS:
         drifted = found[(found["status"] == "drift") & found[name].notna()]
@@ -269,6 +276,11 @@ def input_measures(
         words = f"{row['symbol']}: {row['changed'] or 'together'}; the model bears {allowed[name]:g}"
         measures.append(measure(f"inputs.{name}", float(row[name]), words, block=allowed[name]))
     return measures
+
+
+def bounds_of(manifest: ModelManifest, bounds: Mapping[str, float]) -> Mapping[str, float]:
+    """What the model bears: its manifest's bounds, or those given where it has none."""
+    return manifest.input_bounds or bounds
 
 
 def measures_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -286,16 +286,17 @@ def _deviations(close: Floats, horizon: int) -> Floats:
 
 
 def label_measures(outcomes: Sequence[Outcome], closes_ns: Sequence[int], *, horizon: int) -> list[Measure]:
-    """Overdue labels; hit rate, residuals and stated chances in blocks of the horizon."""
+    """Overdue labels; hit rate, residuals and stated chances in blocks of two horizons."""
     late, whose = overdue_sessions(outcomes, closes_ns)
-    rate, hit = hit_score(outcomes, block_length=horizon)
+    block = 2 * horizon
+    rate, hit = hit_score(outcomes, block_length=block)
     settled = sum(math.isfinite(one.realised) for one in outcomes)
-    words = f"{settled} labels in blocks of {horizon}"
+    words = f"{settled} labels in blocks of {block}"
     return [
         measure("labels.overdue", late, whose),
         measure("labels.hit_rate", hit, "" if math.isnan(rate) else f"{100 * rate:.1f} % of {words}"),
-        measure("labels.residual", abs(residual_score(outcomes, block_length=horizon)), words),
-        measure("forecasts.calibration", abs(calibration_score(outcomes, block_length=horizon)), words),
+        measure("labels.residual", abs(residual_score(outcomes, block_length=block)), words),
+        measure("forecasts.calibration", abs(calibration_score(outcomes, block_length=block)), words),
     ]
 
 

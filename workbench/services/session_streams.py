@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from workbench.core.canonical import canonical_json
 from workbench.core.drift import SequentialDetector
 from workbench.core.features import Feature, compute, compute_history
 from workbench.core.manifest import ModelManifest
-from workbench.core.monitoring import Measure, measure
+from workbench.core.monitoring import Level, Measure, measure
 from workbench.core.monitoring.rules import STREAM
 from workbench.core.ports import BarStore, Calendar, Event, Journal
 from workbench.core.types import Floats
@@ -28,6 +28,8 @@ from workbench.services.decision import Forecaster
 #: Updates within which a detector may alarm with its probability, and sessions of its reference.
 HORIZON, REFERENCE, LEAST_REFERENCE = 250, 750, 250
 FORECAST: Final = "forecast"
+#: Sessions over which an input has to be off before the model is stopped; half of them have to be known.
+RECENT: Final = 20
 _SEED: Final = 8
 
 
@@ -103,6 +105,35 @@ def follow(
         alarms += [name] if alarmed else []
         streams.events.append(_kept(watched, session, name, detector, alarmed))
     streams.measures.append(measure("features.alarms", len(alarms), ", ".join(alarms)))
+
+
+def recent_measure(history: Sequence[Sequence[Measure]], *, bound: float) -> Measure:
+    """How far an input has been off for some time, among those whose detector alarmed.
+
+    The batch comparison asks for 50 independent rows, which slow features do not have for months; a
+    detector's false alarms are calibrated for whatever dependence its reference had.
+
+    Parameters
+    ----------
+    history : sequence of sequence of Measure
+        Of the last sessions under the same model, oldest first, the judged one last.
+    bound : float
+        What the model bears, in normal scores.
+    """
+    values: dict[str, list[float]] = {}
+    alarmed = set()
+    for measures in history[-RECENT:]:
+        for one in measures:
+            if one.name.startswith(STREAM):
+                values.setdefault(one.name, []).append(one.value)
+                if one.level is Level.WARN:
+                    alarmed.add(one.name)
+    off, whose = 0.0, ""
+    for name in sorted(alarmed):
+        known = [value for value in values[name] if math.isfinite(value)]
+        if len(known) >= RECENT // 2 and abs(mean := math.fsum(known) / len(known)) > off:
+            off, whose = abs(mean), f"{name.removeprefix(STREAM)} {mean:+.2f} over {len(known)} sessions"
+    return measure("inputs.recent", off, f"{whose}; the model bears {bound:g}" if whose else "", block=bound)
 
 
 def _kept(watched: Watched, session: str, name: str, detector: SequentialDetector, alarmed: bool) -> Event:

@@ -89,11 +89,12 @@ def block_score(sessions: Sequence[str], values: Floats | Sequence[float], *, bl
         Session of each value, ISO dates.
     block_length : int
         Sessions a block, at least the labels' horizon: labels that overlap share most of their returns.
+        Twice the horizon halves what neighbouring blocks still share.
 
     Returns
     -------
     float
-        NaN with fewer than 8 whole blocks, or when they do not vary.
+        NaN with fewer than 8 whole blocks; infinite when all blocks say the same.
 
     Examples
     --------
@@ -113,9 +114,10 @@ def block_score(sessions: Sequence[str], values: Floats | Sequence[float], *, bl
         return math.nan
     blocks = daily[len(daily) - count * block_length :].reshape(count, block_length).mean(axis=1)
     spread = float(blocks.std(ddof=1))
-    if not spread > 0.0:
-        return math.nan
-    return float(blocks.mean() / (spread / math.sqrt(count)))
+    middle = float(blocks.mean())
+    if not spread > 0.0:  # the same in every block: certain, or nothing at all
+        return math.copysign(math.inf, middle) if middle else 0.0
+    return middle / (spread / math.sqrt(count))
 
 
 def hit_score(outcomes: Sequence[Outcome], *, block_length: int) -> tuple[float, float]:

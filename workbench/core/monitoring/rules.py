@@ -101,6 +101,8 @@ _TABLE: Final = (
     Rule("features.alarms", "streams", "Streams of features or forecasts whose detector alarmed.", warn=0.0),
     Rule("inputs.shift_sd", "scores", "Largest change of the mean of an input that has drifted.",
          stops=MODEL),
+    Rule("inputs.recent", "scores",
+         "Largest mean over 20 sessions of an input whose detector alarmed within them.", stops=MODEL),
     Rule("inputs.spread", "scores", "Largest change of the variance of an input that has drifted.",
          stops=MODEL),
     Rule("inputs.missing", "share", "Largest rise of the missing share of an input that has drifted.",
