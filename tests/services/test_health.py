@@ -128,6 +128,7 @@ def test_a_scheduler_that_looks_no_more_is_not_well(desk: Settings) -> None:
     assert read(figures[2])["workbench_scheduler_age_seconds", ()] == 61.0
 
 
+@pytest.mark.slow
 def test_the_dashboards_answer_both_beside_their_pages(desk: Settings) -> None:
     server = Server(desk.folder)
     try:

@@ -32,7 +32,7 @@ def streams_by_day(measures: pd.DataFrame) -> Any:
     hv = holoviews()
     streams = measures[measures["measure"].str.startswith(_STREAM)]
     named = streams.assign(stream=streams["measure"].str.removeprefix(_STREAM))
-    known = named[named["value"].notna()]
+    known = named[named["value"].notna()].astype({"session": object, "stream": object, "level": object})
     heat = hv.HeatMap(known, kdims=["session", "stream"], vdims=["value", "level"])
     alarmed = known[known["level"] == "warn"]
     rings = hv.Points(alarmed, kdims=["session", "stream"]).opts(
@@ -57,6 +57,10 @@ def levels_by_day(measures: pd.DataFrame) -> Any:
     hv = holoviews()
     others = measures[~measures["measure"].str.startswith(_STREAM)]
     ranked = others.assign(rank=others["level"].map({name: at for at, name in enumerate(_LEVELS)}))
+    texts = ["session", "measure", "level", "evidence"]
+    ranked[texts] = ranked[texts].astype(
+        object
+    )  # HoloViews reshapes columns, which Arrow's texts do not bear
     heat = hv.HeatMap(ranked, kdims=["session", "measure"], vdims=["rank", "value", "level", "evidence"])
     return heat.opts(
         width=760, height=560, cmap=_LEVEL_COLOURS, clim=(-0.5, 4.5), colorbar=False, tools=["hover"],
