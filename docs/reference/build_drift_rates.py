@@ -53,8 +53,8 @@ _DELAYS = """\
 ## Beside River's defaults, on the same streams
 
 Made by `tests/benchmarks/bench_drift_delay.py`: 500 values, the change after 100, reference of 750. The own
-detectors allow 5 % of unchanged streams an alarm within the 500; River's defaults are given the values as they
-are. Products are those of two standard normal series, whose mean is their correlation. *Early* are streams
+detectors allow 5 % of unchanged streams an alarm within the 500; River's defaults are given the values as
+they are. Products are those of two standard normal series, whose mean is their correlation. *Early* are streams
 with an alarm before the change, *alarmed* all with one; the delay is that of first alarms after the change.
 
 | change | detector | streams | early | alarmed | median delay |
@@ -108,7 +108,8 @@ def not_met(one: dict[str, Any]) -> bool:
 
 def _missed(one: dict[str, Any]) -> str:
     words = f"feature {_percent(one['feature_rate'])}, family {_percent(one['family_rate'])}"
-    return f"{PROCESSES[one['process']]}, {one['rows']:,} rows ({words})"
+    name = PROCESSES[one["process"]].replace("the same, filtered", "filtered GARCH")
+    return f"{name}, {one['rows']:,} rows ({words})"
 
 
 def _delays() -> list[str]:
