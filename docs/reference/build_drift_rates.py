@@ -54,8 +54,8 @@ _DELAYS = """\
 
 Made by `tests/benchmarks/bench_drift_delay.py`: 500 values, the change after 100, reference of 750. The own
 detectors allow 5 % of unchanged streams an alarm within the 500; River's defaults are given the values as
-they are. Products are those of two standard normal series, whose mean is their correlation. *Early* are streams
-with an alarm before the change, *alarmed* all with one; the delay is that of first alarms after the change.
+they are. Products are those of two standard normal series, whose mean is their correlation. *Early* are
+streams with an alarm before the change, *alarmed* all with one; the delay is that of first alarms after it.
 
 | change | detector | streams | early | alarmed | median delay |
 |---|---|---|---|---|---|

@@ -6,12 +6,13 @@ import math
 
 import pytest
 from exposition_reader import read
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from workbench.core.exposition import Figure, exposition
 
 
+@example('two\nlines, a "quote" and a \\', 1.0)
 @given(st.text(), st.floats())
 def test_any_label_and_any_value_is_read_back(label: str, value: float) -> None:
     text = exposition([Figure("desk_x", value, "words", {"name": label})])
