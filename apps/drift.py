@@ -1,4 +1,4 @@
-"""Drift: whether the desk's own features have changed, and whether its data is fresh enough to say so."""
+"""Drift: what was measured of each session and what that stopped; whether features have changed, and how."""
 
 import panel as pn
 
@@ -20,7 +20,18 @@ judged, show_judged = wb.pages.table(
 fresh, show_fresh = wb.pages.table(
     "Freshness of the data", empty="The universe is empty: name symbols in workbench.toml."
 )
-shown: dict = {"found": None, "freshness": None}
+LEVELS = {"note": "warn", "warn": "warn", "block": "bad"}
+alarmed, show_alarmed = wb.pages.table(
+    "Alarms, newest first", empty="No measure was beyond its bound.", colours=LEVELS
+)
+stopped, show_stopped = wb.pages.table(
+    "What monitoring has stopped", empty="Nothing: no measure was beyond the bound of a block."
+)
+odd, show_odd = wb.pages.table(
+    "Data quality, newest first", empty="Nothing odd was measured.", colours=LEVELS
+)
+streams, levels = wb.pages.picture(), wb.pages.picture()
+shown: dict = {"found": None, "freshness": None, "measures": None}
 
 
 def asked() -> tuple:
@@ -66,7 +77,21 @@ def redraw() -> None:
     if screen.freshness is not shown["freshness"]:
         shown["freshness"] = screen.freshness
         show_fresh(screen.freshness)
+    if screen.measures is not shown["measures"]:
+        draw_measures()
     draw()
+
+
+def draw_measures() -> None:
+    """Show what was measured of each session; without any there is no picture."""
+    shown["measures"] = screen.measures
+    show_alarmed(screen.alarms)
+    show_stopped(screen.taken)
+    show_odd(screen.quality)
+    streams.visible = levels.visible = screen.measures is not None and len(screen.measures) > 0
+    if streams.visible:
+        streams.object = screen.desk.plots.streams_by_day(screen.measures)
+        levels.object = screen.desk.plots.levels_by_day(screen.measures)
 
 
 press.on_click(ask)
@@ -74,5 +99,6 @@ feature.param.watch(draw_feature, "value")
 for widget in (symbol, before, latest, alpha):
     widget.param.watch(draw, "value")
 settings = wb.pages.beside(symbol, before, latest, alpha, width_px=150)
-sections = [settings, press, progress, verdict, judged, feature, pictured, remarks, fresh]
+measured = [streams, alarmed, stopped, levels, odd, fresh]
+sections = [*measured, settings, press, progress, verdict, judged, feature, pictured, remarks]
 wb.pages.page("drift", screen, sections, redraw).servable()

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.bootstrap import dashboards
+from workbench import plots
+from workbench.bootstrap import alerts, dashboards, monitoring
 from workbench.bootstrap.dashboards import require_guarded, screen
 from workbench.bootstrap.desk import Desk
-from workbench.config import Settings
+from workbench.bootstrap.lifting import lift
+from workbench.config import Settings, load_settings
 from workbench.config.sections import DashboardsSettings
 from workbench.errors import DataError, Refused, UsageError
 from workbench.pages import VERDICTS, bars, facts, verdict, work_line
 from workbench.pages.frame import STALE_S, is_doubtful, status_line
+from workbench.plots.drawing import holoviews
 from workbench.screens import Screen
+from workbench.screens.drift import quality_log
 from workbench.screens.release import GATE_COLUMNS, gate_table
 from workbench.screens.work import Work
 
@@ -350,3 +356,55 @@ def test_only_the_latest_answers_are_kept() -> None:
         work.start(number, lambda tell: "answer")
         work.wait(10.0)
     assert [number for number in range(10) if work.answer(number)] == list(range(2, 10))
+
+
+# --- drift: what was measured, what it stopped -----------------------------------------------------------
+
+
+def test_the_drift_screen_shows_measures_alarms_and_what_they_stopped(
+    traded: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "desk"
+    shutil.copytree(traded.folder, folder)
+    settings = load_settings(str(folder / "workbench.toml"))
+    monitoring.monitor(settings, "2013-02-01")
+    beyond = pd.DataFrame([{"symbol": "IBM", "status": "drift", "changed": "momentum_20", "shift_sd": 2.0,
+                            "spread": 0.1, "missing": 0.0}])  # fmt: skip
+    monitoring.monitor(settings, "2013-02-04", found=beyond)
+    looked = dashboards._drift_screen(settings)
+    looked.poll()
+    assert looked.problem == ""
+    assert set(looked.measures["session"]) == {"2013-02-01", "2013-02-04"}
+    blocked = looked.alarms[looked.alarms["level"] == "block"]
+    assert blocked["measure"].tolist() == ["inputs.shift_sd"]
+    assert blocked["false_alarms"].tolist() == ["none judged yet"]
+    assert looked.taken["level"].tolist() == ["model"]
+    assert "inputs.shift_sd" in looked.taken["reason"].iloc[0]
+    (told,) = [
+        row["alert_id"] for row in Desk(settings).journal.rows("outbox") if "shift_sd" in row["subject"]
+    ]
+    with alerts.open_alerting(settings) as service:
+        service.judge(told, real=False, person="operator", reason="the feed was tested")
+    (model,) = Desk(settings).journal.rows("models")
+    lift(settings, "model", model["model_id"], person="operator", reason="looked at it")
+    again = dashboards._drift_screen(settings)
+    again.poll()
+    found = again.alarms[again.alarms["level"] == "block"]["false_alarms"].tolist()
+    assert found == ["1 of 1 judged false (100 %)"]
+    assert again.taken["what"].tolist() == ["lifted by operator", "no new risk"]
+    for picture in (plots.streams_by_day(again.measures), plots.levels_by_day(again.measures)):
+        assert holoviews().render(picture) is not None
+
+
+def test_the_log_of_data_holds_what_is_odd_about_data_and_nothing_else() -> None:
+    rows = [
+        ("2013-02-01", "data.gaps", 0.1, "warn", "6 of 60 bars", "m"),
+        ("2013-02-01", "data.jump", 1.0, "ok", "", "m"),
+        ("2013-02-01", "execution.denied", 0.9, "note", "", "m"),
+        ("2013-02-04", "features.missing", 0.1, "warn", "momentum_20", "m"),
+    ]
+    measures = pd.DataFrame(rows, columns=["session", "measure", "value", "level", "evidence", "model_id"])
+    found = quality_log(measures)
+    assert found["measure"].tolist() == ["features.missing", "data.gaps"]
+    assert found["meaning"].str.len().min() > 10
+    assert len(quality_log(measures[:0])) == 0

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -34,36 +33,37 @@ def write(path: Path, rows: int, features: int, shift: float) -> None:
 
 
 def measured(act: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-    """CPU seconds, wall seconds and peak memory of the act in a process of its own, warm."""
-
-    def child(pipe: Any) -> None:
-        import workbench as wb
-
-        rng = np.random.default_rng(1)
-        warm = pd.DataFrame({"f0": rng.standard_normal(1_000)})
-        wb.drift.distances(warm, warm, empty=EMPTY)
-        wb.drift.distances(wb.drift.sketch(warm), warm, empty=EMPTY)
-        base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        wall, cpu = time.perf_counter(), time.process_time()
-        found = act(*arguments) or {}
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        pipe.send(
-            {
-                **found,
-                "cpu_s": round(cpu, 3),
-                "wall_s": round(wall, 3),
-                "peak_mb": round(peak),
-                "base_mb": round(base),
-            }
-        )
-
+    """CPU seconds, wall seconds and peak memory of the act in a fresh process, its kernels warm."""
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=child, args=(theirs,))
+    process = multiprocessing.get_context("spawn").Process(target=_child, args=(theirs, act, arguments))
     process.start()
     result: dict[str, Any] = ours.recv()
     process.join()
     return result
+
+
+def peak_mb() -> float:
+    """Peak memory of this process alone; what getrusage says is the parent's where that was larger."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def _child(pipe: Any, act: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    import workbench as wb
+
+    rng = np.random.default_rng(1)
+    warm = pd.DataFrame({"f0": rng.standard_normal(1_000)})
+    wb.drift.distances(warm, warm, empty=EMPTY)
+    wb.drift.distances(wb.drift.sketch(warm), warm, empty=EMPTY)
+    base = peak_mb()
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = act(*arguments) or {}
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    peak = peak_mb()
+    figures = {
+        "cpu_s": round(cpu, 3), "wall_s": round(wall, 3), "peak_mb": round(peak), "base_mb": round(base),
+    }  # fmt: skip
+    pipe.send({**found, **figures})
 
 
 def decode(first: Path, second: Path) -> None:

@@ -96,6 +96,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("jobs serve", "--first", "2013-02-04", "--last", "2013-02-04")
     do("jobs resume", "reconcile", *WHO)
     do("status")
+    do("monitor")
     do("pending")
     do("reconcile")
     do("adjust")

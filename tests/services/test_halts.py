@@ -145,11 +145,14 @@ def test_a_halt_of_another_broker_leaves_this_desk_alone(desk: Settings, journal
 def test_no_halt_ever_lets_an_increase_of_its_own_target_pass() -> None:
     """Every case there is: a halt denies what it names, less only where it says that reductions pass."""
     intent = order().intent
-    mine = {"order": intent.client_order_id, "symbol": intent.symbol, "strategy": intent.strategy}
+    mine = {
+        "order": intent.client_order_id, "symbol": intent.symbol, "model": "m1", "strategy": intent.strategy,
+    }  # fmt: skip
     targets = (*mine.values(), MANY[1], "demo")
     cases = itertools.product(DENIALS, targets, ("demo", "x"), (False, True), (False, True))
     for level, target, account, reducing, reduces in cases:
-        found = Halt(account, level, target, "r", "ada", reducing, 1).denies(intent, reduces=reduces)
+        halt = Halt(account, level, target, "r", "ada", reducing, 1)
+        found = halt.denies(intent, reduces=reduces, model_id="m1")
         hit = mine[level] == target and account == intent.account
         assert bool(found) == (hit and not (reducing and reduces))
         assert found in ("", DENIALS[level])

@@ -130,6 +130,7 @@ def train(
             code_hash=present_code_hash(),
             registry=desk.registry,
             journal=journal,
+            input_bounds=settings.monitoring.input_bounds(),
             progress=progress or (lambda what, done, steps: None),
         )
     finally:

@@ -188,11 +188,21 @@ def serve(settings: Settings, *, host: str, port: int, ready: Callable[[str], No
     pages: Any = {name: str(path) for name, path in apps().items()}
     server = pn.serve(
         pages, port=port, address=host, show=False, start=False, verbose=False, index=str(apps()["desk"]),
-        websocket_origin=list(settings.dashboards.origins) or None, **_guards(settings),
+        websocket_origin=list(settings.dashboards.origins) or None, extra_patterns=_probes(settings),
+        **_guards(settings),
     )  # fmt: skip
     scheme = "https" if settings.dashboards.tls_certificate else "http"
     ready(f"{scheme}://{host}:{server.port}/desk")
     server.run_until_shutdown()
+
+
+def _probes(settings: Settings) -> list[Any]:
+    """Addresses beside the pages that probes and Prometheus ask, without a log-in."""
+    from workbench.adapters.health_pages import HealthPage
+    from workbench.bootstrap.health import HEALTH, METRICS, HealthAnswers
+
+    answers = HealthAnswers(settings)
+    return [(path, HealthPage, {"answers": answers}) for path in (HEALTH, METRICS)]
 
 
 def require_guarded(settings: Settings, host: str) -> None:

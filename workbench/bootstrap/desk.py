@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.adapters.bars import ParquetBarStore
 from workbench.adapters.calendar import ExchangeCalendar
@@ -25,7 +25,11 @@ from workbench.core.ports import RecordedEvent
 from workbench.errors import ConfigError, StorageFailed
 from workbench.services.execution import ExecutionRecords
 from workbench.services.fill_calibration import latest_fill_model
+from workbench.services.monitoring import measures_table
 from workbench.views import Views
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,11 @@ class Desk:
         """The fill simulator that was calibrated last; None before there were enough own orders."""
         journal: JournalDatabase | NoHistory = self.journal if self.initialised else NoHistory()
         return latest_fill_model(journal, self.registry, self.settings.account)
+
+    def measures(self) -> pd.DataFrame:
+        """What was measured of each monitored session, one row a session and measure."""
+        rows = self.journal.rows("monitored", account=self.settings.account) if self.initialised else []
+        return measures_table(rows)
 
     @cached_property
     def research(self) -> Research:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.adapters.kernel_guard import KernelGuard, guard_kernel
 from workbench.adapters.run_parameters import read_parameters
-from workbench.bootstrap import costing, session_jobs, trading
+from workbench.bootstrap import costing, monitoring, session_jobs, trading
 from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk, recorded_hash
 from workbench.bootstrap.session_jobs import Taken
@@ -24,6 +24,7 @@ from workbench.core.reconcile import Break
 from workbench.errors import ConfigError, Refused
 from workbench.services.calibration import Calibration
 from workbench.services.fill_calibration import FillCalibration
+from workbench.services.monitoring import Monitored
 from workbench.services.training import CandidateReport
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class DeskJob:
         return session_jobs.drift_of_session(
             self.desk.settings, self.session, self.parameters, run_id=self.run_id
         )
+
+    def monitor(self, found: pd.DataFrame) -> Monitored:
+        """Every measure of the session, recorded with what follows from it; `found` is what `drift` gave."""
+        return monitoring.monitor(self.desk.settings, self.session, found=found)
 
     def calibrate(self) -> Calibration:
         """Learn costs from the fills up to the session, once."""

@@ -299,7 +299,7 @@ def _require_known(settings: Settings, order: HaltOrder) -> None:
     """Refuse a target that neither settings nor journal know; without the journal nothing is refused."""
     also = {
         "symbol": settings.universe, "strategy": (settings.strategy,), "account": (settings.account,),
-        "broker": BROKERS, "order": (),
+        "broker": BROKERS, "order": (), "model": (),
     }[order.level]  # fmt: skip
     try:
         with open_journal(settings, read_only=True) as journal:
@@ -317,7 +317,7 @@ def _cancel(settings: Settings, desk: Desk, order: HaltOrder, record: _Record) -
         left = by_exposure(one for one in record.known() if order.wants(one))
         return CancelReport(trouble=words, residuals=tuple(residual_of(one, words) for one in left))
     try:
-        whole = order.covers_desk(settings) or order.level == "strategy"
+        whole = order.covers_desk(settings) or order.level in ("model", "strategy")
         cancel = MassCancel(link.orders, monotonic=time.monotonic, sleep=time.sleep)
         return cancel.run(order.wants, everything=whole and link.verified, known=record.known)
     finally:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from workbench.adapters.log import open_log
 from workbench.config import Settings
-from workbench.errors import WorkbenchError
+from workbench.errors import StorageFailed, WorkbenchError
 
 
 @contextmanager
@@ -43,3 +43,15 @@ def command_log(settings: Settings | None, name: str, **facts: object) -> Iterat
             log.info("ended", outcome=type(error).__name__, exc_info=True)
             raise
         log.info("ended", outcome="done")
+
+
+@contextmanager
+def patient_log(settings: Settings, name: str, **facts: object) -> Iterator[Any]:
+    """As `command_log`, of a command that runs even when its log cannot be written or there is no desk."""
+    desk = settings if settings.desk_path.is_dir() else None
+    with ExitStack() as stack:
+        try:
+            log = stack.enter_context(command_log(desk, name, **facts))
+        except StorageFailed:  # a full disk is what a watchdog is for
+            log = stack.enter_context(command_log(None, name, **facts))
+        yield log

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,15 +14,18 @@ from typing import Any, Final
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.clock import SimulatedClock, SystemClock
+from workbench.adapters.health_server import HealthServer
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.kernel_guard import dead_holder, process_holder
 from workbench.adapters.run_processes import RunProcesses, read_order
 from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk, open_journal
+from workbench.bootstrap.health import HealthAnswers
 from workbench.bootstrap.jobs import job_service, make_service
 from workbench.bootstrap.signing import Credentials, people_of
 from workbench.config import Settings, load_settings
 from workbench.core.agenda import agenda
+from workbench.core.exposition import Figure
 from workbench.core.jobs import RunLauncher, RunPlan, RunResult
 from workbench.core.ports import Clock, Event
 from workbench.core.schedule import Agenda, Miss, Slot, Waiting, slots
@@ -30,6 +33,7 @@ from workbench.core.types import NANO, Mode
 from workbench.errors import Refused, UsageError, WorkbenchError
 from workbench.services.jobs import JobService
 from workbench.services.people import People
+from workbench.services.preflight import Check
 from workbench.services.scheduler import Scheduler, Tick, peek, recorded
 from workbench.services.supervision import HALTED, Supervision
 
@@ -37,6 +41,8 @@ from workbench.services.supervision import HALTED, Supervision
 POLL_S: Final = 1.0
 #: Kernels at the same time; each loads its own libraries.
 ROOM: Final = 3
+#: A scheduler that has not looked for so long is not well, seconds.
+_SILENT_S: Final = 60.0
 #: How long before its first session a simulated scheduler begins.
 _BEFORE_NS: Final = 4 * 3600 * NANO
 _AFTER_NS: Final = 3 * 3600 * NANO
@@ -63,8 +69,19 @@ class InlineRuns:
         """Nothing runs between two calls."""
 
 
-def serve(settings: Settings, *, seconds: float | None, tell: Callable[[Tick], None]) -> None:
+def serve(
+    settings: Settings,
+    *,
+    seconds: float | None,
+    tell: Callable[[Tick], None],
+    ready: Callable[[str], None] = lambda address: None,
+) -> None:
     """Start jobs as they fall due until a stop signal, or for so many seconds; runs end with it.
+
+    Parameters
+    ----------
+    ready : callable (address) -> None
+        Told where /healthz and /metrics of this scheduler are answered.
 
     Raises
     ------
@@ -83,10 +100,47 @@ def serve(settings: Settings, *, seconds: float | None, tell: Callable[[Tick], N
     launcher = RunProcesses(command, desk.paths.runs / ".scheduler")
     clock = SystemClock()
     until_ns = clock.now_ns() + int(seconds * NANO) if seconds is not None else None
-    with stopping() as stopped, _scheduler(settings, clock, launcher) as scheduler:
+    pulse = Pulse(clock.now_ns)
+    with (
+        stopping() as stopped,
+        _scheduler(settings, clock, launcher) as scheduler,
+        contextlib.closing(
+            HealthServer(settings.monitoring.health_port, HealthAnswers(settings, more=pulse.more))
+        ) as server,
+    ):
+        ready(server.address)
         while not stopped() and (until_ns is None or clock.now_ns() < until_ns):
-            tell(scheduler.tick())
+            tell(pulse.took(scheduler.tick()))
             clock.sleep_until(clock.now_ns() + int(POLL_S * NANO))
+
+
+class Pulse:
+    """When the scheduler last looked at what is due, and whether it is the owner: a probe of its own.
+
+    Parameters
+    ----------
+    now_ns : callable () -> int
+    """
+
+    def __init__(self, now_ns: Callable[[], int]) -> None:
+        self._now_ns, self._last_ns, self._owner = now_ns, now_ns(), False
+
+    def took(self, tick: Tick) -> Tick:
+        """The tick itself, noted."""
+        self._last_ns, self._owner = self._now_ns(), tick.owner
+        return tick
+
+    def more(self) -> tuple[Sequence[Check], Sequence[Figure]]:
+        """Its line of health and its figures."""
+        age_s = (self._now_ns() - self._last_ns) / NANO
+        owner = "owner" if self._owner else "waiting for the owner"
+        return (
+            (Check("scheduler", age_s < _SILENT_S, f"{owner}, looked {age_s:.0f} s ago"),),
+            (
+                Figure("workbench_scheduler_owner", float(self._owner), "Whether it owns the schedule."),
+                Figure("workbench_scheduler_age_seconds", age_s, "Time since it last looked."),
+            ),
+        )
 
 
 def simulate(settings: Settings, first: str, last: str, *, tell: Callable[[Tick], None]) -> None:

@@ -137,7 +137,8 @@ def drift_of_session(
 ) -> pd.DataFrame:
     """Features of every symbol against the model's training window, and costs against what was expected.
 
-    A finding of drift raises the alert `drift_found`; it changes nothing else.
+    A finding of drift raises the alert `drift_found`; whether the model may go on opening risk follows from
+    `workbench.bootstrap.monitoring.monitor`, which is given this table.
     """
     import pandas as pd
 

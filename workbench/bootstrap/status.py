@@ -7,6 +7,7 @@ from typing import Any
 
 from workbench.bootstrap.alerts import summary_of
 from workbench.bootstrap.desk import Desk
+from workbench.bootstrap.monitoring import monitoring_state
 from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.watchdog_sign import watchdog_state
 from workbench.config import Settings
@@ -25,7 +26,7 @@ def desk_status(settings: Settings) -> dict[str, Any]:
         fills, digest (of the whole history), digests (by session), breaks (of the last reconciliation),
         unresolved (ids of orders whose fate is unknown), equity_usd, cash_usd, positions (shares), model_id,
         cost_model_id, config_hash, watchdog (required, alive, age_s, holder), alerts (open, undelivered,
-        waiting, oldest_waiting_s, false_alarms).
+        waiting, oldest_waiting_s, false_alarms), monitoring (session, level, warnings, blocks).
     """
     desk = Desk(settings)
     journal, account = desk.journal, settings.account
@@ -76,4 +77,5 @@ def desk_status(settings: Settings) -> dict[str, Any]:
         "config_hash": settings.config_hash,
         "watchdog": watchdog_state(settings),
         "alerts": summary_of(settings),
+        "monitoring": monitoring_state(settings, journal),
     }

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from workbench.bootstrap import alerts
+from workbench.bootstrap.logs import patient_log
 from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, emit, rows_table
 from workbench.config import load_settings
 from workbench.errors import JobFailed, Refused
@@ -117,10 +118,16 @@ def watchdog(
     """
     from workbench.bootstrap.watchdog import watch  # channels and notebooks take a moment to load
 
-    def trouble(words: str) -> None:
-        print(f"watchdog: {words}", file=sys.stderr, flush=True)
+    settings = load_settings(str(config))
+    with patient_log(settings, "watchdog", once=once) as log:
 
-    found = watch(load_settings(str(config)), once=once, seconds=seconds, trouble=trouble)
+        def trouble(words: str) -> None:
+            print(f"watchdog: {words}", file=sys.stderr, flush=True)
+            log.info("trouble", reason=words)
+
+        found = watch(settings, once=once, seconds=seconds, trouble=trouble)
+        for finding in found.last.findings if found.last else ():
+            log.info("found", **dataclasses.asdict(finding))
     findings = [dataclasses.asdict(finding) for finding in found.last.findings] if found.last else []
     payload = {
         "looks": found.looks,

@@ -21,6 +21,7 @@ from workbench.cli import (
     killing,
     limits,
     models,
+    monitoring,
     people,
     preflight,
     release,
@@ -52,10 +53,10 @@ def build() -> Any:
         rich_markup_mode=None,
     )
     for module in (
-        desk, killing, models, replay, approvals, alerts, limits, report, preflight, surveillance, adjusting,
+        desk, killing, models, release, replay, approvals, alerts, limits, report, preflight, surveillance,
+        monitoring, adjusting,
     ):  # fmt: skip
         module.register(app)
-    release.register(app)
     job_schedule.register(jobs.app)
     groups = {
         "config": settings,

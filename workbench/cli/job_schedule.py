@@ -9,6 +9,7 @@ import typer
 
 from workbench.bootstrap import job_export, run_logs, scheduling
 from workbench.bootstrap.declared import jobs_file, read_jobs
+from workbench.bootstrap.logs import patient_log
 from workbench.cli.console import (
     DEFAULT_CONFIG,
     AsJson,
@@ -119,7 +120,20 @@ def serve(
     if first:
         scheduling.simulate(settings, first, last, tell=tell)
     else:
-        scheduling.serve(settings, seconds=seconds, tell=tell)
+        with patient_log(settings, "jobs-serve") as log:
+
+            def ready(address: str) -> None:
+                console(errors=True).print(f"{address}/healthz and {address}/metrics", markup=False)
+                log.info("answering", address=address)
+
+            def told(tick: Tick) -> None:
+                for one in tick.started:
+                    log.info("started run", job=one.job, session=one.session, cause=one.cause)
+                for lost in tick.missed:
+                    log.info("missed run", job=lost.job, session=lost.session, reason=lost.reason)
+                tell(tick)
+
+            scheduling.serve(settings, seconds=seconds, tell=told, ready=ready)
     payload = {"started": started, "missed": missed, "owner": bool(owner and owner[-1])}
     emit(payload, as_json, lambda out: out.print(f"{len(started)} started, {len(missed)} missed"))
 

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from workbench.bootstrap import admin, open_workbench
 from workbench.bootstrap import demo as demonstration
+from workbench.bootstrap.cycle_log import log_cycles
 from workbench.bootstrap.jobs import job_service
 from workbench.bootstrap.logs import command_log
 from workbench.bootstrap.scheduling import run_due
@@ -87,10 +88,17 @@ def run(
             result = run_due(settings, service, job, values=chosen, progress=progress)
         else:
             result = service.run(job, session, values=chosen, progress=progress)
+        if job == demonstration.JOB and result.run_id:
+            log_cycles(log, settings, run_id=result.run_id, session=session_of(result.run_id))
         log.info("run", **_said(result))
     emit(dataclasses.asdict(result), as_json, lambda out: _print_result(out, settings, result))
     if result.exit_code:
         raise typer.Exit(result.exit_code)
+
+
+def session_of(run_id: str) -> str:
+    """The session of a run, from its id JOB/DATE.N."""
+    return run_id.partition("/")[2].partition(".")[0]
 
 
 def _said(result: RunResult) -> dict[str, Any]:
@@ -144,6 +152,7 @@ def demo(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         for session in chosen:
             bar.update(task, description=f"trading_loop {session}")
             results.append(service.run(demonstration.JOB, session))
+            log_cycles(log, settings, run_id=results[-1].run_id, session=session)
             log.info("run", **_said(results[-1]))
             if not sys.stderr.isatty():  # a log gets lines instead of a bar
                 console(errors=True).print(f"{results[-1].run_id} {results[-1].status}", markup=False)
@@ -187,7 +196,7 @@ def _print_result(out: Console, settings: Settings, result: RunResult) -> None:
     if result.notebook:
         out.print(f"  notebook: {result.notebook}", markup=False)
     if result.exit_code == 0 and result.run_id.startswith(demonstration.JOB):
-        _print_session(out, settings, result.run_id.partition("/")[2].partition(".")[0])
+        _print_session(out, settings, session_of(result.run_id))
 
 
 def _print_session(out: Console, settings: Settings, session: str) -> None:

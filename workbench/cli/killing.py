@@ -27,7 +27,9 @@ from workbench.core.cancelling import CancelReport
 from workbench.errors import OutcomeUnknown, Refused
 from workbench.services.flattening import BY_HAND
 
-LevelOf = Annotated[str, typer.Option("--level", help="order, symbol, strategy, account, broker or system.")]
+LevelOf = Annotated[
+    str, typer.Option("--level", help="order, symbol, model, strategy, account, broker or system.")
+]
 Target = Annotated[
     str, typer.Option("--target", help="Which one; the desk's own account or broker when not given.")
 ]

@@ -37,6 +37,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "config_hash": "hash of the effective settings",
         "watchdog": "required, alive, age_s of its last sign of life (null = never seen), holder",
         "alerts": "open, undelivered, waiting, oldest_waiting_s, false_alarms by code",
+        "monitoring": "session, level, warnings and blocks of what was measured last; null and empty before",
     },
     "watchdog": {
         "looks": "how often it looked",
@@ -85,7 +86,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     "halt": {
         "state": "HALTED, or REDUCING when orders that reduce risk still pass",
         "person": "who decided",
-        "level": "order, symbol, strategy, account, broker or system",
+        "level": "order, symbol, model, strategy, account, broker or system",
         "target": "which one",
         "accounts": "accounts whose state is HALTED by it",
         "elsewhere": "those of them that are other desks': cancel there",
@@ -103,6 +104,14 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     "reconcile": {
         "clean": "true when nothing differs",
         "breaks": "kind, symbol, ours, theirs and evidence of each difference",
+    },
+    "monitor": {
+        "session": "the session that was measured",
+        "model_id": "the model that decided",
+        "level": "the worst of the measures: ok, unknown, note, warn or block",
+        "recorded": "whether it was recorded now; false = the record of an earlier look",
+        "measures": "name, value (null = not known), level, unit, meaning and detail of each",
+        "halts": "halts in force that monitoring placed: level, target, reason",
     },
     "surveil": {
         "status": "clean, incomplete or findings",

@@ -309,6 +309,42 @@ class WatchdogSettings:
 
 
 @dataclass(frozen=True)
+class MonitoringSettings:
+    """How much drift is borne before a model may open no more risk.
+
+    Attributes
+    ----------
+    alpha : float
+        Chance that any detector of single sessions alarms within 250 sessions in which nothing changes;
+        .001 to .2.
+    max_input_shift_sd : float
+        Bound that a model trained here carries: change of the mean of a drifted input, in standard
+        deviations of its normal scores; .1 to 3.
+    max_input_spread : float
+        The same for the change of its variance; .1 to 3.
+    max_input_missing : float
+        The same for the rise of its share of missing values; .01 to 1.
+    health_port : int
+        Port of the loopback address at which `workbench jobs serve` answers /healthz and /metrics; 0 = any
+        free one, which it prints. Not part of the config hash.
+    """
+
+    alpha: float = 0.05
+    max_input_shift_sd: float = 1.0
+    max_input_spread: float = 1.0
+    max_input_missing: float = 0.1
+    health_port: int = 0
+
+    def input_bounds(self) -> dict[str, float]:
+        """The bounds as a model's manifest keeps them."""
+        return {
+            "shift_sd": float(self.max_input_shift_sd),
+            "spread": float(self.max_input_spread),
+            "missing": float(self.max_input_missing),
+        }
+
+
+@dataclass(frozen=True)
 class Secrets:
     """Secrets, from the environment or the secrets folder only.
 

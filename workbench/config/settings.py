@@ -19,6 +19,7 @@ from workbench.config.sections import (
     JournalSettings,
     LeaseSettings,
     ModelSettings,
+    MonitoringSettings,
     PeopleSettings,
     Secrets,
     SessionSettings,
@@ -38,6 +39,7 @@ from workbench.core.types import Mode
 #: Keys that say where things are or who is told, not what the desk does: a desk that moved is the same desk.
 LOCATION_KEYS = frozenset(
     {"desk.path", "journal.url", "venue.data_url", "venue.stream_url", "venue.admin_url"}
+    | {"monitoring.health_port"}
     | {f"alerts.{item.name}" for item in dataclasses.fields(AlertsSettings)}
     | {f"dashboards.{item.name}" for item in dataclasses.fields(DashboardsSettings)}
 )
@@ -63,7 +65,7 @@ class Settings:
         Seed of everything that draws random numbers.
     desk, journal, session, venue, people, model, lease : dataclasses
         The sections of `workbench.config.sections`.
-    supervision, dashboards, alerts, watchdog : dataclasses
+    supervision, dashboards, alerts, watchdog, monitoring : dataclasses
         The sections of `workbench.config.sections`.
     approvals, limits, policy, prior_cost, fees, fills, surveillance : dataclasses
         Parameters of the kernels, exactly as they are called with them.
@@ -94,6 +96,7 @@ class Settings:
     dashboards: DashboardsSettings
     alerts: AlertsSettings
     watchdog: WatchdogSettings
+    monitoring: MonitoringSettings
     limits: Limits
     policy: PolicyParams
     prior_cost: PriorCost

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.core.corporate import ACTIVITY_KINDS
 from workbench.core.canonical import sha256_of
+from workbench.core.corporate import ACTIVITY_KINDS
 from workbench.core.ledger import (
     CASH,
     PNL,

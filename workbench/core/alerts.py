@@ -107,6 +107,14 @@ _TABLE: Final = (
     _rule("job_missed", _W, "missed-session", "A job was not run in its time."),
     _rule("scheduler_replaced", _W, "missed-session", "A scheduler ended without saying so."),
     _rule("drift_found", _W, "drift-found", "The market differs from what the model was made with."),
+    _rule(
+        "MONITOR_WARNED", _W, "monitoring-warned",
+        "A measure of the session is beyond the bound of a warning.",
+    ),
+    _rule(
+        "MONITOR_BLOCKED", _C, "monitoring-blocked",
+        "A measure of the session is beyond the bound of a block: no new risk is opened.",
+    ),
     _rule("symbol_disabled", _C, "symbol-disabled-by-throttle", "A symbol waits until a person enables it."),
     _rule("SURVEILLANCE_SELF_MATCH", _W, "own-flow", _OWN_FLOW),
     _rule("SURVEILLANCE_LAYERING", _W, "own-flow", _OWN_FLOW),

@@ -14,11 +14,16 @@ from typing import Any, Final
 from workbench.core.orders import OrderIntent
 from workbench.errors import UsageError
 
-LEVELS: Final = ("order", "symbol", "strategy", "account", "broker", "system")
+LEVELS: Final = ("order", "symbol", "model", "strategy", "account", "broker", "system")
 #: Levels that stop single orders, from the narrowest to the widest, with the word of their denial.
 DENIALS: Final[Mapping[str, str]] = {
-    "order": "HALTED_ORDER", "symbol": "HALTED_SYMBOL", "strategy": "HALTED_STRATEGY",
+    "order": "HALTED_ORDER", "symbol": "HALTED_SYMBOL", "model": "HALTED_MODEL",
+    "strategy": "HALTED_STRATEGY",
 }  # fmt: skip
+#: The cause of a halt that monitoring placed.
+MONITORING: Final = "monitoring"
+#: The word when monitoring placed the halt: the reason of the halt names the measure.
+MONITORED: Final[Mapping[str, str]] = {"model": "MODEL_DRIFTED", "strategy": "MONITORING_BLOCKED"}
 #: Levels whose halts belong to no single account.
 WITHOUT_ACCOUNT: Final = ("broker", "system")
 #: The only target of the system level.
@@ -38,6 +43,8 @@ class Halt:
         Whether orders that reduce risk still pass.
     seq : int
         Number of the event that placed it; who lifts it names the halt that he has seen by this.
+    cause : str
+        Who placed it: "person", or "monitoring" after a measure went beyond its bound.
     """
 
     account: str
@@ -47,15 +54,24 @@ class Halt:
     person: str
     reducing: bool
     seq: int
+    cause: str = "person"
 
-    def denies(self, intent: OrderIntent, *, reduces: bool) -> str:
-        """The denial of an order by this halt; "" = this halt does not concern it."""
+    def denies(self, intent: OrderIntent, *, reduces: bool, model_id: str = "") -> str:
+        """The denial of an order by this halt; "" = this halt does not concern it.
+
+        Parameters
+        ----------
+        model_id : str
+            The model that decided it; "" = not known, which a halt of any model denies.
+        """
         named = {
             "order": intent.client_order_id, "symbol": intent.symbol, "strategy": intent.strategy,
+            "model": model_id or self.target,
         }.get(self.level)  # fmt: skip
         if self.account != intent.account or named != self.target or (self.reducing and reduces):
             return ""
-        return DENIALS[self.level]
+        words = DENIALS if self.cause != MONITORING else {**DENIALS, **MONITORED}
+        return words[self.level]
 
 
 def halts_of_rows(rows: Iterable[Mapping[str, Any]]) -> tuple[Halt, ...]:
@@ -63,7 +79,7 @@ def halts_of_rows(rows: Iterable[Mapping[str, Any]]) -> tuple[Halt, ...]:
     return tuple(
         Halt(
             str(row["account"]), str(row["level"]), str(row["target"]), str(row["reason"]),
-            str(row["person"]), row["state"] == "REDUCING", int(row["seq"]),
+            str(row["person"]), row["state"] == "REDUCING", int(row["seq"]), str(row["cause"]),
         )
         for row in rows
         if row["state"] != "ACTIVE"

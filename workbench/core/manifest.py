@@ -23,7 +23,10 @@ SYNTHETIC = "synthetic"
 TRADED_LABEL = "forward_return"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_OPTIONAL = frozenset({"parameters", "partition_hash"})
+_OPTIONAL = frozenset({"parameters", "partition_hash", "input_bounds"})
+#: How far the inputs of a model may drift before it opens no more risk: each a change of an input that has
+#: drifted, of its mean and variance in normal scores and of its share of missing values.
+INPUT_BOUNDS = ("shift_sd", "spread", "missing")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,9 @@ class ModelManifest:
     partition_hash : str, default ""
         Hex sha256 of the rows that trained and tested each walk-forward block. Left out when empty, as
         `parameters` is.
+    input_bounds : mapping of str to float, default empty
+        How far inputs may drift while the model opens risk: all of `INPUT_BOUNDS`, or none in a manifest
+        from before they were recorded.
     """
 
     kind: str
@@ -85,6 +91,7 @@ class ModelManifest:
     metrics: Mapping[str, float]
     parameters: Mapping[str, float] = field(default_factory=dict)
     partition_hash: str = ""
+    input_bounds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems = [*_wrong_names(self), *_wrong_numbers(self), *_wrong_dates(self), *_wrong_mappings(self)]
@@ -264,7 +271,17 @@ def _wrong_mappings(manifest: ModelManifest) -> list[str]:
     for metric, number in metrics.items():
         if not isinstance(number, float) or not math.isfinite(number):
             wrong.append(f"metric {metric} is {number!r}, not a finite float")
-    return [*wrong, *_wrong_parameters(manifest.parameters)]
+    return [*wrong, *_wrong_parameters(manifest.parameters), *_wrong_bounds(manifest.input_bounds)]
+
+
+def _wrong_bounds(bounds: object) -> list[str]:
+    if not isinstance(bounds, Mapping) or (bounds and set(bounds) != set(INPUT_BOUNDS)):
+        return [f"input_bounds must name {', '.join(INPUT_BOUNDS)}, or nothing"]
+    return [
+        f"input bound {name} is {number!r}, not a positive number"
+        for name, number in bounds.items()
+        if not isinstance(number, float) or not 0.0 < number < math.inf
+    ]
 
 
 def _wrong_parameters(parameters: object) -> list[str]:

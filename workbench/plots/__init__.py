@@ -11,7 +11,7 @@ from workbench.plots.desk import (
     notebook,
     price_path,
 )
-from workbench.plots.drift import distributions
+from workbench.plots.drift import distributions, levels_by_day, streams_by_day
 from workbench.plots.execution import (
     cost_curve,
     intraday_profile,
@@ -38,6 +38,7 @@ __all__ = [
     "equity_figure",
     "equity_picture",
     "intraday_profile",
+    "levels_by_day",
     "logit_histogram",
     "markout_fan",
     "notebook",
@@ -47,4 +48,5 @@ __all__ = [
     "rank_curve",
     "sensitivity_surface",
     "shortfall_waterfall",
+    "streams_by_day",
 ]

@@ -11,6 +11,8 @@ import pandas as pd
 import param
 
 from workbench.core.features import compute_history, select_features
+from workbench.core.halts import MONITORING
+from workbench.core.monitoring import rule_of
 from workbench.core.types import Bars
 from workbench.errors import DataError
 from workbench.screens.prices import KNOWN_NS
@@ -26,6 +28,7 @@ MEANING = {
 _SHOWN = (
     "verdict", "p_value", "corrected_p_value", "effective_n", "moved", "shift_sd", "psi", "ks", "reason"
 )  # fmt: skip
+_CODES, _CAUSE = ("MONITOR_WARNED", "MONITOR_BLOCKED"), MONITORING
 #: Later than every bar: the whole store, for a desk that has not closed a session yet.
 _LAST_NS = pd.Timestamp("2100-01-01").value
 
@@ -75,6 +78,12 @@ class DriftScreen(Screen):
     symbols = param.List([], doc="Symbols of the universe that the store holds.")
     freshness = param.Parameter(None, doc="DataFrame: symbol, last bar, sessions behind, in words.")
     last_session = param.String("", doc="Last closed session; features are those known on its evening.")
+    measures = param.Parameter(None, doc="DataFrame: one row a monitored session and measure.")
+    alarms = param.Parameter(
+        None, doc="DataFrame: warnings and blocks, newest first, with their false alarms."
+    )
+    taken = param.Parameter(None, doc="DataFrame: halts that monitoring placed, and what became of them.")
+    quality = param.Parameter(None, doc="DataFrame: what was odd about the data, newest first.")
 
     def __init__(
         self, desk: Any, *, compare: Callable[..., Any], mark: Callable[[], Hashable], **params: Any
@@ -88,6 +97,9 @@ class DriftScreen(Screen):
         """Which data there is; the comparison itself is asked for."""
         sessions = self.desk.journal.rows("sessions", account=self.desk.settings.account)
         self.last_session = max((row["session"] for row in sessions), default="")
+        measures = self.desk.measures()
+        self.alarms, self.taken = self._alarms(measures), self._taken()
+        self.quality, self.measures = quality_log(measures), measures
         known = (self.last_session, self.desk.bars.fingerprint())
         if known != self._fresh_of:
             stored = set(self.desk.bars.symbols())
@@ -116,6 +128,40 @@ class DriftScreen(Screen):
         if found is None:
             return "Choose the windows and press Compare; it takes some seconds."
         return ""
+
+    def _alarms(self, measures: pd.DataFrame) -> pd.DataFrame:
+        """Warnings and blocks with the rate at which such alarms are false: stated, and as people judged."""
+        account = self.desk.settings.account
+        rows = [row for row in self.desk.journal.rows("outbox", account=account) if row["status"] != "merged"]
+        judged = {}
+        for name in {row["subject"] for row in rows if row["code"] in _CODES}:
+            own = [row for row in rows if row["code"] in _CODES and row["subject"] == name]
+            judged[name] = _judged_words(own)
+        loud = measures[measures["level"].isin(["warn", "block"])].iloc[::-1]
+        return pd.DataFrame(
+            {
+                "session": loud["session"],
+                "measure": loud["measure"],
+                "value": loud["value"],
+                "level": loud["level"],
+                "evidence": loud["evidence"],
+                "false_alarms": [judged.get(name, "none judged yet") for name in loud["measure"]],
+            }
+        ).reset_index(drop=True)
+
+    def _taken(self) -> pd.DataFrame:
+        """What monitoring has stopped, and who let it go again."""
+        account = self.desk.settings.account
+        found = []
+        for event in self.desk.journal.events(kinds=("halt.placed", "halt.lifted")):
+            told = event.payload
+            if told["account"] != account or told.get("cause", _CAUSE) != _CAUSE:
+                continue
+            when = f"{pd.Timestamp(event.at_ns, tz='UTC'):%Y-%m-%d %H:%M}Z"
+            what = "no new risk" if event.kind == "halt.placed" else f"lifted by {told['person']}"
+            found.append((when, what, told["level"], told["target"], told["reason"]))
+        columns = ["recorded", "what", "level", "target", "reason"]
+        return pd.DataFrame(found[::-1], columns=columns)
 
     def _find(self, asked: Windows, tell: Tell) -> Finding:
         tell("reading bars")
@@ -173,6 +219,25 @@ class DriftScreen(Screen):
             for symbol in self.desk.settings.universe
         ]
         return pd.DataFrame(rows, columns=["symbol", "last_bar", "judgement"])
+
+
+def quality_log(measures: pd.DataFrame) -> pd.DataFrame:
+    """What was odd about data and features, newest first; one row a session and measure."""
+    odd = measures["level"].isin(["note", "warn", "block"])
+    about = measures["measure"].str.startswith(("data.", "features.missing", "labels.overdue"))
+    found = measures[odd & about].iloc[::-1]
+    meanings = [rule_of(name).meaning for name in found["measure"]]
+    shown = found[["session", "measure", "value", "level", "evidence"]]
+    return shown.assign(meaning=meanings).reset_index(drop=True)
+
+
+def _judged_words(rows: list[dict[str, Any]]) -> str:
+    """How many of the alerts of one measure people called false."""
+    words = [str(row["judged"]) for row in rows if row["judged"]]
+    if not words:
+        return "none judged yet"
+    false = words.count("false")
+    return f"{false} of {len(words)} judged false ({100.0 * false / len(words):.0f} %)"
 
 
 def _fresh_words(behind: int | None, stored: bool) -> str:

@@ -17,7 +17,11 @@ from workbench.core.features import Feature, compute_history
 from workbench.core.types import Bars
 from workbench.errors import DataError
 
-FEATURE_COLUMNS: Final = ("symbol", "status", "family_p_value", "alpha", "changed", "reference", "latest")
+FEATURE_COLUMNS: Final = (
+    "symbol", "status", "family_p_value", "alpha", "changed", "reference", "latest", "shift_sd", "spread",
+    "missing",
+)  # fmt: skip
+_NO_EFFECTS: Final = (float("nan"),) * 3
 #: Reference sessions are at most so many times the judged ones: older ones add time, hardly power.
 _MOST_REFERENCES: Final = 8
 
@@ -42,7 +46,8 @@ def watch_features(
     -------
     DataFrame
         One row a symbol: status drift | none | insufficient, family_p_value, alpha, changed (features,
-        in words), reference and latest (rows that were compared).
+        in words), reference and latest (rows that were compared); of the features that changed the largest
+        shift_sd and spread either way and the largest rise of the share of missing values, NaN without any.
 
     Raises
     ------
@@ -67,7 +72,7 @@ def watch_features(
         table["daily_return"] = _returns(bars.close[:, at])[rows]
         reference, latest = table.iloc[: trained - start], table.iloc[trained - start :]
         report = compare(reference, latest, alpha=alpha / len(bars.symbols))
-        found.append((symbol, *_verdict(report), len(reference), len(latest)))
+        found.append((symbol, *_verdict(report), len(reference), len(latest), *_effects(report)))
     return pd.DataFrame(found, columns=list(FEATURE_COLUMNS))
 
 
@@ -96,10 +101,12 @@ def watch_costs(records: pd.DataFrame, *, latest_sessions: int, alpha: float) ->
             "no fills before the window",
             0,
             int(latest.sum()),
+            *_NO_EFFECTS,
         )
     else:
         report = compare(beyond[~latest], beyond[latest], alpha=alpha)
-        row = ("costs", *_verdict(report), int((~latest).sum()), int(latest.sum()))
+        counts = int((~latest).sum()), int(latest.sum())
+        row = ("costs", *_verdict(report), *counts, *_effects(report))
     return pd.DataFrame([row], columns=list(FEATURE_COLUMNS))
 
 
@@ -107,6 +114,16 @@ def _verdict(report: DriftReport) -> tuple[str, float, float, str]:
     frame = report.frame
     changed = frame.index[frame["verdict"] == "DRIFT"]
     return report.status, float(report.family_p_value), float(report.alpha), ", ".join(map(str, changed))
+
+
+def _effects(report: DriftReport) -> tuple[float, float, float]:
+    """How far the inputs that changed have moved: mean, variance, share of missing values."""
+    changed = report.frame[report.frame["verdict"] == "DRIFT"].drop(index="daily_return", errors="ignore")
+    if not len(changed):
+        return _NO_EFFECTS
+    rise = changed["missing_current"] - changed["missing_reference"]
+    moved = (changed["shift_sd"].abs().max(), changed["spread"].abs().max(), rise.max())
+    return float(moved[0]), float(moved[1]), float(moved[2])
 
 
 def _returns(

@@ -110,6 +110,8 @@ def known_targets(journal: Journal, level: str, *, account: str, also: Iterable[
         found |= {str(row["account"]) for row in journal.rows("state")}
     elif level == "broker":
         found |= {str(row["broker"]) for row in journal.rows("desks")}
+    elif level == "model":
+        found |= {str(row["model_id"]) for row in journal.rows("models")}
     else:
         column = {"order": "client_order_id", "symbol": "symbol"}[level]
         found |= {str(row[column]) for row in journal.rows("orders", account=account)}

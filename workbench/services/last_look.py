@@ -23,6 +23,8 @@ class LastLook:
     ledger : callable () -> Ledger
     controls : callable (Order) -> tuple of str
         Denial codes of the pre-trade controls at this moment; () permits.
+    model_id : str
+        The model that decides; "" = not known, so that a halt of any model denies.
     """
 
     def __init__(
@@ -33,12 +35,13 @@ class LastLook:
         session: str,
         ledger: Callable[[], Ledger],
         controls: Callable[[Order], tuple[str, ...]],
+        model_id: str = "",
     ) -> None:
         self._supervision = supervision
         self._authority = authority
         self._session = session
         self._ledger = ledger
-        self._controls = controls
+        self._controls, self._model_id = controls, model_id
 
     def __call__(self, order: Order) -> tuple[str, ...]:
         """Denial codes, () = the request may leave.
@@ -55,7 +58,9 @@ class LastLook:
         reduces = held_nano * after_nano >= 0 and abs(after_nano) < abs(held_nano)
         if permission.state == REDUCING and not reduces:
             return (REDUCING,)
-        stopped = (halt.denies(order.intent, reduces=reduces) for halt in permission.halts)
+        stopped = (
+            halt.denies(order.intent, reduces=reduces, model_id=self._model_id) for halt in permission.halts
+        )
         if words := tuple(word for word in stopped if word):
             return words
         if order.intent.session != self._session:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from workbench.core.features import select_features
 from workbench.core.gates import Gate, ReleaseVerdict, judged_once, refused
+from workbench.core.halts import halts_of_rows
 from workbench.core.manifest import ModelManifest, acceptable
 from workbench.core.ports import Event, Journal, Registry
 from workbench.core.validation.guard import leak_reasons, reference_bars
@@ -99,6 +100,7 @@ def judge_model(
     gates = [
         Gate(name="manifest", evidence="file, manifest and desk, hashed again", reasons=reasons),
         Gate(name="leakage", evidence="both detectors on its features as coded", reasons=_leaks(manifest)),
+        Gate(name="halts", evidence="halts of the model in force", reasons=_halted(journal, model_id)),
     ]
     if stage not in BEFORE:
         return ReleaseVerdict(model_id, stage, judged_once(gates)), None
@@ -112,6 +114,12 @@ def judge_model(
         gates += examiner.gates(manifest, content, model_id, stage)
     verdict = ReleaseVerdict(model_id, stage, judged_once(gates))
     return verdict, judgement.attempt(journal, verdict)
+
+
+def _halted(journal: Journal, model_id: str) -> tuple[str, ...]:
+    """Why the model may open no risk now: the halts of it that nobody has lifted."""
+    held = halts_of_rows(journal.rows("halts", level="model", target=model_id))
+    return tuple(f"it is halted: {halt.reason}" for halt in held)
 
 
 def _registered(journal: Journal, model_id: str, stage: str) -> Mapping[str, Any]:

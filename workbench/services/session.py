@@ -118,6 +118,7 @@ class TradingSession:
                 supervision=supervision, authority=authority, session=times.session,
                 ledger=lambda: self.oms.ledger,
                 controls=lambda order: self.approvals.codes(order) or self.overrides.judge(order),
+                model_id=strategy.model_id,
             ),
             halt=self._halt, listening=self._listening,
         )  # fmt: skip

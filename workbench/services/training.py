@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +38,7 @@ from workbench.services.walk_forward import (
     training_rows,
 )
 
+_NO_BOUNDS: Mapping[str, float] = {}
 Progress = Callable[[str, int, int], None]  #: what is being done, steps done, steps in all
 
 
@@ -122,6 +123,7 @@ def train_candidate(
     code_hash: str,
     registry: Registry,
     journal: Journal,
+    input_bounds: Mapping[str, float] = _NO_BOUNDS,
     progress: Progress = lambda what, done, steps: None,
 ) -> CandidateReport:
     """Train, evaluate and register a candidate; the same inputs give the same bytes everywhere.
@@ -139,6 +141,8 @@ def train_candidate(
         Hex sha256, kept in the manifest.
     provenance : {"real", "synthetic"}
         Where the bars come from. Candidates of synthetic bars can be looked at, never accepted.
+    input_bounds : mapping of str to float
+        How far inputs may drift while the model opens risk, for the manifest.
     progress : callable (what, done, steps)
 
     Raises
@@ -186,6 +190,7 @@ def train_candidate(
         metrics=_metrics(folds),
         parameters=experiment.parameters(),
         partition_hash=partition_hash(rows),
+        input_bounds=input_bounds,
     )
     progress("registration", FOLDS + 2, steps)
     model_id = register_model(journal, registry, content, manifest)

@@ -121,6 +121,9 @@ _DECLARED: dict[str, str] = {
     "shadow.settled": "account:text model_id:text session:text scheduled_ns:int fills:list marks:dict "
     "cash_micro:int positions:dict equity_micro:int",
     "shadow.failed": "account:text model_id:text session:text scheduled_ns:int step:text why:text",
+    # what was measured after a session, and the state of detectors that look at one value a session
+    "session.monitored": "account:text session:text model_id:text at_ns:int level:text measures:list",
+    "detector.kept": "account:text detector:text model_id:text session:text alarmed:bool state:text",
 }
 
 

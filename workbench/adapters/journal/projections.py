@@ -12,6 +12,7 @@ from workbench.adapters.journal.folds_controls import FOLDS as CONTROLS_FOLDS
 from workbench.adapters.journal.folds_exec import EXEC_FOLDS
 from workbench.adapters.journal.folds_jobs import JOB_FOLDS
 from workbench.adapters.journal.folds_kill import FOLDS as KILL_FOLDS
+from workbench.adapters.journal.folds_monitor import FOLDS as MONITOR_FOLDS
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
 from workbench.core.canonical import canonical_json
@@ -354,6 +355,7 @@ _FOLDS: dict[str, Fold] = {
     **KILL_FOLDS,
     **folds_approve.FOLDS,
     **CONTROLS_FOLDS,
+    **MONITOR_FOLDS,
     **folds_adoption.FOLDS,
     **JOB_FOLDS,
     **EXEC_FOLDS,

@@ -336,6 +336,17 @@ _projection(
     "account:text symbol:text disabled:bool reason:text person:text at_ns:int",
     key="account symbol",
 )
+# what was measured after each session, and where its detectors stand
+_projection(
+    "monitored",
+    "account:text session:text model_id:text at_ns:int level:text measures:json",
+    key="account session",
+)
+_projection(
+    "detectors",
+    "account:text detector:text model_id:text session:text alarmed:bool state:text",
+    key="account detector",
+)
 
 #: The tables that a rebuild drops and refolds; events and meta are never among them.
 PROJECTION_TABLES = [projection.table for projection in PROJECTIONS.values()]

@@ -23,6 +23,8 @@ from workbench.errors import DataError
 
 Chunks: TypeAlias = Callable[[], Iterable[Floats]]  #: makes the pieces of a column, each time from the start
 EXACT_SHIFT, SKETCH_SHIFT = 13, 11  # 2 ** 19 and 2 ** 21 bins
+_GROUP_SHARE = 5e-5  # of the reference: the distance inside a group is off by no more
+_PAGE = 10  # bins are marked as touched in such powers of two
 
 
 class Measured(NamedTuple):
@@ -46,13 +48,14 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ColumnSketch:
-    """One reference column without its rows: counts of the bins that are not empty, and exact quantiles.
+    """One reference column without its rows: counts of groups of bins, and exact quantiles.
 
     Attributes
     ----------
-    bins : int64 (occupied,)
-        Numbers of the occupied bins, upwards.
-    counts : int64 (occupied,)
+    bins : int64 (groups,)
+        Number of the first bin of each group, upwards; a group reaches to the next one, the last to the end.
+    counts : int64 (groups,)
+        Reference values in each: at most one in 20,000, or those of a single bin.
     edges : float64 (at most quantile bins - 1,)
         Distinct quantiles, exact.
     edge_counts : int64 (edges + 1,)
@@ -108,34 +111,45 @@ def sketch_column(reference: Chunks, *, bins: int) -> ColumnSketch:
     wanted[occupied[marked]] = True
     some = _gathered(reference, wanted, SKETCH_SHIFT)
     edges = whole.quantiles(some, marked, bins)
-    return ColumnSketch(occupied, whole.counts, edges, whole.edge_counts(some, edges, marked, SKETCH_SHIFT))
+    edge_counts = whole.edge_counts(some, edges, marked, SKETCH_SHIFT)
+    return ColumnSketch(*_grouped(occupied, whole.counts, int(_GROUP_SHARE * whole.rows)), edges, edge_counts)
 
 
 def measure_sketched(sketch: ColumnSketch, current: Chunks, *, empty: EmptyBins) -> Measured:
     """Exact index, and the distance up to a stated error, of a column that comes in pieces, once."""
+    # calloc: of the table of counts only the pages that values fall into ever become memory
     counts = np.zeros(1 << (32 - SKETCH_SHIFT), dtype=np.int32)
+    touched = np.zeros(len(counts) >> _PAGE, dtype=np.bool_)
+    looked_at = np.unique(_bins_of_values(sketch.edges, SKETCH_SHIFT))
     wanted = np.zeros(len(counts), dtype=np.bool_)
-    wanted[_bins_of_values(sketch.edges, SKETCH_SHIFT)] = True
+    wanted[looked_at] = True
     kept: list[Floats] = []
     for chunk in current():
         bits = _bits(chunk)
-        _count_bits(chunk, bits, SKETCH_SHIFT, counts)
+        _count_touched(chunk, bits, SKETCH_SHIFT, counts, touched)
         kept.append(_gather_bits(chunk, bits, SKETCH_SHIFT, wanted))
-    some = np.sort(np.concatenate(kept)) if kept else np.zeros(0)
-    both = np.sort(np.concatenate([np.flatnonzero(counts != 0), sketch.bins]))
-    occupied = both[np.diff(both, prepend=-1) > 0]
-    placed = np.zeros(len(occupied), dtype=np.int64)
-    placed[np.searchsorted(occupied, sketch.bins)] = sketch.counts
-    first, second = _Histogram.of(occupied, placed), _Histogram.of(occupied, counts[occupied])
+    some = np.concatenate(kept) if kept else np.zeros(0)
+    groups, below = _by_group(counts, touched, sketch.bins, looked_at)
+    # what lies before the first group of the reference is a group without any of its values
+    own = np.concatenate([[0], sketch.counts])
+    first, second = (_Histogram.of(np.arange(-1, len(own) - 1), side) for side in (own, groups))
     _check_rows(first.rows, second.rows)
     ks = float(np.abs(first.through / first.rows - second.through / second.rows).max())
     error = max(0.0, float(_bounds(first, second).max()) - ks)
-    index = psi_of_counts(
-        sketch.edge_counts,
-        second.edge_counts(some, sketch.edges, wanted[occupied], SKETCH_SHIFT),
-        empty=empty,
-    )
+    through = _at_most(sketch.edges, some, looked_at, below)
+    counted = np.diff(through, prepend=0, append=second.rows)
+    index = psi_of_counts(sketch.edge_counts, counted, empty=empty)
     return Measured(float(index), ks, error, first.rows, second.rows)
+
+
+def _at_most(edges: Floats, some: Floats, looked_at: Integers, below: Integers) -> Integers:
+    """How many values are at most each edge: those of lower bins, and of its own bin one by one."""
+    own_bins = _bins_of_values(some, SKETCH_SHIFT)
+    edge_bins = _bins_of_values(edges, SKETCH_SHIFT)
+    inside = [
+        int((some[own_bins == place] <= edge).sum()) for edge, place in zip(edges, edge_bins, strict=True)
+    ]
+    return np.asarray(below[np.searchsorted(looked_at, edge_bins)] + np.array(inside, dtype=np.int64))
 
 
 class _Histogram(NamedTuple):
@@ -244,6 +258,54 @@ def _count_bits(values: Floats, bits: NDArray[np.uint32], shift: int, counts: ND
     for row in range(len(values)):
         if _is_number(values[row], bits[row]):
             counts[_bin(bits[row], shift)] += 1
+
+
+@allocating_kernel
+def _count_touched(
+    values: Floats, bits: NDArray[np.uint32], shift: int, counts: NDArray[np.int32], touched: Booleans
+) -> None:
+    for row in range(len(values)):
+        if _is_number(values[row], bits[row]):
+            place = _bin(bits[row], shift)
+            counts[place] += 1
+            touched[place >> np.uint32(_PAGE)] = True
+
+
+@allocating_kernel
+def _by_group(
+    counts: NDArray[np.int32], touched: Booleans, starts: Integers, looked_at: Integers
+) -> tuple[Integers, Integers]:
+    """Values before the first group and in each, and those in bins below each that is looked at."""
+    groups, below = np.zeros(len(starts) + 1, dtype=np.int64), np.zeros(len(looked_at), dtype=np.int64)
+    group = look = total = 0
+    for page in range(len(touched)):
+        if not touched[page]:
+            continue
+        for place in range(page << _PAGE, (page + 1) << _PAGE):
+            if counts[place] == 0:
+                continue
+            while look < len(looked_at) and looked_at[look] <= place:
+                below[look], look = total, look + 1
+            while group < len(starts) and starts[group] <= place:
+                group += 1
+            groups[group] += counts[place]
+            total += counts[place]
+    below[look:] = total
+    return groups, below
+
+
+@allocating_kernel
+def _grouped(bins: Integers, counts: Integers, most: int) -> tuple[Integers, Integers]:
+    """Neighbouring bins joined from below while they hold no more than `most` values together."""
+    starts, held = np.empty_like(bins), np.empty_like(counts)
+    last = -1
+    for at in range(len(bins)):
+        if last >= 0 and held[last] + counts[at] <= most:
+            held[last] += counts[at]
+        else:
+            last += 1
+            starts[last], held[last] = bins[at], counts[at]
+    return starts[: last + 1].copy(), held[: last + 1].copy()
 
 
 @allocating_kernel
