@@ -164,6 +164,24 @@ class Settings:
         return f"<p>config hash <code>{self.config_hash}</code></p><table>{head}{body}</table>"
 
 
+@dataclass(frozen=True)
+class RecordedSettings(Settings):
+    """The settings of a recorded run, under the hash that they had then.
+
+    Attributes
+    ----------
+    recorded_hash : str
+        A later version of the code may have more settings, and so another hash of the same values.
+    """
+
+    recorded_hash: str = field(repr=False, compare=False, default="")
+
+    @cached_property
+    def config_hash(self) -> str:
+        """The hash in the record."""
+        return self.recorded_hash
+
+
 #: Defaults of the keys that stand in no section. A key without a default must be set.
 _TOP_DEFAULTS: dict[str, Any] = {"mode": Mode.REPLAY}
 

@@ -22,10 +22,12 @@ class StageTimer:
         self._wall_ns = wall_ns
         self._budget_ms = budget_ms
         self.spent_ms: dict[str, float] = {}
+        self.on_stage: Callable[[str], object] = lambda name: None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Count the time spent inside towards `name`."""
+        self.on_stage(name)
         started_ns = self._wall_ns()
         try:
             yield

@@ -108,6 +108,10 @@ _DECLARED: dict[str, str] = {
     "schedule.missed": "job:text session:text due_ns:int reason:text at_ns:int lease:text owner_token:int",
     "schedule.paused": "job:text person:text reason:text",
     "schedule.resumed": "job:text person:text reason:text",
+    # what a run leaves for its replay, and how long the stages of a session took
+    "run.inputs": "run_id:text account:text session:text inputs:dict",
+    "run.sealed": "run_id:text account:text messages:int sha256:text",
+    "session.timed": "account:text session:text stages:dict",
 }
 
 

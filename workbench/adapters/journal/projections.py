@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from workbench.adapters.journal import folds_adoption, folds_approve, hot_path
+from workbench.adapters.journal import folds_adoption, folds_approve, folds_rewind, hot_path
 from workbench.adapters.journal.folds_alerts import FOLDS as ALERT_FOLDS
 from workbench.adapters.journal.folds_controls import FOLDS as CONTROLS_FOLDS
 from workbench.adapters.journal.folds_jobs import JOB_FOLDS
@@ -370,5 +370,6 @@ _FOLDS: dict[str, Fold] = {
     **folds_approve.FOLDS,
     **CONTROLS_FOLDS,
     **folds_adoption.FOLDS,
+    **folds_rewind.FOLDS,
     **JOB_FOLDS,
 }
