@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 
 import drive
 import pytest
 from command_line import typed
 
+from workbench.adapters.journal import JournalDatabase
+from workbench.adapters.versions import present_versions
+from workbench.bootstrap import recorded_run, run_inputs
+from workbench.bootstrap import replay as bootstrap_replay
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.replay import replay
-from workbench.config import Settings
+from workbench.config import Settings, load_settings
 from workbench.core.ports import Event
 from workbench.errors import DataError, ManifestMismatch, UsageError
 from workbench.services.replay import SessionRecord, compare
@@ -125,18 +130,9 @@ def test_a_missing_order_is_a_divergence_whatever_the_rest_says(traded: Settings
     assert (report.first_divergence.field, report.first_divergence.replayed) == ("existence", None)
 
 
-def test_an_unknown_run_other_settings_and_an_altered_venue_are_named(traded: Settings) -> None:
+def test_an_unknown_run_and_an_altered_venue_are_named(traded: Settings) -> None:
     with pytest.raises(UsageError, match=r"no run 'trading_loop/2013-02-28\.1'"):
         replay("trading_loop/2013-02-28.1", config=traded.file)
-    toml = traded.file.read_text()
-    try:
-        assert "max_weight" in toml
-        lines = ["max_weight = 0.11" if line.startswith("max_weight") else line for line in toml.splitlines()]
-        traded.file.write_text("\n".join(lines))
-        with pytest.raises(ManifestMismatch, match="settings of 2013-02-04 were"):
-            replay("trading_loop/2013-02-04.1", config=traded.file)
-    finally:
-        traded.file.write_text(toml)
     venue = sqlite3.connect(Desk(traded).paths.venue)
     first = venue.execute("SELECT reply FROM commands WHERE seq = 1").fetchone()[0]
     try:
@@ -148,6 +144,95 @@ def test_an_unknown_run_other_settings_and_an_altered_venue_are_named(traded: Se
         venue.execute("UPDATE commands SET reply = ? WHERE seq = 1", (first,))
         venue.commit()
         venue.close()
+
+
+def test_settings_that_were_changed_since_are_told_and_those_of_then_are_used(traded: Settings) -> None:
+    toml = traded.file.read_text()
+    try:
+        lines = ["max_weight = 0.11" if line.startswith("max_weight") else line for line in toml.splitlines()]
+        traded.file.write_text("\n".join(lines))
+        assert load_settings(str(traded.file)).config_hash != traded.config_hash
+        report = replay("trading_loop/2013-02-04.1", config=traded.file)
+    finally:
+        traded.file.write_text(toml)
+    assert report.identical
+    assert any("those of then are used" in told for told in report.differences)
+
+
+def by_run(settings: Settings, session: str) -> Path:
+    """The folder of the run that traded the session."""
+    inputs = Desk(settings).journal.events(kinds=("run.inputs",))
+    (run_id,) = [e.payload["run_id"] for e in inputs if e.payload["session"] == session]
+    return Desk(settings).paths.runs / run_id
+
+
+def test_a_missing_and_an_altered_input_are_named_before_anything_runs(
+    traded: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap_replay, "trade_again", None)  # whatever runs would fail
+    config = by_run(traded, SESSIONS[0]) / "config.json"
+    kept = config.read_bytes()
+    try:
+        config.write_bytes(kept.replace(b"0.15", b"0.16") + b" ")
+        with pytest.raises(ManifestMismatch, match=r"config\.json was altered since"):
+            replay(f"trading_loop/{SESSIONS[0]}.1", config=traded.file)
+        config.unlink()
+        with pytest.raises(DataError, match=r"config\.json is missing"):
+            replay(f"trading_loop/{SESSIONS[0]}.1", config=traded.file)
+    finally:
+        config.write_bytes(kept)
+    model = next(Desk(traded).paths.registry.rglob("*model*/*/*"), None)
+    assert model is not None
+    bytes_then = model.read_bytes()
+    try:
+        model.chmod(0o644)
+        model.write_bytes(bytes_then[:-1] + b"?")
+        with pytest.raises(ManifestMismatch):
+            replay(f"trading_loop/{SESSIONS[0]}.1", config=traded.file)
+    finally:
+        model.write_bytes(bytes_then)
+
+
+def test_other_bars_than_then_are_named_before_anything_runs(
+    traded: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap_replay, "trade_again", None)
+    monkeypatch.setattr(run_inputs, "bars_hash", lambda *args, **kwargs: "another")
+    with pytest.raises(ManifestMismatch, match="the bars known at the first decision are not those of then"):
+        replay(f"trading_loop/{SESSIONS[0]}.1", config=traded.file)
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba", "time zone database", "journal schema"])
+def test_another_version_is_refused_and_never_identical_by_accident(
+    traded: Settings, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    if name == "journal schema":
+        monkeypatch.setattr(JournalDatabase, "schema_version", property(lambda journal: 99))
+    else:
+        monkeypatch.setattr(run_inputs, "present_versions", lambda: {**present_versions(), name: "99.9"})
+    run = f"trading_loop/{SESSIONS[0]}.1"
+    with monkeypatch.context() as inside:
+        inside.setattr(bootstrap_replay, "trade_again", None)
+        with pytest.raises(ManifestMismatch, match=f"{name} was .*, it is 99") as refused:
+            replay(run, config=traded.file)
+    assert refused.value.exit_code == 3
+    assert "--accept-versions" in refused.value.next_step
+    report = replay(run, config=traded.file, accept_versions=True)
+    assert report.identical
+    assert report.versions_differ
+    assert any(told.startswith(f"{name} was") for told in report.differences)
+    assert "under other versions" in repr(report)
+
+
+def test_a_run_that_recorded_no_versions_is_not_compared_unless_that_is_accepted(
+    traded: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded_run, "inputs_of", lambda *args: None)
+    run = f"trading_loop/{SESSIONS[0]}.1"
+    with pytest.raises(ManifestMismatch, match="did not record the versions"):
+        replay(run, config=traded.file)
+    report = replay(run, config=traded.file, accept_versions=True)
+    assert (report.identical, report.versions_differ) == (True, True)
 
 
 def test_the_command_says_identical_and_how_it_knows(traded: Settings) -> None:

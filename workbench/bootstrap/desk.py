@@ -6,12 +6,12 @@ import html
 import os
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.adapters.bars import ParquetBarStore
 from workbench.adapters.calendar import ExchangeCalendar
@@ -24,6 +24,10 @@ from workbench.core.ports import RecordedEvent
 from workbench.errors import ConfigError, StorageFailed
 from workbench.services.execution import ExecutionRecords
 from workbench.views import Views
+
+if TYPE_CHECKING:
+    from workbench.core.rewind import Timeline
+    from workbench.services.what_if import WhatIf
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,18 @@ class Desk:
         from workbench import plots
 
         return plots
+
+    def timeline(self, run: str | Path) -> Timeline:
+        """The states that a recorded run went through; see `workbench.bootstrap.replay.timeline`."""
+        from workbench.bootstrap.replay import timeline
+
+        return timeline(run, config=self.settings)
+
+    def what_if(self, run: str | Path, changes: Mapping[str, Any]) -> WhatIf:
+        """A recorded session under other terms; see `workbench.bootstrap.replay.what_if`."""
+        from workbench.bootstrap.replay import what_if
+
+        return what_if(run, changes, config=self.settings)
 
     def __repr__(self) -> str:
         return f"<desk {self.settings.account} ({self.settings.mode}) at {self.paths.root}>"

@@ -1,4 +1,4 @@
-"""A run of the trading loop as the journal and its folder know it, proved before anything of it runs again."""
+"""A run of the trading loop as the journal and its folder know it, proved before it runs again."""
 
 from __future__ import annotations
 
@@ -183,8 +183,13 @@ class RecordedRun:
         return tuple(told)
 
 
-def find_run(run: str | Path, config: Path) -> RecordedRun:
+def find_run(run: str | Path, config: str | Path | Settings) -> RecordedRun:
     """The run by name or folder; its parameters are proved against the journal's record.
+
+    Parameters
+    ----------
+    config : path or Settings
+        Of the desk, for a run given by name.
 
     Raises
     ------
@@ -198,7 +203,7 @@ def find_run(run: str | Path, config: Path) -> RecordedRun:
         found = read_parameters(folder / "parameters.json", expected_hash=recorded_hash)
         settings = load_settings(found.config_path, overrides=found.overrides)
         return _recorded(found.run_id, found.session, settings)
-    settings = load_settings(str(config))
+    settings = config if isinstance(config, Settings) else load_settings(str(config))
     if folder.is_dir():
         name = f"{folder.absolute().parent.name}/{folder.absolute().name}"
     journal = open_journal(settings, read_only=True)

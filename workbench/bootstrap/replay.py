@@ -11,6 +11,7 @@ from typing import Any
 from workbench.bootstrap.recorded_run import RecordedRun, find_run
 from workbench.bootstrap.replaying import changed_strategy, trade_again
 from workbench.bootstrap.venues import uses_alpaca
+from workbench.config import Settings
 from workbench.core.rewind import Timeline
 from workbench.errors import Refused, UsageError
 from workbench.services.replay import ReplayReport, SessionRecord, compare
@@ -21,7 +22,7 @@ _ARTIFACTS = ("model", "cost_model")
 
 
 def replay(
-    run: str | Path, *, config: str | Path = "workbench.toml", accept_versions: bool = False
+    run: str | Path, *, config: str | Path | Settings = "workbench.toml", accept_versions: bool = False
 ) -> ReplayReport:
     """Trade a recorded session again from its recorded inputs, and compare decision by decision.
 
@@ -35,8 +36,8 @@ def replay(
     ----------
     run : str or Path
         "JOB/DATE.N", or the folder of a run.
-    config : path, default "workbench.toml"
-        Settings file of the desk, for a run given by name.
+    config : path or Settings, default "workbench.toml"
+        Settings of the desk, for a run given by name.
     accept_versions : bool, default False
         Compare although interpreter, libraries, time zones or journal schema are not those of the run;
         `differences` then names each.
@@ -63,7 +64,7 @@ def replay(
     >>> wb.replay("trading_loop/2013-02-01.1").identical  # doctest: +SKIP
     True
     """
-    found = find_run(run, Path(config))
+    found = find_run(run, config)
     with _proved(found, accept_versions=accept_versions) as (folder, versions):
         settings, told = found.settings()
         again = trade_again(found, folder, settings)
@@ -79,7 +80,7 @@ def what_if(
     run: str | Path,
     changes: Mapping[str, Any],
     *,
-    config: str | Path = "workbench.toml",
+    config: str | Path | Settings = "workbench.toml",
     accept_versions: bool = False,
 ) -> WhatIf:
     """A recorded session under other limits, costs or another model, beside its record: hypothetical.
@@ -111,11 +112,11 @@ def what_if(
         answered to other orders.
     """
     if not changes:
-        raise UsageError("nothing is changed", next_step="name a setting: --what-if limits.max_order_shares=50")
-    found = find_run(run, Path(config))
-    settings, told = found.settings(
-        {key: value for key, value in changes.items() if key not in _ARTIFACTS}
-    )
+        raise UsageError(
+            "nothing is changed", next_step="name a setting: --what-if limits.max_order_shares=50"
+        )
+    found = find_run(run, config)
+    settings, told = found.settings({key: value for key, value in changes.items() if key not in _ARTIFACTS})
     if uses_alpaca(settings):
         raise Refused(
             f"run {found.run_id} was at a venue outside this process, whose record holds no answer to "
@@ -133,7 +134,7 @@ def what_if(
     )  # fmt: skip
 
 
-def timeline(run: str | Path, *, config: str | Path = "workbench.toml") -> Timeline:
+def timeline(run: str | Path, *, config: str | Path | Settings = "workbench.toml") -> Timeline:
     """The states that a recorded run went through: as of any event, forwards and backwards.
 
     Parameters
@@ -149,10 +150,11 @@ def timeline(run: str | Path, *, config: str | Path = "workbench.toml") -> Timel
     Examples
     --------
     >>> import workbench as wb
-    >>> line = wb.simulation.timeline("trading_loop/2013-02-01.1")  # doctest: +SKIP
+    >>> desk = wb.open_workbench(wb.load_settings("workbench.toml"))  # doctest: +SKIP
+    >>> line = desk.timeline("trading_loop/2013-02-01.1")  # doctest: +SKIP
     >>> line.at(line.last_seq).positions  # doctest: +SKIP
     """
-    found = find_run(run, Path(config))
+    found = find_run(run, config)
     last = next(
         (e.seq for e in found.events if e.kind == "session.closed" and e.payload["session"] == found.session
          and e.payload["account"] == found.present.account),

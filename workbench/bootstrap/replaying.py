@@ -109,9 +109,7 @@ def trade_again(
     repeated = RepeatedJournal(journal, bystanders, now_ns=now_ns, clock=counted)
     try:
         chosen = strategy(load_strategy(account, session=times.session, now_ns=times.decision_ns[0]), account)
-        authority = account.authority(
-            code_hash=supervision.permission().code_hash, ticket_redeemed=True
-        )
+        authority = account.authority(code_hash=supervision.permission().code_hash, ticket_redeemed=True)
         authority.acquire(is_dead=lambda holder: bool(holder or process_holder()))
         trading = TradingSession(
             times=times, strategy=chosen, journal=repeated, broker=link.broker, clock=clock,
@@ -190,9 +188,7 @@ def changed_strategy(
             model = read_forecast_model(content, manifest.features)
             strategy = replace(strategy, model=model, model_id=str(changes["model"]))
         if "cost_model" in changes:
-            cost_model = find_cost_model(
-                account.journal, account.desk.registry, str(changes["cost_model"])
-            )
+            cost_model = find_cost_model(account.journal, account.desk.registry, str(changes["cost_model"]))
             strategy = replace(strategy, cost_model=cost_model, cost_model_id=cost_model.model_id)
         elif any(key.startswith(("prior_cost.", "fees.")) for key in changes):
             as_of_ns = strategy.cost_model.as_of_ns

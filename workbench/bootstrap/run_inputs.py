@@ -1,8 +1,8 @@
 """What a run of the trading loop leaves so that it can be replayed, and the proof that it is still all there.
 
 The journal holds the hashes (`run.inputs`, `run.sealed`), the run's folder the files: the settings, and for a
-venue outside the process the messages in order. Bars, model and cost model stay where they are, each under its
-own hash.
+venue outside the process the messages in order. Bars, model and cost model stay where they are, each under
+its own hash.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from workbench.adapters.message_tape import MESSAGES, MessageTape
 from workbench.adapters.notebook_runner.run_folder import make_folder, write_durably
@@ -192,11 +192,9 @@ def messages_hash(events: Sequence[RecordedEvent], run_id: str) -> str:
             f"the messages of {run_id} were never sealed: they may not be whole",
             next_step="only a run that ended by itself can be replayed from its messages",
         )
-    return str(cast(Mapping[str, Any], sealed[-1])["sha256"])
+    return str(sealed[-1]["sha256"])
 
 
 def messages_path(desk: Desk, run_id: str) -> Path:
     """Where the messages of a run lie."""
     return desk.paths.runs / run_id / MESSAGES
-
-

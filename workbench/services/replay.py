@@ -265,8 +265,8 @@ def _fields(
     at_ns: int,
 ) -> Iterator[Divergence]:
     if ours is None or theirs is None:
-        sides = ("there" if side is not None else None for side in (ours, theirs))
-        yield Divergence(stage, place, "existence", *sides, at_ns)
+        mine, other = ("there" if side is not None else None for side in (ours, theirs))
+        yield Divergence(stage, place, "existence", mine, other, at_ns)
         return
     for name, where in stages:
         if ours[name] != theirs[name]:

@@ -119,9 +119,7 @@ def _both(recorded: SessionRecord, other: SessionRecord, count: Any) -> tuple[in
 
 
 def _decision_rows(record: SessionRecord) -> dict[Any, Mapping[str, Any]]:
-    return {
-        (row["scheduled_ns"], one["symbol"]): one for row in record.decisions for one in row["rows"]
-    }
+    return {(row["scheduled_ns"], one["symbol"]): one for row in record.decisions for one in row["rows"]}
 
 
 def _filled(record: SessionRecord) -> dict[Any, Mapping[str, Any]]:
@@ -170,6 +168,8 @@ def _why_ordered(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
         denied = theirs if theirs["state"] == "DENIED" else ours
         side = "denied" if denied is theirs else "no longer denied"
         return f"controls: {side}, {denied['reason']}"
+    if ours["state"] == "DENIED":
+        return f"controls: denied, {theirs['reason']}"
     if ours["quantity_nano"] != theirs["quantity_nano"]:
         return "policy: another quantity"
     return "order path and fills"
