@@ -26,6 +26,8 @@ from workbench.services.execution import ExecutionRecords
 from workbench.views import Views
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from workbench.core.rewind import Timeline
     from workbench.services.what_if import WhatIf
 
@@ -164,6 +166,17 @@ class Desk:
         from workbench import plots
 
         return plots
+
+    def timings(self, session: str = "") -> pd.DataFrame:
+        """How long the stages of cycles and sessions took, with percentiles; "" = of all sessions."""
+        from workbench.core.timings import timings_table
+
+        journal: JournalDatabase | NoHistory = self.journal if self.initialised else NoHistory()
+        return timings_table(
+            event.payload["stages"]
+            for event in journal.events(kinds=("session.timed",))
+            if event.payload["account"] == self.settings.account and session in ("", event.payload["session"])
+        )
 
     def timeline(self, run: str | Path) -> Timeline:
         """The states that a recorded run went through; see `workbench.bootstrap.replay.timeline`."""

@@ -80,6 +80,7 @@ def record_inputs(job: Job) -> Job:
     files = {CONFIG: hashlib.sha256(config).hexdigest()}
     if (folder / PARAMETERS).is_file():
         files[PARAMETERS] = hashlib.sha256((folder / PARAMETERS).read_bytes()).hexdigest()
+    trading.timer.budgets_ms = settings.budgets.by_stage()
     if isinstance(link, _HeardLink) and link.tape is not None:
         tape = link.tape
         trading.timer.on_stage = lambda name: tape.add([STAGE, name])

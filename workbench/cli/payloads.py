@@ -151,6 +151,10 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "steps": "with --steps: seq, at_ns, kind, symbol and text of each event, or null",
         "hypothetical": "with --what-if: changes, totals, positions, decisions, orders and fills, or null",
     },
+    "timings": {
+        "session": "the session that was asked for; empty = all",
+        "stages": "stage, cycles, mean_ms, p50_ms, p95_ms, p99_ms, max_ms, budget_ms and over of each",
+    },
     "report": {
         "kind": "inventory, self-assessment, stress, incidents, access or records",
         "title": "what it is, of whom, over which days",

@@ -30,6 +30,7 @@ Change = Annotated[
     list[str] | None,
     typer.Option("--what-if", help="KEY=VALUE: trade under another setting, model or cost_model instead."),
 ]
+Session = Annotated[str, typer.Option("--session", help="Exchange session, ISO date; empty = all of them.")]
 #: Keys of the object that belong to what was not asked for.
 _NOTHING: dict[str, Any] = {
     "identical": None, "first_divergence": None, "recorded_digest": None, "replayed_digest": None,
@@ -40,6 +41,7 @@ _NOTHING: dict[str, Any] = {
 def register(app: typer.Typer) -> None:
     """Add the command to the command tree."""
     app.command("replay")(replay)
+    app.command("timings")(timings)
 
 
 def replay(
@@ -68,6 +70,24 @@ def replay(
         _suppose(replays.what_if(run, changes, config=config, accept_versions=accept_versions), as_json)
     else:
         _compare(replays.replay(run, config=config, accept_versions=accept_versions), as_json)
+
+
+def timings(
+    session: Session = "",
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Show how long each stage of cycles and sessions took beside its budget."""
+    from workbench.bootstrap import open_workbench
+    from workbench.config import load_settings
+
+    table = open_workbench(load_settings(str(config))).timings(session)
+    rows = [list(row) for row in table.itertuples(index=False)]
+    emit(
+        {"session": session, "stages": table.to_dict("records")},
+        as_json,
+        lambda out: out.print(rows_table("how long the stages took", list(table.columns), rows)),
+    )
 
 
 def _compare(report: ReplayReport, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 from workbench.config.secret import shown
 from workbench.config.sections import (
     AlertsSettings,
+    BudgetSettings,
     DashboardsSettings,
     DeskSettings,
     JournalSettings,
@@ -35,11 +36,13 @@ from workbench.core.pretrade import Limits
 from workbench.core.surveillance import SurveillanceLimits
 from workbench.core.types import Mode
 
-#: Keys that say where things are or who is told, not what the desk does: a desk that moved is the same desk.
+#: Keys that say where things are, who is told or what is late, not what the desk does: a desk that moved is
+#: the same desk.
 LOCATION_KEYS = frozenset(
     {"desk.path", "journal.url", "venue.data_url", "venue.stream_url", "venue.admin_url"}
     | {f"alerts.{item.name}" for item in dataclasses.fields(AlertsSettings)}
     | {f"dashboards.{item.name}" for item in dataclasses.fields(DashboardsSettings)}
+    | {f"budgets.{item.name}" for item in dataclasses.fields(BudgetSettings)}
 )
 _NOT_SETTINGS = frozenset({"secrets", "sources", "folder", "file"})
 _REQUIRED: Any = dataclasses.MISSING
@@ -63,7 +66,7 @@ class Settings:
         Seed of everything that draws random numbers.
     desk, journal, session, venue, people, model, lease : dataclasses
         The sections of `workbench.config.sections`.
-    supervision, dashboards, alerts, watchdog : dataclasses
+    supervision, dashboards, alerts, watchdog, budgets : dataclasses
         The sections of `workbench.config.sections`.
     approvals, limits, policy, prior_cost, fees, fills, surveillance : dataclasses
         Parameters of the kernels, exactly as they are called with them.
@@ -94,6 +97,7 @@ class Settings:
     dashboards: DashboardsSettings
     alerts: AlertsSettings
     watchdog: WatchdogSettings
+    budgets: BudgetSettings
     limits: Limits
     policy: PolicyParams
     prior_cost: PriorCost
