@@ -17,8 +17,10 @@ from workbench.bootstrap import replay as bootstrap_replay
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.replay import replay
 from workbench.config import Settings, load_settings
+from workbench.core.orders import TERMINAL
 from workbench.core.ports import Event
-from workbench.errors import DataError, ManifestMismatch, UsageError
+from workbench.core.timings import CYCLE_STAGES
+from workbench.errors import ConfigError, DataError, ManifestMismatch, UsageError
 from workbench.services.replay import SessionRecord, compare
 
 pytestmark = pytest.mark.slow
@@ -244,3 +246,142 @@ def test_the_command_says_identical_and_how_it_knows(traded: Settings) -> None:
     told = typed(traded.folder, "replay", "trading_loop/2013-02-28.1")
     assert told.code == 2
     assert "no run" in told.err
+
+
+# --- time travel ----------------------------------------------------------------------------------------
+
+
+def test_the_state_as_of_any_event_is_what_the_projections_were(traded: Settings, tmp_path: Path) -> None:
+    """The oracle is a new journal that was given only the events up to there."""
+    line = Desk(traded).timeline(f"trading_loop/{SESSIONS[2]}.1")
+    events = Desk(traded).journal.events()
+    skipped = ("ticket.", "lease.", "run.", "alert.")
+    journal = JournalDatabase(
+        f"sqlite:///{tmp_path / 'journal.sqlite'}", anchor_path=tmp_path / "anchor", anchor_key=b"k" * 32,
+        config_hash="c", wall_ns=lambda: 1,
+    )  # fmt: skip
+    asked = 0
+    for event in events:
+        if not event.kind.startswith(skipped):
+            journal.commit([Event(event.kind, event.payload)])
+        if event.seq < line.first_seq or event.seq > line.last_seq:
+            continue
+        asked += 1
+        state = line.at(event.seq)
+        postings = journal.rows("postings", account=traded.account)
+        held: dict[str, int] = {}
+        for row in postings:
+            held[row["ledger_account"]] = held.get(row["ledger_account"], 0) + row["quantity_nano"]
+        assert state.cash_micro == sum(r["amount_micro"] for r in postings if r["ledger_account"] == "cash")
+        assert state.positions == {k.partition(":")[2]: q for k, q in sorted(held.items()) if q}
+        open_ = {r["client_order_id"]: (r["state"], r["filled_nano"]) for r in journal.rows("orders")
+                 if r["state"] not in {s.value for s in TERMINAL}}  # fmt: skip
+        found = {o["client_order_id"]: (o["state"], o["filled_nano"]) for o in state.open_orders}
+        assert found == open_
+        (permission,) = journal.rows("state", account=traded.account)
+        assert (state.permission, state.reason) == (permission["state"], permission["reason"])
+        assert state.limits["max_order_shares"] == traded.limits.max_order_shares
+    journal.close()
+    assert asked > 10
+
+
+def test_steps_go_forwards_and_back_to_the_same_states(traded: Settings) -> None:
+    line = Desk(traded).timeline(f"trading_loop/{SESSIONS[1]}.1")
+    seqs = [step.seq for step in line.steps()]
+    assert seqs == sorted(seqs)
+    assert "decision.made" in [step.kind for step in line.steps()]
+    forwards = [line.at(seq) for seq in seqs]
+    assert [line.at(seq) for seq in seqs[::-1]][::-1] == forwards
+    assert line.move(seqs[0], 3) == forwards[3]
+    assert line.move(seqs[3], -3) == forwards[0]
+    assert line.move(seqs[0], -5) == forwards[0]
+    assert line.move(seqs[-1], 99) == forwards[-1]
+    assert len({state.cash_micro for state in forwards}) > 1
+    assert line.frame()["seq"].tolist() == seqs
+    with pytest.raises(UsageError, match="has no event 100000"):
+        line.at(100_000)
+
+
+# --- what if --------------------------------------------------------------------------------------------
+
+
+def test_a_tighter_limit_denies_in_the_hypothesis_and_nothing_is_written(traded: Settings) -> None:
+    before = content(traded)
+    found = Desk(traded).what_if(f"trading_loop/{SESSIONS[1]}.1", {"limits.max_order_shares": 50})
+    assert content(traded) == before
+    assert found.hypothetical
+    assert "HYPOTHETICAL" in repr(found)
+    recorded, other = found.totals["orders"]
+    assert recorded > other == 0
+    assert found.totals["fills"][1] == 0
+    assert found.totals["cash_micro"][1] > found.totals["cash_micro"][0]
+    sent = found.orders[found.orders["state"] != "DENIED"]
+    assert len(sent) == recorded
+    assert sent["why"].str.startswith("controls: denied").all()
+    assert (sent["hypothetical_reason"].str.contains("QUANTITY")).all()
+    assert len(found.decisions) == 0  # the policy wanted the same
+    assert found.positions
+
+
+def test_other_costs_and_another_policy_are_told_at_the_stage_that_moved(traded: Settings) -> None:
+    run = f"trading_loop/{SESSIONS[0]}.1"
+    dear = Desk(traded).what_if(run, {"prior_cost.half_spread_floor_bps": 40.0})
+    assert dear.decisions["why"].str.startswith("cost model").all()
+    assert len(dear.decisions) > 0
+    timid = Desk(traded).what_if(run, {"policy.edge_multiple": 10.0})
+    assert set(timid.decisions["why"].str.partition(":")[0]) == {"policy"}
+    same = Desk(traded).what_if(run, {"policy.max_weight": traded.policy.max_weight})
+    assert (len(same.decisions), len(same.orders), len(same.fills), same.positions) == (0, 0, 0, {})
+
+
+def test_the_recorded_model_named_as_another_changes_nothing(traded: Settings) -> None:
+    run, journal = f"trading_loop/{SESSIONS[0]}.1", Desk(traded).journal
+    model, costs = (journal.rows(name)[-1] for name in ("models", "cost_models"))
+    changes = {"model": model["model_id"], "cost_model": costs["cost_model_id"]}
+    found = Desk(traded).what_if(run, changes)
+    assert found.totals["orders"][0] == found.totals["orders"][1]
+    assert len(found.decisions) == 0
+    with pytest.raises(ManifestMismatch):
+        Desk(traded).what_if(run, {"model": "absent"})
+
+
+def test_a_hypothesis_about_nothing_or_about_what_is_no_setting_is_refused(traded: Settings) -> None:
+    run = f"trading_loop/{SESSIONS[0]}.1"
+    with pytest.raises(UsageError, match="nothing is changed"):
+        Desk(traded).what_if(run, {})
+    with pytest.raises(ConfigError, match="max_order_share"):
+        Desk(traded).what_if(run, {"limits.max_order_share": 50})
+
+
+def test_the_command_steps_and_supposes(traded: Settings) -> None:
+    run = f"trading_loop/{SESSIONS[1]}.1"
+    listed = typed(traded.folder, "replay", run, "--steps", "--json").payload
+    seq = listed["steps"][2]["seq"]
+    state = typed(traded.folder, "replay", run, "--at", str(seq), "--json").payload["state"]
+    assert (state["seq"], state["permission"]) == (seq, "ACTIVE")
+    back = typed(traded.folder, "replay", run, "--at", str(seq), "--step", "-1", "--json").payload["state"]
+    assert back["seq"] == listed["steps"][1]["seq"]
+    assert "limits.max_order_shares" in typed(traded.folder, "replay", run, "--at", str(seq)).out
+    answer = typed(traded.folder, "replay", run, "--what-if", "limits.max_order_shares=50", "--json")
+    supposed = answer.payload["hypothetical"]
+    assert supposed["changes"] == {"limits.max_order_shares": 50}
+    assert supposed["totals"]["orders"][1] == 0
+    assert set(listed) == set(answer.payload)
+    assert typed(traded.folder, "replay", run, "--what-if", "nothing").code == 2
+    assert typed(traded.folder, "replay", run, "--steps", "--at", "3").code == 2
+    text = typed(traded.folder, "replay", run, "--what-if", "limits.max_order_shares=50").out
+    assert "HYPOTHETICAL" in text
+
+
+def test_the_durations_of_the_sessions_are_told_beside_their_budgets(traded: Settings) -> None:
+    table = Desk(traded).timings()
+    cycles = table[table["stage"].isin(CYCLE_STAGES)]
+    assert cycles["stage"].tolist() == list(CYCLE_STAGES)
+    assert (cycles["cycles"] == len(SESSIONS)).all()
+    assert (cycles["budget_ms"] > 0).all()
+    assert (table["p50_ms"] <= table["p99_ms"]).all()
+    assert (table["p99_ms"] <= table["max_ms"]).all()
+    one = Desk(traded).timings(SESSIONS[0])
+    assert set(one["cycles"]) == {1}
+    told = typed(traded.folder, "timings", "--session", SESSIONS[0], "--json").payload
+    assert [row["stage"] for row in told["stages"]] == one["stage"].tolist()
