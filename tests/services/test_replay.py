@@ -16,11 +16,12 @@ from workbench.bootstrap import recorded_run, run_inputs
 from workbench.bootstrap import replay as bootstrap_replay
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.replay import replay
-from workbench.config import Settings, load_settings
+from workbench.config import Settings, leaves, load_settings
 from workbench.core.orders import TERMINAL
 from workbench.core.ports import Event
 from workbench.core.timings import CYCLE_STAGES
 from workbench.errors import ConfigError, DataError, ManifestMismatch, UsageError
+from workbench.screens.replay import ReplayScreen
 from workbench.services.replay import SessionRecord, compare
 
 pytestmark = pytest.mark.slow
@@ -385,3 +386,26 @@ def test_the_durations_of_the_sessions_are_told_beside_their_budgets(traded: Set
     assert set(one["cycles"]) == {1}
     told = typed(traded.folder, "timings", "--session", SESSIONS[0], "--json").payload
     assert [row["stage"] for row in told["stages"]] == one["stage"].tolist()
+
+
+# --- the page -------------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_the_account_at_a_moment_and_answers_a_hypothesis(traded: Settings) -> None:
+    screen = ReplayScreen(Desk(traded), mark=lambda: 1)
+    states = screen.states(SESSIONS[1])
+    assert states is not None
+    last = screen.timeline(SESSIONS[1])["seq"].iloc[-1]
+    facts = screen.facts(states, last)
+    assert facts["Permission"].startswith("ACTIVE")
+    assert facts["Cash, USD"] == f"{states.at(int(last)).cash_micro / 1e6:,.2f}"
+    told, orders = screen.answer(SESSIONS[1], "limits.max_order_shares", "50")
+    assert told["Orders"].endswith("-> 0")
+    assert (orders["hypothetical"] == "DENIED").all()
+    refused, none = screen.answer(SESSIONS[1], "limits.max_order_shares", "many")
+    assert "max_order_shares" in refused["Not answered"]
+    assert (len(none), none.columns.tolist()) == (0, ["symbol", "leg", "state", "hypothetical", "why"])
+    assert screen.facts(screen.states("1999-01-04"), 1) == {"State": "not recorded with this session"}
+    assert "cannot be traded again" in str(screen.suppose("1999-01-04", "limits.max_order_shares", "50"))
+    assert set(screen.SETTINGS) <= set(leaves())
+    assert len(Desk(traded).price_path(SESSIONS[1], traded.universe[0])) > 0

@@ -167,6 +167,12 @@ class Desk:
 
         return plots
 
+    def price_path(self, session: str, symbol: str) -> Any:
+        """Picture of the prices that a session knew, with our own executions on them."""
+        from workbench.screens.prices import fills_until, known_prices
+
+        return self.plots.price_path(known_prices(self, session, symbol), fills_until(self, session, symbol))
+
     def timings(self, session: str = "") -> pd.DataFrame:
         """How long the stages of cycles and sessions took, with percentiles; "" = of all sessions."""
         from workbench.core.timings import timings_table
