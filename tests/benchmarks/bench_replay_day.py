@@ -57,7 +57,7 @@ def test_a_recorded_day_is_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     orders = len(journal.rows("orders", session=SESSION))
     print(
         f"\n{CYCLES} cycles, {orders} orders, load {os.getloadavg()[0]:.1f}: recorded "
-        f"{original / CYCLES * 1e3:.1f} ms a cycle ({original_cpu / CYCLES * 1e3:.1f} ms CPU, with the venue), "
+        f"{original / CYCLES * 1e3:.1f} ms a cycle ({original_cpu / CYCLES * 1e3:.1f} ms CPU), "
         f"replayed {again / CYCLES * 1e3:.2f} ms a cycle: {again / original:.1%} of the work of the day, "
         f"{again / CYCLES / 60.0:.4%} of a day by a real clock (bar 10 %); with start-up {whole:.1f} s"
     )
