@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sqlite3
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import drive
 import pytest
-from command_line import typed
+from command_line import PROGRAM, ROOT, typed
 
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.versions import present_versions
@@ -352,6 +355,20 @@ def test_a_hypothesis_about_nothing_or_about_what_is_no_setting_is_refused(trade
         Desk(traded).what_if(run, {})
     with pytest.raises(ConfigError, match="max_order_share"):
         Desk(traded).what_if(run, {"limits.max_order_share": 50})
+
+
+def test_a_fresh_process_with_other_hash_seed_and_threads_replays_the_same(traded: Settings) -> None:
+    session = SESSIONS[1]
+    done = subprocess.run(
+        [str(PROGRAM), "replay", f"trading_loop/{session}.1", "--json"], cwd=traded.folder,
+        env={**os.environ, "PYTHONHASHSEED": "4711", "OPENBLAS_NUM_THREADS": "3", "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2_000:]
+    found = json.loads(done.stdout)
+    row = Desk(traded).journal.rows("sessions", account=traded.account, session=session)[0]
+    assert found["identical"]
+    assert found["replayed_digest"] == row["digest"]
 
 
 def test_the_command_steps_and_supposes(traded: Settings) -> None:
