@@ -166,7 +166,7 @@ def test_a_told_clock_says_what_it_said_and_never_stands_still_when_left_alone(
     clock.sleep_until(1_000)
     said.append(clock.now_ns())
     talk = Talk(read_messages(tmp_path / "messages.jsonl", expected_hash=tape.seal()))
-    told = ToldClock(talk, 0)
+    told = ToldClock(talk, 0, start_wall_ns=0)
     again = [told.now_ns(), told.wall_ns(), told.now_ns()]
     told.sleep_until(1_000)
     assert [*again, told.now_ns()] == said

@@ -60,6 +60,19 @@ class RecordedRun:
         return inputs_of(self.events, self.run_id, self.session)
 
     @cached_property
+    def traded_by(self) -> tuple[str, ...]:
+        """Ids of the runs that decided and watched, those that were refused before a decision left out."""
+        first = self.decided[0].seq
+        seen = [
+            (event.seq, str(event.payload["run_id"]))
+            for event in self.events
+            if event.kind == "run.inputs" and event.payload["session"] == self.session
+            and event.seq < self.last_seq
+        ]  # fmt: skip
+        before = [run_id for seq, run_id in seen if seq < first]
+        return (*before[-1:], *(run_id for seq, run_id in seen if seq > first))
+
+    @cached_property
     def first_seq(self) -> int:
         """Number of the first event of the session: its first run, else its first decision."""
         return min(
@@ -79,16 +92,6 @@ class RecordedRun:
             if event.kind == "session.closed"
             and (event.payload["account"], event.payload["session"]) == (account, self.session)
         )
-
-    @property
-    def attempts(self) -> int:
-        """Runs that the session took."""
-        runs = {
-            str(event.payload["run_id"])
-            for event in self.events
-            if event.kind == "run.inputs" and event.payload["session"] == self.session
-        }
-        return max(len(runs), 1)
 
     def settings(self, changes: Mapping[str, Any] | None = None) -> tuple[RecordedSettings, tuple[str, ...]]:
         """The settings of then, with other values for a hypothetical run, and what is to be said of them.

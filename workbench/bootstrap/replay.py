@@ -116,14 +116,15 @@ def what_if(
             "nothing is changed", next_step="name a setting: --what-if limits.max_order_shares=50"
         )
     found = find_run(run, config)
-    settings, told = found.settings({key: value for key, value in changes.items() if key not in _ARTIFACTS})
-    if uses_alpaca(settings):
-        raise Refused(
-            f"run {found.run_id} was at a venue outside this process, whose record holds no answer to "
-            "orders that were never sent",
-            next_step="ask this of a run at the embedded venue, or of workbench.simulate",
-        )
     with _proved(found, accept_versions=accept_versions) as (folder, versions):
+        terms = {key: value for key, value in changes.items() if key not in _ARTIFACTS}
+        settings, told = found.settings(terms)
+        if uses_alpaca(settings):
+            raise Refused(
+                f"run {found.run_id} was at a venue outside this process, whose record holds no answer to "
+                "orders that were never sent",
+                next_step="ask this of a run at the embedded venue, or of workbench.simulate",
+            )
         again = trade_again(found, folder, settings, strategy=changed_strategy(settings, changes))
     journal, account = found.desk.journal, found.present.account
     row = journal.rows("sessions", account=account, session=found.session)[0]

@@ -11,7 +11,6 @@ from typing import Any, Final, cast
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.journal import JournalDatabase
-from workbench.adapters.kernel_guard import process_holder
 from workbench.adapters.message_tape import read_messages
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.recorded_run import RecordedRun
@@ -82,11 +81,11 @@ def trade_again(
     times = session_times(settings, desk.calendar, found.session)
     start_ns = min(times.open_ns - HOUR_NS, times.decision_ns[0])
     window = [e for e in found.events if found.first_seq <= e.seq <= found.last_seq]
-    bystanders = Bystanders(window, attempts=found.attempts)
+    bystanders = Bystanders(window, attempts=len(found.traded_by) or 1)
     talk: Talk | None = None
     if uses_alpaca(settings):
         talk = _talk(found)
-        told = ToldClock(talk, start_ns)
+        told = ToldClock(talk, start_ns, start_wall_ns=window[0].at_ns)
         clock: Clock = told
         link = VenueLink(cast(Broker, ToldBroker(talk)), told, start_ns, lambda: None)
         stream = ToldStream(talk, told) if talk.heard("stream") else None
@@ -110,7 +109,7 @@ def trade_again(
     try:
         chosen = strategy(load_strategy(account, session=times.session, now_ns=times.decision_ns[0]), account)
         authority = account.authority(code_hash=supervision.permission().code_hash, ticket_redeemed=True)
-        authority.acquire(is_dead=lambda holder: bool(holder or process_holder()))
+        authority.acquire(is_dead=lambda holder: True)  # nobody else can be in the copy
         trading = TradingSession(
             times=times, strategy=chosen, journal=repeated, broker=link.broker, clock=clock,
             calendar=desk.calendar, bars=desk.bars, supervision=supervision, authority=authority,
@@ -164,12 +163,12 @@ def _talk(found: RecordedRun) -> Talk:
             f"run {found.run_id} was at a venue outside this process and kept no messages",
             next_step="replay a run that recorded its inputs",
         )
-    if found.attempts > 1:
+    (run_id, *later) = found.traded_by
+    if later:
         raise Refused(
-            f"session {found.session} took {found.attempts} runs at a venue outside this process",
+            f"session {found.session} took {1 + len(later)} runs at a venue outside this process",
             next_step="replay a session that one run traded from start to end",
         )
-    run_id = str(found.inputs["run_id"])
     digest = messages_hash(found.events, run_id)
     return Talk(read_messages(messages_path(found.desk, run_id), expected_hash=digest))
 

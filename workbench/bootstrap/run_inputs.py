@@ -7,6 +7,7 @@ its own hash.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,15 +48,12 @@ def heard(account: Account, run_id: str) -> Account:
     tape, link, journal = MessageTape(folder / MESSAGES), account.link, account.journal
 
     def hang_up() -> None:
-        try:
-            digest = tape.seal()
+        digest = tape.seal()
+        sealed = {"run_id": run_id, "account": settings.account, "messages": tape.count, "sha256": digest}
+        with contextlib.suppress(WorkbenchError):  # evidence: its lack is found by the replay
             if digest:
-                sealed = {
-                    "run_id": run_id, "account": settings.account, "messages": tape.count, "sha256": digest,
-                }  # fmt: skip
                 journal.commit([Event("run.sealed", sealed)])
-        finally:
-            link.hang_up()
+        link.hang_up()
 
     parts: dict[str, Any] = {
         "broker": Heard(link.broker, "broker", tape.add), "clock": Heard(link.clock, "clock", tape.add),
@@ -70,7 +68,22 @@ class _HeardLink(VenueLink):
 
 
 def record_inputs(job: Job) -> Job:
-    """Journal what this run computes with, before it computes anything; returns the job."""
+    """Journal what this run computes with, before it computes anything; returns the job.
+
+    Raises
+    ------
+    StorageFailed
+        It cannot be kept; the account was given back, nothing was sent.
+    """
+    try:
+        _record_inputs(job)
+    except WorkbenchError:
+        job.authority.release()
+        raise
+    return job
+
+
+def _record_inputs(job: Job) -> None:
     account, trading = job.account, job.trading
     settings, link = account.desk.settings, account.link
     folder = account.desk.paths.runs / job.run_id
@@ -94,7 +107,6 @@ def record_inputs(job: Job) -> Job:
         "run_id": job.run_id, "account": settings.account, "session": job.session, "inputs": inputs,
     }  # fmt: skip
     account.journal.commit([Event("run.inputs", payload)])
-    return job
 
 
 def known_bars(desk: Desk, trading: TradingSession) -> str:

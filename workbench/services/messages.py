@@ -183,13 +183,18 @@ class ToldClock:
     Parameters
     ----------
     talk : Talk
-    start_ns : int
-        Trading time before the first question, UTC nanoseconds.
+    start_ns, start_wall_ns : int
+        Trading and wall-clock time before the first question, UTC nanoseconds.
+
+    Attributes
+    ----------
+    latest_ns, latest_wall_ns : int
+        What was told last, for who must not use up an answer.
     """
 
-    def __init__(self, talk: Talk, start_ns: int) -> None:
+    def __init__(self, talk: Talk, start_ns: int, *, start_wall_ns: int) -> None:
         self._talk = talk
-        self.latest_ns = self.latest_wall_ns = start_ns
+        self.latest_ns, self.latest_wall_ns = start_ns, start_wall_ns
 
     def now_ns(self) -> int:
         """Trading time as it was read then."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -212,30 +212,38 @@ def _divergences(recorded: SessionRecord, replayed: SessionRecord) -> Iterator[D
     cells, hashes = (_cells(recorded), _cells(replayed)), (_snapshots(recorded), _snapshots(replayed))
     orders, fills = (_orders(recorded), _orders(replayed)), (_fills(recorded), _fills(replayed))
     decided_at = {str(key[3]): key[0] for side in orders for key in side}
-    times = {key[0] for side in (*cells, *orders) for key in side} | {at for side in hashes for at in side}
     fill_stages = tuple((name, "fills") for name in _FILL_FIELDS)
+    cells_at, orders_at = _by_time(cells, lambda key: key[0]), _by_time(orders, lambda key: key[0])
+    fills_at = _by_time(fills, lambda name: decided_at.get(_order_of(fills, name), 0))
+    times = {*cells_at, *orders_at, *(at for side in hashes for at in side)}
     for at_ns in sorted(times):
         ours, theirs = hashes[0].get(at_ns), hashes[1].get(at_ns)
         if ours != theirs:
             yield Divergence("data", str(at_ns), "snapshot_hash", ours, theirs, at_ns)
-        for key, (mine, other) in _rows_at(cells, at_ns):
+        for key, mine, other in cells_at.get(at_ns, ()):
             place = f"{key[1]} at {key[0]}"
             yield from _fields(place, "policy", mine, other, _DECISION_STAGES, at_ns)
-        for key, (mine, other) in _rows_at(orders, at_ns):
+        for key, mine, other in orders_at.get(at_ns, ()):
             place = f"order {key[1]} {key[2]} ({key[3]})"
             yield from _fields(place, "intents", mine, other, _ORDER_STAGES, at_ns)
-        for name in sorted({*fills[0], *fills[1]}):
-            mine, other = fills[0].get(name), fills[1].get(name)
-            if decided_at.get(str((mine or other or {}).get("client_order_id"))) == at_ns:
-                yield from _fields(f"execution {name}", "fills", mine, other, fill_stages, at_ns)
+        for name, mine, other in fills_at.get(at_ns, ()):
+            yield from _fields(f"execution {name}", "fills", mine, other, fill_stages, at_ns)
     entries = ([dict(r) for r in recorded.postings], [dict(r) for r in replayed.postings])
     if recorded.digest != replayed.digest:
         yield _first_of_the_books(recorded, *entries, replayed.digest)
 
 
-def _rows_at(sides: tuple[Any, Any], at_ns: int) -> Iterator[tuple[Any, tuple[Any, Any]]]:
-    for key in sorted({key for side in sides for key in side if key[0] == at_ns}):
-        yield key, (sides[0].get(key), sides[1].get(key))
+def _by_time(sides: tuple[Any, Any], time_of: Callable[[Any], int]) -> dict[int, list[tuple[Any, Any, Any]]]:
+    """Key and both sides of every row, in the order of keys, by decision time."""
+    found: dict[int, list[tuple[Any, Any, Any]]] = {}
+    for key in sorted({*sides[0], *sides[1]}):
+        found.setdefault(time_of(key), []).append((key, sides[0].get(key), sides[1].get(key)))
+    return found
+
+
+def _order_of(fills: tuple[Any, Any], name: str) -> str:
+    """Client id of the order of an execution."""
+    return str((fills[0].get(name) or fills[1][name])["client_order_id"])
 
 
 def _first_of_the_books(
