@@ -17,7 +17,7 @@ decisions, show_decisions = wb.pages.table(
 events, show_events = wb.pages.table("What has happened so far", empty="Nothing has happened yet.")
 holdings, show_holdings = wb.pages.table("Held at this moment", empty="Nothing is held.")
 state = wb.pages.card()
-setting = pn.widgets.Select(label="Setting", options=screen.SETTINGS)
+setting = pn.widgets.Select(label="Setting", options=list(screen.SETTINGS))
 value = pn.widgets.TextInput(label="Another value", placeholder="a number")
 suppose = pn.widgets.Button(label="What would have happened?")
 supposed = wb.pages.card()

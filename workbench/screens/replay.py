@@ -97,9 +97,13 @@ class ReplayScreen(Screen):
         return found[-1] if found else ""
 
     def states(self, session: str) -> Timeline | None:
-        """The states that the session went through; None for a run that recorded no inputs."""
+        """The states that the session went through; None where its run cannot be found as it was."""
         run = self.run_of(session)
-        return self.desk.timeline(run) if run else None
+        try:
+            found: Timeline | None = self.desk.timeline(run) if run else None
+        except WorkbenchError:
+            return None
+        return found
 
     def suppose(self, session: str, key: str, value: str) -> WhatIf | str:
         """The session under another value of one setting, or why that cannot be answered.
