@@ -16,6 +16,14 @@ decisions, show_decisions = wb.pages.table(
 )
 events, show_events = wb.pages.table("What has happened so far", empty="Nothing has happened yet.")
 holdings, show_holdings = wb.pages.table("Held at this moment", empty="Nothing is held.")
+state = wb.pages.card()
+setting = pn.widgets.Select(label="Setting", options=list(screen.SETTINGS))
+value = pn.widgets.TextInput(label="Another value", placeholder="a number")
+suppose = pn.widgets.Button(label="What would have happened?")
+supposed = wb.pages.card()
+differing, show_differing = wb.pages.table(
+    "Orders that would have been others, hypothetical", empty="No order differs, or nothing was asked yet."
+)
 chosen: dict = {}
 
 
@@ -25,6 +33,7 @@ def choose_session(*_: object) -> None:
         return
     chosen["timeline"] = screen.timeline(session.value)
     chosen["decisions"] = screen.desk.views.decisions(session.value)
+    chosen["states"] = screen.states(session.value)
     symbols = sorted(chosen["decisions"]["symbol"].unique())
     last = max(len(chosen["timeline"]) - 1, 1)
     symbol.param.update(options=symbols, value=symbol.value if symbol.value in symbols else symbols[0])
@@ -47,6 +56,7 @@ def draw_moment(*_: object) -> None:
             "Journal event": int(event["seq"]),
         },
     )
+    state.object = wb.pages.facts("The account just after it", screen.facts(chosen["states"], event["seq"]))
     show_events(sofar.iloc[::-1])
     show_holdings(screen.holdings(int(event["seq"])))
     decided = chosen["decisions"]["scheduled_at"] <= event["at"]
@@ -58,6 +68,14 @@ def draw_path(*_: object) -> None:
     if session.value is not None and symbol.value is not None:
         prices = screen.prices(session.value, symbol.value)
         path.object = screen.desk.plots.price_path(prices, screen.fills(session.value, symbol.value))
+
+
+def ask(*_: object) -> None:
+    """Trade the session again under the other value, beside the record."""
+    if session.value is not None and value.value:
+        facts, orders = screen.answer(session.value, setting.value, value.value)
+        supposed.object = wb.pages.facts("Hypothetical: nothing of this happened", facts)
+        show_differing(orders)
 
 
 def redraw() -> None:
@@ -72,5 +90,16 @@ def redraw() -> None:
 session.param.watch(choose_session, "value")
 moment.param.watch(draw_moment, "value_throttled")
 symbol.param.watch(draw_path, "value")
-sections = [wb.pages.beside(session, symbol), moment, now, path, decisions, wb.pages.beside(events, holdings)]
+suppose.on_click(ask)
+sections = [
+    wb.pages.beside(session, symbol),
+    moment,
+    wb.pages.beside(now, state),
+    path,
+    decisions,
+    wb.pages.beside(events, holdings),
+    wb.pages.beside(setting, value, suppose),
+    supposed,
+    differing,
+]
 wb.pages.page("replay", screen, sections, redraw).servable()

@@ -104,6 +104,55 @@ def test_services_leave_clock_disk_and_chance_to_their_ports(package_trees: dict
     assert {str(path): found for path, tree in services.items() if (found := impurities(tree))} == {}
 
 
+def test_no_draw_anywhere_in_the_package_is_without_a_seed(package_trees: dict[Path, ast.Module]) -> None:
+    """Adapters and pages may look at the clock; chance is seeded everywhere. Keys are made by `secrets`."""
+    assert len(package_trees) > 300
+    found = {str(path): drawn for path, tree in package_trees.items() if (drawn := unseeded_draws(tree))}
+    assert found == {}
+
+
+def unseeded_draws(tree: ast.AST) -> list[str]:
+    """Each use of global or unseeded chance, as "line: what"."""
+    names = ("random", "numpy.random")
+    full_name = _import_aliases(tree)
+    found = [
+        f"{node.lineno}: {name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute | ast.Name)
+        and (name := _dotted(node, full_name)).rpartition(".")[0] in names
+        and name.rpartition(".")[2] not in SEEDED
+    ]
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [*found, *(f"{c.lineno}: a generator without a seed" for c in calls if _unseeded(c, full_name))]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import numpy as np\nnp.random.normal()",
+        "from numpy import random\nrandom.rand(3)",
+        "import random\nrandom.random()",
+        "from random import shuffle\nshuffle([1])",
+        "import numpy as np\nnp.random.default_rng()",
+        "import numpy as np\nnp.random.default_rng(seed=None)",
+    ],
+)
+def test_an_unseeded_draw_is_found(source: str) -> None:
+    assert unseeded_draws(ast.parse(source))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import secrets\nsecrets.token_hex(16)",
+        "import numpy as np\nnp.random.default_rng(seed)",
+        "import numpy as np\ndef f(rng: np.random.Generator): return rng.normal()",
+    ],
+)
+def test_a_seeded_draw_and_a_key_pass(source: str) -> None:
+    assert unseeded_draws(ast.parse(source)) == []
+
+
 @pytest.mark.parametrize(
     "source",
     [

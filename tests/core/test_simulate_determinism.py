@@ -13,8 +13,12 @@ import numpy as np
 import pytest
 import sma
 
+from workbench.core.canonical import sha256_of
+from workbench.core.fills import FillParams, fill_auction, fill_range
+from workbench.core.overfitting import superior_predictive_ability
 from workbench.core.simulate import prepare
 from workbench.core.simulate.run import Parameters
+from workbench.core.validation import CombinatorialPurgedKFold, PurgedKFold, WalkForward
 from workbench.errors import UsageError
 from workbench.simulation import simulate, sweep
 
@@ -32,7 +36,46 @@ def digests() -> dict[str, dict[str, str]]:
             result = simulate(bars, forecast, **sma.rules(symbols), keep_decisions=True)
             assert len(result.fill_record) > 5
             found[f"{seed} x {symbols}"] = {**result.digests, "all": result.digest}
+    return {**found, "partitions": partitions(), "fills": fills_of_a_seed(), "draws": draws()}
+
+
+def partitions() -> dict[str, str]:
+    """Digest of the rows that each splitter puts into training and test."""
+    rows = np.zeros((60, 1))
+    splitters = {
+        "walk forward": WalkForward(20, 5, purge=3, embargo=1),
+        "k fold": PurgedKFold(5, purge=2, embargo=1),
+        "combinatorial": CombinatorialPurgedKFold(5, 2, purge=2, embargo=1),
+    }
+    return {
+        name: sha256_of([[part.tolist() for part in split] for split in splitter.split(rows)])
+        for name, splitter in splitters.items()
+    }
+
+
+def fills_of_a_seed() -> dict[str, str]:
+    """Digest of auction and range fills of seeded orders."""
+    found = {}
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        values = FillParams(participation=0.1).values()
+        got = []
+        for _ in range(200):
+            side, shares = int(rng.choice((-1, 1))), int(rng.integers(1, 5_000))
+            price, volume = float(np.round(rng.uniform(5, 500), 2)), float(rng.integers(1, 10**6))
+            limit = round(price * float(rng.uniform(0.98, 1.02)) * 1e6)
+            got.append(fill_auction(side, shares, limit, price, volume, 2.0, 150.0, values))
+            got.append(fill_range(side, shares, limit, price * 1.01, price * 0.99, volume, values))
+        assert any(shares for shares, _ in got)
+        found[str(seed)] = sha256_of([[int(one) for one in pair] for pair in got])
     return found
+
+
+def draws() -> dict[str, str]:
+    """What seeded bootstraps conclude, rounded to their grid."""
+    losses = np.random.default_rng(5).normal(0.0, 1.0, (120, 4))
+    found = superior_predictive_ability(losses[:, 0], losses[:, 1:], mean_block=5.0, seed=9, n_bootstrap=100)
+    return {name: f"{value:.6f}" for name, value in found.pvalues.items()}
 
 
 SCRIPT = f"""

@@ -102,6 +102,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("adjust")
     do("report", "--kind", "self-assessment")
     do("replay", f"trading_loop/{SESSION}.1")
+    do("timings")
     do("surveil", "--session", SESSION)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "LAST_SESSION", demo.FIRST_SESSION)  # the session that is done already

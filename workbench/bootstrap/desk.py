@@ -6,7 +6,7 @@ import html
 import os
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,9 @@ from workbench.views import Views
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from workbench.core.rewind import Timeline
+    from workbench.services.what_if import WhatIf
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,35 @@ class Desk:
         from workbench import plots
 
         return plots
+
+    def price_path(self, session: str, symbol: str) -> Any:
+        """Picture of the prices that a session knew, with our own executions on them."""
+        from workbench.screens.prices import fills_until, known_prices
+
+        return self.plots.price_path(known_prices(self, session, symbol), fills_until(self, session, symbol))
+
+    def timings(self, session: str = "") -> pd.DataFrame:
+        """How long the stages of cycles and sessions took, with percentiles; "" = of all sessions."""
+        from workbench.core.timings import timings_table
+
+        journal: JournalDatabase | NoHistory = self.journal if self.initialised else NoHistory()
+        return timings_table(
+            event.payload["stages"]
+            for event in journal.events(kinds=("session.timed",))
+            if event.payload["account"] == self.settings.account and session in ("", event.payload["session"])
+        )
+
+    def timeline(self, run: str | Path) -> Timeline:
+        """The states that a recorded run went through; see `workbench.bootstrap.replay.timeline`."""
+        from workbench.bootstrap.replay import timeline
+
+        return timeline(run, config=self.settings)
+
+    def what_if(self, run: str | Path, changes: Mapping[str, Any]) -> WhatIf:
+        """A recorded session under other terms; see `workbench.bootstrap.replay.what_if`."""
+        from workbench.bootstrap.replay import what_if
+
+        return what_if(run, changes, config=self.settings)
 
     def __repr__(self) -> str:
         return f"<desk {self.settings.account} ({self.settings.mode}) at {self.paths.root}>"

@@ -1,70 +1,62 @@
-"""Replay of a recorded run: the same session, traded again beside the desk from what was known then."""
+"""Replay of a recorded run: traded again from what was known then and compared, or under other terms."""
 
 from __future__ import annotations
 
-import sqlite3
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from workbench.adapters.armed_file import ArmedFileOnDisk
-from workbench.adapters.journal import JournalDatabase
-from workbench.adapters.kernel_guard import process_holder
-from workbench.adapters.run_parameters import read_parameters
-from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
-from workbench.bootstrap.resources import present_code_hash
-from workbench.bootstrap.trading import HOUR_NS, Account, load_strategy, session_times
-from workbench.bootstrap.venues import embedded_venue, uses_alpaca
-from workbench.config import Settings, load_settings
-from workbench.core.ports import Event, RecordedEvent
-from workbench.errors import DataError, ManifestMismatch, Refused, UsageError
+from workbench.bootstrap.recorded_run import RecordedRun, find_run
+from workbench.bootstrap.replaying import changed_strategy, trade_again
+from workbench.bootstrap.venues import uses_alpaca
+from workbench.config import Settings
+from workbench.core.rewind import Timeline
+from workbench.errors import Refused, UsageError
 from workbench.services.replay import ReplayReport, SessionRecord, compare
-from workbench.services.session import SessionTimes, TradingSession
-from workbench.services.supervision import Supervision
+from workbench.services.what_if import WhatIf, contrast
 
-#: Events of one process or person's presence; a replay has its own.
-_OF_A_PROCESS = ("lease.", "ticket.", "run.", "alert.", "reconciliation.")
-REPLAY_KEY = b"replay" * 6  # the copy's anchor guards nothing: the copy is thrown away
+#: Changes that name an artifact instead of a setting.
+_ARTIFACTS = ("model", "cost_model")
 
 
-@dataclass(frozen=True)
-class RecordedRun:
-    """A run of the trading loop that a journal knows."""
-
-    run_id: str
-    session: str
-    settings: Settings
-
-
-def replay(run: str | Path, *, config: str | Path = "workbench.toml") -> ReplayReport:
+def replay(
+    run: str | Path, *, config: str | Path | Settings = "workbench.toml", accept_versions: bool = False
+) -> ReplayReport:
     """Trade a recorded session again from its recorded inputs, and compare decision by decision.
 
     Nothing of the desk is changed: the journal up to the session and the venue up to its start are
     copied, bars are read as they were known at each decision, and model, cost model and settings are
-    those of the record, re-hashed. The session then runs through the same services.
+    those of the record, re-hashed. A venue outside the process is not asked: its recorded messages answer.
+    What people approved, declined and enabled then happens again at the same moments. The session runs
+    through the same services.
 
     Parameters
     ----------
     run : str or Path
         "JOB/DATE.N", or the folder of a run.
-    config : path, default "workbench.toml"
-        Settings file of the desk, for a run given by name.
+    config : path or Settings, default "workbench.toml"
+        Settings of the desk, for a run given by name.
+    accept_versions : bool, default False
+        Compare although interpreter, libraries, time zones or journal schema are not those of the run;
+        `differences` then names each.
 
     Returns
     -------
     ReplayReport
-        `.identical`, `.first_divergence`, `.decisions`.
+        `.identical`, `.first_divergence`, `.decisions`, `.differences`.
 
     Raises
     ------
     UsageError
         There is no such run.
     ManifestMismatch
-        Parameters, settings, model or cost model are not those of the record.
+        Parameters, settings, messages, bars, model, cost model or versions are not those of the record.
     DataError
-        The record is not whole: the session was not closed, or its events are archived.
+        The record is not whole: the session was not closed, an input is missing, events are archived.
     Refused
-        The run was not in the mode replay, or traded at a venue outside its process.
+        The run was at a venue outside its process and kept no messages.
 
     Examples
     --------
@@ -72,158 +64,119 @@ def replay(run: str | Path, *, config: str | Path = "workbench.toml") -> ReplayR
     >>> wb.replay("trading_loop/2013-02-01.1").identical  # doctest: +SKIP
     True
     """
-    found = _find(run, Path(config))
-    settings = found.settings
-    if uses_alpaca(settings):
-        raise Refused(
-            f"run {found.run_id} was in mode {settings.mode.value} at a venue outside this process, "
-            "which is not recorded in full",
-            next_step="replay a run of mode replay at the embedded venue",
-        )
-    journal = open_journal(settings, read_only=True)
-    recorded = SessionRecord.of(journal, settings.account, found.session)
-    if not journal.rows("sessions", account=settings.account, session=found.session):
-        raise DataError(
-            f"session {found.session} was never closed: its record is not whole",
-            next_step="run the job again; it resumes and closes the session",
-        )
-    events = journal.events()
-    _require_same_settings(events, found)
-    with tempfile.TemporaryDirectory(prefix="workbench-replay-") as folder:
-        replayed = _trade_again(found, _before(events, found), Path(folder))
-    return compare(found.run_id, recorded, replayed, differences=_differences(events, found))
+    found = find_run(run, config)
+    with _proved(found, accept_versions=accept_versions) as (folder, versions):
+        settings, told = found.settings()
+        again = trade_again(found, folder, settings)
+    account = found.present.account
+    return compare(
+        found.run_id, SessionRecord.of(found.desk.journal, account, found.session), again.record,
+        differences=(*versions, *told, *found.changes_since(), *_strayed(again.strayed)),
+        versions_differ=bool(versions), seconds=again.seconds,
+    )  # fmt: skip
 
 
-def _find(run: str | Path, config: Path) -> RecordedRun:
-    """The run by name or folder; its parameters are proved against the journal's record."""
-    name = str(run)
-    folder = Path(run)
-    if (folder / "parameters.json").is_file():
-        found = read_parameters(folder / "parameters.json", expected_hash=recorded_hash)
-        settings = load_settings(found.config_path, overrides=found.overrides)
-        return RecordedRun(found.run_id, found.session, settings)
-    settings = load_settings(str(config))
-    rows = open_journal(settings, read_only=True).rows("runs", run_id=name)
-    if not rows:
+def what_if(
+    run: str | Path,
+    changes: Mapping[str, Any],
+    *,
+    config: str | Path | Settings = "workbench.toml",
+    accept_versions: bool = False,
+) -> WhatIf:
+    """A recorded session under other limits, costs or another model, beside its record: hypothetical.
+
+    Parameters
+    ----------
+    run : str or Path
+        "JOB/DATE.N", or the folder of a run.
+    changes : mapping of str to object
+        Settings by dotted key, such as ``{"limits.max_order_shares": 50}``; "model" and "cost_model" take
+        the id of an artifact. Other `prior_cost` or `fees` make a prior cost model of these terms.
+    config, accept_versions
+        As in `replay`.
+
+    Returns
+    -------
+    WhatIf
+        `.decisions`, `.orders`, `.fills`, `.totals`: both sides and the reason for each difference.
+        Nothing of it is written to the desk.
+
+    Raises
+    ------
+    UsageError
+        Nothing is changed.
+    ConfigError
+        There is no such setting, or it cannot have that value.
+    Refused
+        The run was at a venue outside this process: its record does not say what that venue would have
+        answered to other orders.
+    """
+    if not changes:
         raise UsageError(
-            f"there is no run {name!r}", next_step="workbench jobs history lists the runs of this desk"
+            "nothing is changed", next_step="name a setting: --what-if limits.max_order_shares=50"
         )
-    kept = Desk(settings).paths.runs / name / "parameters.json"
-    if kept.is_file():
-        return _find(kept.parent, config)
-    return RecordedRun(name, str(rows[0]["session"]), settings)
-
-
-def _decided(events: tuple[RecordedEvent, ...], found: RecordedRun) -> list[RecordedEvent]:
-    return [e for e in events if e.kind == "decision.made" and e.payload["session"] == found.session]
-
-
-def _require_same_settings(events: tuple[RecordedEvent, ...], found: RecordedRun) -> None:
-    decided = _decided(events, found)
-    if not decided:
-        raise DataError(
-            f"the journal holds no decision of {found.session}",
-            next_step="bring the archive of those events back, or name another run",
-        )
-    recorded = {event.config_hash for event in decided}
-    if recorded != {found.settings.config_hash}:
-        raise ManifestMismatch(
-            f"settings of {found.session} were {', '.join(sorted(recorded))[:12]}, "
-            f"the present ones are {found.settings.config_hash[:12]}",
-            next_step="restore the settings of that run; `config.recorded` events hold their text",
-        )
-
-
-def _before(events: tuple[RecordedEvent, ...], found: RecordedRun) -> list[Event]:
-    """Everything that the desk had recorded when the session's first run began, as events to commit."""
-    first = min(
-        event.seq
-        for event in events
-        if event.kind in ("run.started", "decision.made") and event.payload["session"] == found.session
-    )
-    kept = [e for e in events if e.seq < first and not e.kind.startswith(_OF_A_PROCESS)]
-    if events[0].seq != 1:
-        raise DataError(
-            "events before this session are archived: a replay starts from the first",
-            next_step="replay on a copy of the journal from before the archive",
-        )
-    return [Event(event.kind, event.payload) for event in kept]
-
-
-def _trade_again(found: RecordedRun, before: list[Event], folder: Path) -> SessionRecord:
-    settings, desk = found.settings, Desk(found.settings)
-    times = session_times(settings, desk.calendar, found.session)
-    start_ns = min(times.open_ns - HOUR_NS, times.decision_ns[0])
-    _copy_venue(desk.paths.venue, folder / "venue.sqlite", before_ns=start_ns)
-    link = embedded_venue(settings, desk, folder / "venue.sqlite", start_ns=start_ns)
-    journal = JournalDatabase(
-        f"sqlite:///{folder / 'journal.sqlite'}", anchor_path=folder / "anchor", anchor_key=REPLAY_KEY,
-        config_hash=settings.config_hash, wall_ns=link.clock.wall_ns,
+    found = find_run(run, config)
+    with _proved(found, accept_versions=accept_versions) as (folder, versions):
+        terms = {key: value for key, value in changes.items() if key not in _ARTIFACTS}
+        settings, told = found.settings(terms)
+        if uses_alpaca(settings):
+            raise Refused(
+                f"run {found.run_id} was at a venue outside this process, whose record holds no answer to "
+                "orders that were never sent",
+                next_step="ask this of a run at the embedded venue, or of workbench.simulate",
+            )
+        again = trade_again(found, folder, settings, strategy=changed_strategy(settings, changes))
+    journal, account = found.desk.journal, found.present.account
+    row = journal.rows("sessions", account=account, session=found.session)[0]
+    return contrast(
+        found.run_id, dict(changes), SessionRecord.of(journal, account, found.session), again.record,
+        recorded_ledger=row, other_ledger=again.ledger,
+        differences=(*versions, *told, *found.changes_since()),
     )  # fmt: skip
-    journal.commit(before)
-    armed = ArmedFileOnDisk(folder / "ARMED")
-    supervision = Supervision(journal, armed, settings.account)
-    armed.write(settings.account, supervision.permission().epoch)
-    account = Account(desk, journal, desk.calendar, link, supervision)
-    try:
-        _session(account, times)
-        return SessionRecord.of(journal, settings.account, found.session)
-    finally:
-        account.close()
 
 
-def _session(account: Account, times: SessionTimes) -> None:
-    """The steps of the production notebook, under the permission that the record gave."""
-    authority = account.authority(code_hash=account.supervision.permission().code_hash, ticket_redeemed=True)
-    authority.acquire(is_dead=lambda holder: holder == process_holder())
-    trading = TradingSession(
-        times=times, strategy=load_strategy(account, session=times.session, now_ns=times.decision_ns[0]),
-        journal=account.journal, broker=account.broker, clock=account.clock, calendar=account.calendar,
-        bars=account.desk.bars, supervision=account.supervision, authority=authority,
-        stage_budget_ms=account.desk.settings.session.stage_budget_ms,
+def timeline(run: str | Path, *, config: str | Path | Settings = "workbench.toml") -> Timeline:
+    """The states that a recorded run went through: as of any event, forwards and backwards.
+
+    Parameters
+    ----------
+    run, config
+        As in `replay`. The session need not be closed; nothing is run.
+
+    Returns
+    -------
+    Timeline
+        `.at(seq)`, `.steps()`, `.after(seq)`, `.before(seq)`.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> desk = wb.open_workbench(wb.load_settings("workbench.toml"))  # doctest: +SKIP
+    >>> line = desk.timeline("trading_loop/2013-02-01.1")  # doctest: +SKIP
+    >>> line.at(line.last_seq).positions  # doctest: +SKIP
+    """
+    found = find_run(run, config)
+    last = next(
+        (e.seq for e in found.events if e.kind == "session.closed" and e.payload["session"] == found.session
+         and e.payload["account"] == found.present.account),
+        found.events[-1].seq,
     )  # fmt: skip
-    trading.start()
-    for scheduled_ns in times.decision_ns:
-        trading.decide(scheduled_ns)
-    trading.watch()
-    trading.close()
-    authority.release()
+    return Timeline(
+        found.events, account=found.present.account, session=found.session, first_seq=found.first_seq,
+        last_seq=last,
+    )  # fmt: skip
 
 
-def _copy_venue(source: Path, target: Path, *, before_ns: int) -> None:
-    """Copy the embedded venue's commands from before an instant."""
-    origin = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
-    copy = sqlite3.connect(target)
-    try:
-        copy.execute(
-            "CREATE TABLE commands"
-            " (seq INTEGER PRIMARY KEY, command TEXT NOT NULL, reply TEXT NOT NULL) STRICT"
-        )
-        rows = origin.execute(
-            "SELECT seq, command, reply FROM commands"
-            " WHERE json_extract(command, '$.at_ns') < ? ORDER BY seq",
-            (before_ns,),
-        ).fetchall()
-        copy.executemany("INSERT INTO commands VALUES (?, ?, ?)", rows)
-        copy.commit()
-    except sqlite3.Error as error:
-        raise DataError(
-            f"the embedded venue's record {source.name} cannot be read: {error}",
-            next_step="end the run that holds it, then replay",
-        ) from error
-    finally:
-        origin.close()
-        copy.close()
+@contextmanager
+def _proved(found: RecordedRun, *, accept_versions: bool) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """A folder to trade in, once everything that the run was made of is known to be there."""
+    versions = found.versions(accept=accept_versions)
+    found.require_whole()
+    with tempfile.TemporaryDirectory(prefix="workbench-replay-") as folder:
+        yield Path(folder), versions
 
 
-def _differences(events: tuple[RecordedEvent, ...], found: RecordedRun) -> tuple[str, ...]:
-    """Code and data that are not those of then."""
-    told = []
-    ran = [e.payload["code_hash"] for e in events if e.kind == "run.started"
-           and e.payload["run_id"] == found.run_id]  # fmt: skip
-    if ran and ran[-1] != present_code_hash():
-        told.append(f"the software was {str(ran[-1])[:12]}, it is {present_code_hash()[:12]}")
-    bars = {str(event.payload["bars_fingerprint"]) for event in _decided(events, found)}
-    if bars != {Desk(found.settings).bars.fingerprint()}:
-        told.append("the bars store has other content than then; what was known then is read from it")
-    return tuple(told)
+def _strayed(questions: tuple[str, ...]) -> tuple[str, ...]:
+    if not questions:
+        return ()
+    return (f"{len(questions)} question(s) to the venue left the record, first {questions[0]}",)

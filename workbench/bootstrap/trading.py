@@ -18,6 +18,7 @@ from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
 from workbench.bootstrap.permission import book_waiting_halts, desk_supervision
 from workbench.bootstrap.releasing import beside_of
 from workbench.bootstrap.resources import present_code_hash
+from workbench.bootstrap.run_inputs import heard, record_inputs
 from workbench.bootstrap.signing import Credentials, people_of
 from workbench.bootstrap.venues import VenueLink, open_venue, seen_from_adoption
 from workbench.bootstrap.watchdog_sign import watchdog_check, watchdog_trouble
@@ -318,6 +319,8 @@ def start_trading(
             account.journal, environ, run_id=run_id, code_hash=code_hash, wall_ns=account.clock.wall_ns()
         )
 
+        account = heard(account, run_id)
+
         def stop_reason() -> str:
             alone = guard is not None and not guard.parent_alive()
             return "the runner of this kernel is silent" if alone else watchdog_trouble(settings)
@@ -326,7 +329,8 @@ def start_trading(
         account.take(authority)
         if account.link.stream is not None:
             account.link.stream.start()
-        return Job(run_id, account.desk, _trading(account, authority, times), account, authority, guard)
+        trading = _trading(account, authority, times)
+        return record_inputs(Job(run_id, account.desk, trading, account, authority, guard))
     except BaseException:
         account.close()
         raise

@@ -1,9 +1,9 @@
 """Typed settings of a desk: one name a setting, one value a name, and the source of each."""
 
-from workbench.config.loading import load_settings
+from workbench.config.loading import load_settings, settings_of_record
 from workbench.config.secret import Secret
 from workbench.config.sections import SessionTime
-from workbench.config.settings import Leaf, Settings, leaves, secret_keys, sections
+from workbench.config.settings import Leaf, RecordedSettings, Settings, leaves, secret_keys, sections
 from workbench.config.sources import Problem, variable
 from workbench.config.template import DEFAULT_TOML, toml_value
 
@@ -11,6 +11,7 @@ __all__ = [
     "DEFAULT_TOML",
     "Leaf",
     "Problem",
+    "RecordedSettings",
     "Secret",
     "SessionTime",
     "Settings",
@@ -18,6 +19,7 @@ __all__ = [
     "load_settings",
     "secret_keys",
     "sections",
+    "settings_of_record",
     "toml_value",
     "variable",
 ]

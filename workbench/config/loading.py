@@ -9,9 +9,17 @@ from typing import Any
 
 from workbench.config.rules import check_together, check_values
 from workbench.config.sections import Secrets
-from workbench.config.settings import Settings, build, leaves
+from workbench.config.settings import (
+    LOCATION_KEYS,
+    RecordedSettings,
+    Settings,
+    build,
+    leaves,
+    secret_keys,
+)
 from workbench.config.sources import (
     OVERRIDE,
+    Found,
     Problem,
     from_environment,
     from_mapping,
@@ -60,16 +68,82 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     problems: list[Problem] = []
-    found = []
+    found: list[Found] = []
     folder = Path.cwd()
     if path is not None:
         folder = Path(path).absolute().parent
         found += from_mapping(read_toml(Path(path)), os.fspath(path), problems)
     found += from_environment(environ, problems)
     found += from_mapping(overrides or {}, OVERRIDE, problems)
-    chosen = merge(found, problems)
     secrets, secret_sources = read_secrets(environ, problems)
+    values, sources = _values(found, frozenset(secrets), problems)
+    if problems:
+        raise _config_error(problems, path)
+    return Settings(
+        **build(values),
+        secrets=Secrets(**secrets),
+        sources={**sources, **secret_sources},
+        folder=folder,
+        file=None if path is None else Path(path).absolute(),
+    )
 
+
+def settings_of_record(
+    config: Mapping[str, Any], config_hash: str, *, desk: Settings, changes: Mapping[str, Any] | None = None
+) -> tuple[RecordedSettings, tuple[str, ...]]:
+    """The settings that a journal recorded, for the desk as it lies on this machine.
+
+    Parameters
+    ----------
+    config : mapping
+        Sections and keys as `Settings.to_json` wrote them then.
+    config_hash : str
+        Their hash then; it stays the hash of the result.
+    desk : Settings
+        Where the desk is now: locations and secrets are taken from here.
+    changes : mapping of str to object, optional
+        Other values by dotted key, for a hypothetical run.
+
+    Returns
+    -------
+    settings : RecordedSettings
+    unknown : tuple of str
+        Recorded keys that this version of the code does not have; they are left out.
+
+    Raises
+    ------
+    ConfigError
+        A value is refused, or there is no key of a name in `changes`.
+    """
+    problems: list[Problem] = []
+    flat = _flat(config)
+    unknown = tuple(sorted(set(flat) - set(leaves())))
+    known = {key: value for key, value in flat.items() if key in leaves() and key not in (changes or {})}
+    here = {key: desk.value(key) for key in LOCATION_KEYS}
+    found = from_mapping({**here, **known, **(changes or {})}, "the record", problems)
+    values, sources = _values(found, frozenset(key.partition(".")[2] for key in secret_keys()), problems)
+    if problems:
+        raise _config_error(problems, "the record")
+    settings = RecordedSettings(
+        **build(values), secrets=desk.secrets, sources=sources, folder=desk.folder, file=desk.file,
+        recorded_hash=config_hash,
+    )  # fmt: skip
+    return settings, unknown
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        found |= _flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+    return found
+
+
+def _values(
+    found: list[Found], secrets: frozenset[str], problems: list[Problem]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The value of every key with its source; what is wrong is added to `problems`."""
+    chosen = merge(found, problems)
     refused = {problem.key for problem in problems}
     sources = {key: item.source for key, item in chosen.items()}
     values: dict[str, Any] = {}
@@ -85,16 +159,8 @@ def load_settings(
             values[key] = leaf.default
     values, wrong = check_values(values, sources, frozenset(chosen))
     problems += wrong
-    problems += check_together(values, sources, frozenset(secrets))
-    if problems:
-        raise _config_error(problems, path)
-    return Settings(
-        **build(values),
-        secrets=Secrets(**secrets),
-        sources={**sources, **secret_sources},
-        folder=folder,
-        file=None if path is None else Path(path).absolute(),
-    )
+    problems += check_together(values, sources, secrets)
+    return values, sources
 
 
 def _config_error(problems: list[Problem], path: str | os.PathLike[str] | None) -> ConfigError:

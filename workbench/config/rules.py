@@ -15,6 +15,7 @@ from workbench.config.sections import SessionTime
 from workbench.config.settings import leaves, sections
 from workbench.config.sources import Problem
 from workbench.core.features import select_features
+from workbench.core.timings import CYCLE_STAGES
 from workbench.core.types import Mode
 
 LIVE_HOST = "api.alpaca.markets"
@@ -210,6 +211,7 @@ _SINGLE: Mapping[str, Callable[[Any], str]] = {
     "watchdog.journal_silent_s": _within(1, 300),
     "watchdog.max_growth_mb_per_hour": _within(1, 100_000),
     "watchdog.min_free_disk_mb": _within(10, 1_000_000),
+    **{f"budgets.{stage}_ms": _positive for stage in CYCLE_STAGES},
 }
 
 

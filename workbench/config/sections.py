@@ -93,6 +93,44 @@ class SessionSettings:
 
 
 @dataclass(frozen=True)
+class BudgetSettings:
+    """How long each stage of a decision cycle may take, milliseconds; not part of the config hash.
+
+    Attributes
+    ----------
+    reconcile_ms : int
+        Asking the venue for what happened since the last cycle.
+    data_ms : int
+        Reading bars and quotes as known at the decision.
+    features_ms : int
+        Computing the features.
+    forecast_ms : int
+        Asking the model.
+    decide_ms : int
+        Cost floors, policy and order legs.
+    controls_ms : int
+        Judging the orders.
+    record_ms : int
+        Journalling decision, intents and verdicts.
+    submit_ms : int
+        Sending what may be sent, with its records.
+    """
+
+    reconcile_ms: int = 2_000
+    data_ms: int = 1_000
+    features_ms: int = 500
+    forecast_ms: int = 500
+    decide_ms: int = 500
+    controls_ms: int = 500
+    record_ms: int = 500
+    submit_ms: int = 2_000
+
+    def by_stage(self) -> dict[str, int]:
+        """Stage of a cycle to its budget, milliseconds."""
+        return {name.removesuffix("_ms"): value for name, value in vars(self).items()}
+
+
+@dataclass(frozen=True)
 class VenueSettings:
     """The account at the venue.
 

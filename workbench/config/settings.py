@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 from workbench.config.secret import shown
 from workbench.config.sections import (
     AlertsSettings,
+    BudgetSettings,
     DashboardsSettings,
     DeskSettings,
     JournalSettings,
@@ -36,12 +37,14 @@ from workbench.core.pretrade import Limits
 from workbench.core.surveillance import SurveillanceLimits
 from workbench.core.types import Mode
 
-#: Keys that say where things are or who is told, not what the desk does: a desk that moved is the same desk.
+#: Keys that say where things are, who is told or what is late, not what the desk does: a desk that moved is
+#: the same desk.
 LOCATION_KEYS = frozenset(
     {"desk.path", "journal.url", "venue.data_url", "venue.stream_url", "venue.admin_url"}
     | {"monitoring.health_port"}
     | {f"alerts.{item.name}" for item in dataclasses.fields(AlertsSettings)}
     | {f"dashboards.{item.name}" for item in dataclasses.fields(DashboardsSettings)}
+    | {f"budgets.{item.name}" for item in dataclasses.fields(BudgetSettings)}
 )
 _NOT_SETTINGS = frozenset({"secrets", "sources", "folder", "file"})
 _REQUIRED: Any = dataclasses.MISSING
@@ -65,7 +68,7 @@ class Settings:
         Seed of everything that draws random numbers.
     desk, journal, session, venue, people, model, lease : dataclasses
         The sections of `workbench.config.sections`.
-    supervision, dashboards, alerts, watchdog, monitoring : dataclasses
+    supervision, dashboards, alerts, watchdog, monitoring, budgets : dataclasses
         The sections of `workbench.config.sections`.
     approvals, limits, policy, prior_cost, fees, fills, surveillance : dataclasses
         Parameters of the kernels, exactly as they are called with them.
@@ -97,6 +100,7 @@ class Settings:
     alerts: AlertsSettings
     watchdog: WatchdogSettings
     monitoring: MonitoringSettings
+    budgets: BudgetSettings
     limits: Limits
     policy: PolicyParams
     prior_cost: PriorCost
@@ -165,6 +169,24 @@ class Settings:
         )
         head = "<tr><th>key</th><th>value</th><th>source</th></tr>"
         return f"<p>config hash <code>{self.config_hash}</code></p><table>{head}{body}</table>"
+
+
+@dataclass(frozen=True)
+class RecordedSettings(Settings):
+    """The settings of a recorded run, under the hash that they had then.
+
+    Attributes
+    ----------
+    recorded_hash : str
+        A later version of the code may have more settings, and so another hash of the same values.
+    """
+
+    recorded_hash: str = field(repr=False, compare=False, default="")
+
+    @cached_property
+    def config_hash(self) -> str:
+        """The hash in the record."""
+        return self.recorded_hash
 
 
 #: Defaults of the keys that stand in no section. A key without a default must be set.

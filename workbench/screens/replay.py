@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import param
 
 from workbench.core.ledger import Ledger, Posting
 from workbench.core.types import MICRO, NANO
+from workbench.errors import WorkbenchError
 from workbench.screens.prices import fills_until, known_prices
 from workbench.screens.screen import Screen
+
+if TYPE_CHECKING:
+    from workbench.core.rewind import Timeline
+    from workbench.services.what_if import WhatIf
+
+
+_ORDERS = ["symbol", "leg", "state", "hypothetical_state", "why"]
 
 
 class ReplayScreen(Screen):
@@ -21,6 +29,12 @@ class ReplayScreen(Screen):
     Nothing here is chosen for everybody: `at` is a question with an answer, so that each reader of the
     page looks at a session and a moment of their own.
     """
+
+    #: Settings that the page offers to change in a hypothesis; the command takes every one.
+    SETTINGS = (
+        "limits.max_order_shares", "limits.max_order_notional_usd", "limits.max_position_notional_usd",
+        "policy.max_weight", "policy.edge_multiple", "prior_cost.half_spread_floor_bps",
+    )  # fmt: skip
 
     sessions = param.List([], doc="Closed sessions, latest first.")
 
@@ -76,6 +90,66 @@ class ReplayScreen(Screen):
         ]
         return pd.DataFrame(rows)
 
+    def run_of(self, session: str) -> str:
+        """The latest run of the trading loop that traded the session; "" where the journal names none."""
+        runs = self.desk.journal.events(kinds=("run.inputs",))
+        found = [str(event.payload["run_id"]) for event in runs if event.payload["session"] == session]
+        return found[-1] if found else ""
+
+    def states(self, session: str) -> Timeline | None:
+        """The states that the session went through; None where its run cannot be found as it was."""
+        run = self.run_of(session)
+        try:
+            found: Timeline | None = self.desk.timeline(run) if run else None
+        except WorkbenchError:
+            return None
+        return found
+
+    def suppose(self, session: str, key: str, value: str) -> WhatIf | str:
+        """The session under another value of one setting, or why that cannot be answered.
+
+        Parameters
+        ----------
+        key : str
+            Dotted name of a setting, such as "limits.max_order_shares".
+        value : str
+            A number as in a settings file.
+        """
+        run = self.run_of(session)
+        if not run:
+            return "this session recorded no inputs, so it cannot be traded again"
+        try:
+            found: WhatIf = self.desk.what_if(run, {key: _number(value)})
+        except WorkbenchError as error:
+            return f"{error.message} {error.next_step}".strip()
+        return found
+
+    def facts(self, states: Timeline | None, seq: int) -> dict[str, str]:
+        """The account just after an event, as lines for a card."""
+        if states is None:
+            return {"State": "not recorded with this session"}
+        found = states.at(int(seq))
+        return {
+            "Permission": f"{found.permission}: {found.reason}",
+            "Cash, USD": f"{found.cash_micro / MICRO:,.2f}",
+            "Open orders": str(len(found.open_orders)),
+            "Halts": "; ".join(found.halts) or "none",
+            "Disabled symbols": ", ".join(found.disabled) or "none",
+            "Largest order": f"{found.limits.get('max_order_shares', 0):,} shares",
+        }
+
+    def answer(self, session: str, key: str, value: str) -> tuple[dict[str, str], pd.DataFrame]:
+        """What another value would have changed: lines for a card, and the orders that differ."""
+        found = self.suppose(session, key, value)
+        if isinstance(found, str):
+            return {"Not answered": found}, _renamed(pd.DataFrame(columns=_ORDERS))
+        facts = {f"{key} = {value}": found.run}
+        for name, (ours, theirs) in found.totals.items():
+            micro = name.endswith("_micro")
+            words = [f"{n / MICRO:,.2f} USD" if micro else f"{n:,}" for n in (ours, theirs)]
+            facts[name.removesuffix("_micro").replace("_", " ").capitalize()] = " -> ".join(words)
+        return facts, _renamed(found.orders[_ORDERS])
+
     def prices(self, session: str, symbol: str) -> pd.DataFrame:
         """Daily bars of a symbol as they were known on the evening of the session."""
         return known_prices(self.desk, session, symbol)
@@ -83,6 +157,19 @@ class ReplayScreen(Screen):
     def fills(self, session: str, symbol: str) -> pd.DataFrame:
         """Executions in a symbol within the price path of the session."""
         return fills_until(self.desk, session, symbol)
+
+
+def _renamed(table: pd.DataFrame) -> pd.DataFrame:
+    return table.rename(columns={"hypothetical_state": "hypothetical"})
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text.replace("_", ""))
+        except ValueError:
+            continue
+    return text.strip()
 
 
 def _event(seq: int, at_ns: int, what: str, symbol: str, text: str) -> dict[str, Any]:

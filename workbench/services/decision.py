@@ -101,6 +101,8 @@ class DecisionMaker:
     ledger : callable () -> Ledger
     session_start_equity_micro : callable () -> int
         Equity at the end of the previous session; the daily loss is counted from here.
+    lap : callable (str) -> None
+        Told at the end of each stage of a cycle.
     """
 
     def __init__(
@@ -114,8 +116,9 @@ class DecisionMaker:
         orders: Callable[[], OwnOrders],
         ledger: Callable[[], Ledger],
         session_start_equity_micro: Callable[[], int],
+        lap: Callable[[str], None] = lambda stage: None,
     ) -> None:
-        self._calendar = calendar
+        self._calendar, self._lap = calendar, lap
         self.strategy = strategy
         self.flow = OwnFlow(
             journal, account=strategy.account, mode=strategy.mode, limits=strategy.limits, orders=orders
@@ -149,13 +152,18 @@ class DecisionMaker:
                 next_step="ingest the missing sessions with workbench data ingest",
                 session=session,
             )
+        self._lap("data")
         matrix = compute(self.strategy.features, panel)
+        self._lap("features")
         forecast = np.round(self.strategy.model.forecast(matrix) * 1e6) / 1e6
+        self._lap("forecast")
         decision = decide_at_cost(self.strategy, snapshot, forecast)
         slices = planned_slices(self.strategy, self._calendar, snapshot, decision)
         intents = self._intents(snapshot, decision, slices)
+        self._lap("decide")
         state = self.known.risk_state(snapshot, now_ns=scheduled_ns, buying_power_micro=buying_power_micro)
         verdicts = tuple(check_orders(intents, self.strategy.limits, state))
+        self._lap("controls")
         return Cycle(snapshot, decision, intents, verdicts, slices)
 
     def judge_again(self, order: Order, *, buying_power_micro: int, now_ns: int) -> tuple[str, ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.digest import session_digest
@@ -26,6 +27,7 @@ _ORDER_STAGES: tuple[tuple[str, str], ...] = (
     ("state", "order path"), ("filled_nano", "fills"),
 )  # fmt: skip
 _FILL_FIELDS = ("quantity_nano", "price_micro", "fee_micro", "filled_at_ns")
+_POSTING_FIELDS = ("ledger_account", "amount_micro", "quantity_nano", "memo")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Divergence:
     field : str
     recorded, replayed : object
         Both sides; None = absent on that side.
+    scheduled_ns : int
+        Decision time that it belongs to, UTC nanoseconds; 0 = the whole session.
     """
 
     stage: str
@@ -75,6 +79,7 @@ class Divergence:
     field: str
     recorded: Any
     replayed: Any
+    scheduled_ns: int = 0
 
     def __str__(self) -> str:
         sides = f"recorded as {self.recorded}, replayed as {self.replayed}"
@@ -94,7 +99,11 @@ class ReplayReport:
         None exactly when identical.
     recorded_digest, replayed_digest : str
     differences : tuple of str
-        Of code and data between then and now; they explain a divergence and forbid nothing.
+        Of code, versions, settings and data between then and now; they explain a divergence.
+    versions_differ : bool
+        Interpreter, libraries, time zones or journal schema are not those of the run, and were accepted.
+    seconds : float
+        How long the session took this time; start-up is not in it.
     """
 
     run: str
@@ -106,24 +115,56 @@ class ReplayReport:
     differences: tuple[str, ...]
     recorded: SessionRecord = field(repr=False)
     replayed: SessionRecord = field(repr=False)
+    versions_differ: bool = False
+    seconds: float = 0.0
+
+    @property
+    def divergences(self) -> tuple[Divergence, ...]:
+        """Every difference, in the order in which the session came to them; the first is the cause."""
+        return tuple(_divergences(self.recorded, self.replayed))
+
+    @property
+    def tree(self) -> pd.DataFrame:
+        """How the two sides part: one row a decision time and stage, causes before their consequences.
+
+        Returns
+        -------
+        DataFrame
+            scheduled_ns (0 = of the whole session), stage, differences, first.
+        """
+        import pandas as pd
+
+        rows: dict[tuple[int, str], dict[str, Any]] = {}
+        for one in self.divergences:
+            row = rows.setdefault(
+                (one.scheduled_ns, one.stage),
+                {"scheduled_ns": one.scheduled_ns, "stage": one.stage, "differences": 0, "first": str(one)},
+            )
+            row["differences"] += 1
+        return pd.DataFrame(list(rows.values()), columns=["scheduled_ns", "stage", "differences", "first"])
 
     @property
     def decisions(self) -> pd.DataFrame:
-        """One row a decided symbol: recorded fields, the replayed ones as `replayed_...`, and `same`."""
+        """One row a decided symbol: both sides, `same`, and the `cause`: the first stage that differs."""
         import pandas as pd
 
         rows = []
         ours, theirs = _cells(self.recorded), _cells(self.replayed)
+        data = {at for at, one in _pairs(_snapshots(self.recorded), _snapshots(self.replayed)) if one}
         for key in sorted({*ours, *theirs}):
             mine, again = ours.get(key, {}), theirs.get(key, {})
+            causes = [where for name, where in _DECISION_STAGES if mine.get(name) != again.get(name)]
             row: dict[str, Any] = {"scheduled_ns": key[0], "symbol": key[1]}
             for name, _ in _DECISION_STAGES:
                 row[name], row[f"replayed_{name}"] = mine.get(name), again.get(name)
-            rows.append({**row, "same": mine == again})
+            cause = ("data" if key[0] in data else causes[0]) if causes else ""
+            rows.append({**row, "same": mine == again, "cause": cause})
         return pd.DataFrame(rows)
 
     def __repr__(self) -> str:
         found = "identical" if self.identical else str(self.first_divergence)
+        if self.versions_differ:
+            found = f"{found} (under other versions: {'; '.join(self.differences)})"
         return f"<replay of {self.run}: {found}>"
 
     def _repr_html_(self) -> str:
@@ -131,7 +172,13 @@ class ReplayReport:
 
 
 def compare(
-    run: str, recorded: SessionRecord, replayed: SessionRecord, *, differences: Sequence[str] = ()
+    run: str,
+    recorded: SessionRecord,
+    replayed: SessionRecord,
+    *,
+    differences: Sequence[str] = (),
+    versions_differ: bool = False,
+    seconds: float = 0.0,
 ) -> ReplayReport:
     """The report of a replay; identical only when both digests and every compared row agree.
 
@@ -141,41 +188,80 @@ def compare(
     recorded, replayed : SessionRecord
     differences : sequence of str
         What is known to differ between then and now.
+    versions_differ, seconds
+        As in `ReplayReport`.
     """
     first = next(_divergences(recorded, replayed), None)
-    ours, theirs = recorded.digest, replayed.digest
-    if first is None and ours != theirs:
-        first = Divergence("ledger", recorded.session, "digest", ours, theirs)
     return ReplayReport(
         run=run,
         session=recorded.session,
         identical=first is None,
         first_divergence=first,
-        recorded_digest=ours,
-        replayed_digest=theirs,
+        recorded_digest=recorded.digest,
+        replayed_digest=replayed.digest,
         differences=tuple(differences),
         recorded=recorded,
         replayed=replayed,
+        versions_differ=versions_differ,
+        seconds=seconds,
     )
 
 
 def _divergences(recorded: SessionRecord, replayed: SessionRecord) -> Iterator[Divergence]:
-    ours, theirs = _cells(recorded), _cells(replayed)
-    for key in sorted({*ours, *theirs}):
-        place = f"{key[1]} at {key[0]}"
-        yield from _fields(place, "policy", ours.get(key), theirs.get(key), _DECISION_STAGES)
-    hashes, again = _snapshots(recorded), _snapshots(replayed)
-    for at_ns in sorted({*hashes, *again}):
-        if hashes.get(at_ns) != again.get(at_ns):
-            yield Divergence("data", str(at_ns), "snapshot_hash", hashes.get(at_ns), again.get(at_ns))
-    mine, other = _orders(recorded), _orders(replayed)
-    for order_key in sorted({*mine, *other}):
-        place = f"order {order_key[1]} {order_key[2]} ({order_key[3]})"
-        yield from _fields(place, "intents", mine.get(order_key), other.get(order_key), _ORDER_STAGES)
-    fills = tuple((name, "fills") for name in _FILL_FIELDS)
-    booked, rebooked = _fills(recorded), _fills(replayed)
-    for name in sorted({*booked, *rebooked}):
-        yield from _fields(f"execution {name}", "fills", booked.get(name), rebooked.get(name), fills)
+    """All differences by decision time, each time in the order of its stages; then those of the books."""
+    cells, hashes = (_cells(recorded), _cells(replayed)), (_snapshots(recorded), _snapshots(replayed))
+    orders, fills = (_orders(recorded), _orders(replayed)), (_fills(recorded), _fills(replayed))
+    decided_at = {str(key[3]): key[0] for side in orders for key in side}
+    fill_stages = tuple((name, "fills") for name in _FILL_FIELDS)
+    cells_at, orders_at = _by_time(cells, lambda key: key[0]), _by_time(orders, lambda key: key[0])
+    fills_at = _by_time(fills, lambda name: decided_at.get(_order_of(fills, name), 0))
+    times = {*cells_at, *orders_at, *(at for side in hashes for at in side)}
+    for at_ns in sorted(times):
+        ours, theirs = hashes[0].get(at_ns), hashes[1].get(at_ns)
+        if ours != theirs:
+            yield Divergence("data", str(at_ns), "snapshot_hash", ours, theirs, at_ns)
+        for key, mine, other in cells_at.get(at_ns, ()):
+            place = f"{key[1]} at {key[0]}"
+            yield from _fields(place, "policy", mine, other, _DECISION_STAGES, at_ns)
+        for key, mine, other in orders_at.get(at_ns, ()):
+            place = f"order {key[1]} {key[2]} ({key[3]})"
+            yield from _fields(place, "intents", mine, other, _ORDER_STAGES, at_ns)
+        for name, mine, other in fills_at.get(at_ns, ()):
+            yield from _fields(f"execution {name}", "fills", mine, other, fill_stages, at_ns)
+    entries = ([dict(r) for r in recorded.postings], [dict(r) for r in replayed.postings])
+    if recorded.digest != replayed.digest:
+        yield _first_of_the_books(recorded, *entries, replayed.digest)
+
+
+def _by_time(sides: tuple[Any, Any], time_of: Callable[[Any], int]) -> dict[int, list[tuple[Any, Any, Any]]]:
+    """Key and both sides of every row, in the order of keys, by decision time."""
+    found: dict[int, list[tuple[Any, Any, Any]]] = {}
+    for key in sorted({*sides[0], *sides[1]}):
+        found.setdefault(time_of(key), []).append((key, sides[0].get(key), sides[1].get(key)))
+    return found
+
+
+def _order_of(fills: tuple[Any, Any], name: str) -> str:
+    """Client id of the order of an execution."""
+    return str((fills[0].get(name) or fills[1][name])["client_order_id"])
+
+
+def _first_of_the_books(
+    recorded: SessionRecord, ours: list[dict[str, Any]], theirs: list[dict[str, Any]], digest: str
+) -> Divergence:
+    """The first posting that differs, else the digests, which also hold orders of earlier sessions."""
+    for number, (mine, other) in enumerate(zip_longest(ours, theirs)):
+        for name in _POSTING_FIELDS:
+            sides = [one and one.get(name) for one in (mine, other)]
+            if sides[0] != sides[1]:
+                return Divergence("ledger", f"posting {number + 1}", name, sides[0], sides[1])
+    return Divergence("ledger", recorded.session, "digest", recorded.digest, digest)
+
+
+def _pairs(ours: Mapping[Any, Any], theirs: Mapping[Any, Any]) -> Iterator[tuple[Any, bool]]:
+    """Every key with whether the two sides differ there."""
+    for key in {*ours, *theirs}:
+        yield key, ours.get(key) != theirs.get(key)
 
 
 def _fields(
@@ -184,14 +270,15 @@ def _fields(
     ours: Mapping[str, Any] | None,
     theirs: Mapping[str, Any] | None,
     stages: Sequence[tuple[str, str]],
+    at_ns: int,
 ) -> Iterator[Divergence]:
     if ours is None or theirs is None:
-        sides = ("there" if side is not None else None for side in (ours, theirs))
-        yield Divergence(stage, place, "existence", *sides)
+        mine, other = ("there" if side is not None else None for side in (ours, theirs))
+        yield Divergence(stage, place, "existence", mine, other, at_ns)
         return
     for name, where in stages:
         if ours[name] != theirs[name]:
-            yield Divergence(where, place, name, ours[name], theirs[name])
+            yield Divergence(where, place, name, ours[name], theirs[name], at_ns)
 
 
 def _cells(record: SessionRecord) -> dict[tuple[int, str], Mapping[str, Any]]:

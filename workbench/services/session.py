@@ -134,7 +134,7 @@ class TradingSession:
         self._maker = DecisionMaker(
             journal=journal, bars=bars, broker=broker, calendar=calendar, strategy=strategy,
             orders=lambda: self.oms.orders, ledger=lambda: self.oms.ledger,
-            session_start_equity_micro=self._last_equity,
+            session_start_equity_micro=self._last_equity, lap=self.timer.lap,
         )  # fmt: skip
         self._stops = Stops(
             journal=journal, clock=clock, lease=authority.lease, halt=self._halt, flow=self._maker.flow
@@ -222,6 +222,7 @@ class TradingSession:
         if not known:
             with self.timer.stage("decide"):
                 self.oms.poll(since_ns=self._since_ns())  # as a restart would, before it decides
+                self.timer.lap("reconcile")
                 cycle = self._maker.think(
                     self.times.session, scheduled_ns, buying_power_micro=self._buying_power_micro()
                 )
@@ -304,7 +305,10 @@ class TradingSession:
                 "positions": {s: q for s, q in sorted(self.oms.ledger.positions_nano.items()) if q},
                 "report": report,
             }
-        events = [Event("session.closed", payload), *self.timer.breaches(account, self._clock.now_ns())]
+        events = [
+            Event("session.closed", payload),
+            *self.timer.events(account, session, self._clock.now_ns()),
+        ]
         self._journal.commit(events, lease=self._authority.lease())
         self._last_closing = None
         self._beside.settle(self._clock.now_ns())

@@ -124,6 +124,10 @@ _DECLARED: dict[str, str] = {
     # what was measured after a session, and the state of detectors that look at one value a session
     "session.monitored": "account:text session:text model_id:text at_ns:int level:text measures:list",
     "detector.kept": "account:text detector:text model_id:text session:text alarmed:bool state:text",
+    # what a run leaves for its replay, and how long the stages of a session took
+    "run.inputs": "run_id:text account:text session:text inputs:dict",
+    "run.sealed": "run_id:text account:text messages:int sha256:text",
+    "session.timed": "account:text session:text stages:dict",
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from workbench.adapters.journal import folds_adoption, folds_approve, folds_gate, hot_path
+from workbench.adapters.journal import folds_adoption, folds_approve, folds_gate, folds_rewind, hot_path
 from workbench.adapters.journal.folds_alerts import FOLDS as ALERT_FOLDS
 from workbench.adapters.journal.folds_controls import FOLDS as CONTROLS_FOLDS
 from workbench.adapters.journal.folds_exec import EXEC_FOLDS
@@ -357,6 +357,7 @@ _FOLDS: dict[str, Fold] = {
     **CONTROLS_FOLDS,
     **MONITOR_FOLDS,
     **folds_adoption.FOLDS,
+    **folds_rewind.FOLDS,
     **JOB_FOLDS,
     **EXEC_FOLDS,
     **folds_gate.FOLDS,
