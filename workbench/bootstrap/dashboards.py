@@ -16,6 +16,7 @@ from workbench.bootstrap import admin, alerts, approving, killing
 from workbench.bootstrap.desk import Desk, has_journal
 from workbench.bootstrap.page_access import is_passphrase, may_log_in, role_of
 from workbench.bootstrap.page_sources import (
+    execution_since,
     limit_uses,
     next_run_words,
     notebook_page,
@@ -118,7 +119,12 @@ def _tca_screen(settings: Settings) -> TcaScreen:
     from workbench.tca import report
 
     desk = Desk(settings)
-    return TcaScreen(desk, mark=lambda: _journal_end(desk), report=report)
+    return TcaScreen(
+        desk,
+        mark=lambda: _journal_end(desk),
+        report=report,
+        execution=lambda first: execution_since(desk, first),
+    )
 
 
 def _drift_screen(settings: Settings) -> DriftScreen:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
@@ -17,6 +18,7 @@ from workbench.bootstrap.watchdog_sign import watchdog_state
 from workbench.config import Settings
 from workbench.core.types import Mode
 from workbench.errors import DataError, UsageError, WorkbenchError
+from workbench.services.execution import ExecutionRecords
 from workbench.services.utilisation import LimitUse
 
 #: Runs whose notebooks are linked, the newest.
@@ -28,6 +30,34 @@ MOST_BYTES = 50_000_000
 def limit_uses(desk: Desk) -> Sequence[LimitUse]:
     """Use of every limit; of a desk that has nothing to measure by yet, none."""
     return limit_utilisation(desk.settings) if desk.journal.count("orders") else ()
+
+
+class HistorySince:
+    """Rows of the sessions from one on: what a page reads of a journal that is years long."""
+
+    def __init__(self, desk: Desk, first: str) -> None:
+        self._journal = desk.journal
+        closed = {row["session"] for row in self._journal.rows("sessions", account=desk.settings.account)}
+        last = self._journal.newest("orders", 1, account=desk.settings.account)
+        self._sessions = sorted(one for one in {*closed, *(row["session"] for row in last)} if one >= first)
+
+    def rows(self, projection: str, **equals: Any) -> list[dict[str, Any]]:
+        """Rows whose columns equal the given values, session by session."""
+        if "session" in equals:
+            return self._journal.rows(projection, **equals)
+        return [
+            row for one in self._sessions for row in self._journal.rows(projection, session=one, **equals)
+        ]
+
+
+def execution_since(desk: Desk, first: str) -> ExecutionRecords:
+    """Records of own orders from a session on; "" = of all."""
+    if not first:
+        return desk.execution
+    return ExecutionRecords(
+        HistorySince(desk, first), desk.settings.account, source=desk.execution.source, bars=desk.bars,
+        calendar=desk.calendar,
+    )  # fmt: skip
 
 
 def watchdog_words(settings: Settings) -> str:

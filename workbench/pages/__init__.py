@@ -16,12 +16,13 @@ from workbench.pages.parts import (
     facts,
     notes,
     picture,
-    save_button,
     state_card,
     table,
+    unknown_order,
     verdict,
     work_line,
 )
+from workbench.pages.report import execution_report, save_buttons
 
 __all__ = [
     "NAMES",
@@ -32,14 +33,16 @@ __all__ = [
     "beside",
     "card",
     "exchange_time",
+    "execution_report",
     "facts",
     "halt_card",
     "notes",
     "page",
     "picture",
-    "save_button",
+    "save_buttons",
     "state_card",
     "table",
+    "unknown_order",
     "verdict",
     "visitor",
     "work_line",

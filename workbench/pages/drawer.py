@@ -99,7 +99,9 @@ def question_drawer(screen: Screen, location: Any) -> Any:
 
 
 def _head(title: str) -> str:
-    return f'<div role="dialog"><b>{html.escape(title)}</b> <a href="#top" style="float: right">Close</a></div>'
+    return (
+        f'<div role="dialog"><b>{html.escape(title)}</b> <a href="#top" style="float: right">Close</a></div>'
+    )
 
 
 def _told(found: Answer) -> str:

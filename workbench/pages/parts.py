@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import io
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -246,14 +245,14 @@ def notes(lines: Iterable[str]) -> str:
     return "".join(f'<p class="muted">{html.escape(line)}</p>' for line in lines)
 
 
-def save_button(name: str, rows: Callable[[], pd.DataFrame]) -> Any:
-    """A button that saves the rows of that moment as a CSV file."""
-    import panel as pn
-
-    return pn.widgets.FileDownload(
-        callback=lambda: io.StringIO(rows().to_csv(index=False)), filename=f"{name}.csv",
-        label=f"Save {name}.csv", button_type="default",
-    )  # fmt: skip
+def unknown_order(order_id: str) -> str:
+    """What to say of a link to an order that is not there, as HTML."""
+    return (
+        '<div class="card problem" role="alert"><b class="warn">There is no order '
+        f"{html.escape(order_id[:100])} among those measured here.</b><br>It may belong to another desk, "
+        "have been denied, or lie before the first session that this page measures. Choose one in the table "
+        "above.</div>"
+    )
 
 
 def picture(height: int = 320) -> Any:

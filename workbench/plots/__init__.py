@@ -13,7 +13,12 @@ from workbench.plots.desk import (
 )
 from workbench.plots.drift import distributions
 from workbench.plots.execution import (
+    close_markouts,
+    cost_by_group,
     cost_curve,
+    cost_distribution,
+    cost_floors,
+    execution_picture,
     intraday_profile,
     markout_fan,
     predicted_and_realised,
@@ -22,7 +27,11 @@ from workbench.plots.execution import (
 from workbench.plots.overfitting import deflation, degradation, logit_histogram, path_fan, rank_curve
 
 __all__ = [
+    "close_markouts",
+    "cost_by_group",
     "cost_curve",
+    "cost_distribution",
+    "cost_floors",
     "decision_weights",
     "deflation",
     "degradation",
@@ -30,6 +39,7 @@ __all__ = [
     "equity",
     "equity_figure",
     "equity_picture",
+    "execution_picture",
     "intraday_profile",
     "logit_histogram",
     "markout_fan",
