@@ -34,13 +34,18 @@ worst, show_worst = wb.pages.table(
 saves = wb.pages.save_buttons(
     "orders",
     lambda: shown["found"].orders,
-    report=lambda: wb.pages.execution_report(screen, shown["found"]),
+    report=lambda: wb.pages.execution_report(screen, chosen()),
 )
+
+
+def chosen() -> tuple[str, str, str, str]:
+    """Which orders the reader has chosen."""
+    return (symbol.value, side.value, first.value, last.value)
 
 
 def draw(*_: object) -> None:
     """Measure the chosen orders."""
-    found = screen.execution((symbol.value, side.value, first.value, last.value))
+    found = screen.execution(chosen())
     pictures.visible = tables.visible = found is not None
     shown["found"] = found
     if found is None:
@@ -64,7 +69,7 @@ def draw(*_: object) -> None:
 def break_down(*_: object) -> None:
     """Show the chosen orders by what the reader chose."""
     if shown["found"] is not None:
-        frame = shown["found"].groups[by.value]
+        frame = screen.broken_down(chosen(), by.value)
         broken_down.object = screen.desk.plots.cost_by_group(frame, title=f"Shortfall by {by.value}")
         show_groups(frame)
 

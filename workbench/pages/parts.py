@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -256,10 +257,29 @@ def unknown_order(order_id: str) -> str:
 
 
 def picture(height: int = 320) -> Any:
-    """An empty pane for a picture that is as wide as its place."""
+    """An empty place for a picture that is as wide as its place; give it the picture as `object`."""
+    return _picture_type()(height)
+
+
+@cache
+def _picture_type() -> type:
     import panel as pn
 
-    return pn.pane.HoloViews(sizing_mode="stretch_width", height=height, linked_axes=False)
+    class Picture(pn.Column):  # type: ignore[misc]  # a pane that has drawn a picture cannot be hidden itself
+        def __init__(self, height: int) -> None:
+            pane = pn.pane.HoloViews(sizing_mode="stretch_width", height=height, linked_axes=False)
+            super().__init__(pane, sizing_mode="stretch_width")
+
+        @property
+        def object(self) -> Any:
+            """The picture."""
+            return self[0].object
+
+        @object.setter
+        def object(self, drawn: Any) -> None:
+            self[0].object = drawn
+
+    return Picture
 
 
 def _link(address: str, label: str) -> str:

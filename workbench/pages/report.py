@@ -14,7 +14,6 @@ from workbench.pages.parts import words
 
 if TYPE_CHECKING:
     from workbench.screens import TcaScreen
-    from workbench.screens.tca import Execution
 
 #: Rows of a table in the HTML file; the other two files hold all.
 MOST_ROWS = 200
@@ -57,12 +56,15 @@ def save_buttons(
     )
 
 
-def execution_report(screen: TcaScreen, found: Execution) -> str:
+def execution_report(screen: TcaScreen, chosen: tuple[str, str, str, str]) -> str:
     """One HTML file of the chosen orders: figures, tables and two pictures, nothing fetched from anywhere."""
+    found = screen.execution(chosen)
+    if found is None:
+        return f"<!doctype html><title>Execution</title><p>{html.escape(screen.nothing())}</p>"
     settings = screen.desk.settings
     tables: Mapping[str, pd.DataFrame] = {
         "Quantiles of the shortfall, with 90 % intervals": found.distribution,
-        **{f"By {name}": frame for name, frame in found.groups.items()},
+        **{f"By {name}": screen.broken_down(chosen, name) for name in screen.groups},
         "Prices after the fills": found.markouts,
         f"Orders, the dearest first (at most {MOST_ROWS})": found.orders,
     }

@@ -162,8 +162,8 @@ def cost_distribution(orders: pd.DataFrame, quantiles: pd.DataFrame) -> Any:
     drawn = hv.Histogram((edges, counts), kdims="shortfall", vdims="orders").opts(
         color=BLUE, alpha=0.35, line_color=None, tools=["hover"]
     )
-    height = -0.06 * max(float(counts.max(initial=1)), 1.0)
-    at = [(bps, height * (1 + row)) for row, bps in enumerate(quantiles["shortfall_bps"])]
+    top = max(float(counts.max(initial=1)), 1.0)
+    at = [(bps, top * (1.06 + 0.06 * row)) for row, bps in enumerate(quantiles["shortfall_bps"])]
     spans = [
         (low if low == low else bps, y, high if high == high else bps, y)
         for (bps, y), low, high in zip(at, quantiles["lower_bps"], quantiles["upper_bps"], strict=True)
@@ -172,7 +172,7 @@ def cost_distribution(orders: pd.DataFrame, quantiles: pd.DataFrame) -> Any:
     lines = hv.Segments(spans, ["x0", "y0", "x1", "y1"]).opts(color=GREY, line_width=2)
     dots = hv.Scatter(named, "shortfall", ["y", "quantile"]).opts(color=RED, size=7, tools=["hover"])
     return (drawn * lines * dots).opts(
-        **_SIZE, title="Shortfall of the orders; dots: 5, 25, 50, 75, 95 % with their intervals",
+        **_SIZE, title="Shortfall of the orders, and its quantiles",
         xlabel="shortfall, bps", ylabel="orders",
     )  # fmt: skip
 

@@ -58,8 +58,6 @@ class Execution:
         Labelled values of the whole selection.
     steps : DataFrame
         Parts of the shortfall as steps to its total, bps of the decision value.
-    groups : dict of str to DataFrame
-        The same by each of `GROUPS`, with 90 % intervals where there are ten days.
     orders : DataFrame
         One row a measured order, the dearest first.
     distribution : DataFrame
@@ -74,7 +72,6 @@ class Execution:
 
     facts: dict[str, object]
     steps: pd.DataFrame
-    groups: dict[str, pd.DataFrame]
     orders: pd.DataFrame
     distribution: pd.DataFrame
     markouts: pd.DataFrame
@@ -107,6 +104,7 @@ class TcaScreen(Screen):
         self._report = report
         self._execution = execution
         self._answers: dict[Selection, Execution | None] = {}
+        self._broken: dict[tuple[Selection, str], pd.DataFrame] = {}
         self._known: object = None
 
     def read(self) -> None:
@@ -122,7 +120,7 @@ class TcaScreen(Screen):
         self._fills, self._records = execution.fills(), execution.records()
         self._orders = _with_market(execution.orders(), self._fills, self._records)
         self._last_session = str(closed[0]["session"]) if closed else ""
-        self._answers = {}
+        self._answers, self._broken = {}, {}
         self.left_out = first and f"Only orders from {first} on are measured here; `wb.tca.report` takes all."
         decisions = journal.newest("decisions", MOST_DECISIONS, account=account)
         self.floors = floors([row for row in decisions if row["session"] >= first])
@@ -141,6 +139,19 @@ class TcaScreen(Screen):
             self._answers[asked] = self._measure(asked)
         return self._answers[asked]
 
+    def broken_down(self, chosen: tuple[str, str, str, str], by: str) -> pd.DataFrame:
+        """The chosen orders by one of `groups`, with 90 % intervals where there are ten days."""
+        asked = (Selection(*chosen), by)
+        if asked not in self._broken:
+            orders, fills = self._of(asked[0])
+            found = self._report(orders, fills, _NO_QUOTES, by=GROUPS[by], split=SPLIT, zone=ZONE)
+            self._broken[asked] = grouped(found.frame, GROUPS[by])
+        return self._broken[asked]
+
+    def _of(self, chosen: Selection) -> tuple[pd.DataFrame, pd.DataFrame]:
+        orders, fills = _chosen(self._orders, chosen), _chosen(self._fills, chosen)
+        return orders, fills[fills["order_id"].isin(orders["order_id"])]
+
     def nothing(self) -> str:
         """Why there is nothing to measure, and what to do."""
         if not len(self._orders):
@@ -148,8 +159,7 @@ class TcaScreen(Screen):
         return "None of the orders fits the selection, or no closing price of theirs is known: widen it."
 
     def _measure(self, chosen: Selection) -> Execution | None:
-        orders, fills = _chosen(self._orders, chosen), _chosen(self._fills, chosen)
-        fills = fills[fills["order_id"].isin(orders["order_id"])]
+        orders, fills = self._of(chosen)
         if not len(orders):
             return None
         whole = self._report(orders, fills, _NO_QUOTES, by=(), split=SPLIT)
@@ -163,12 +173,6 @@ class TcaScreen(Screen):
         return Execution(
             facts=totals(total, fills),
             steps=shortfall_steps(whole.frame, 0),
-            groups={
-                words: grouped(
-                    self._report(orders, fills, _NO_QUOTES, by=by, split=SPLIT, zone=ZONE).frame, by
-                )
-                for words, by in GROUPS.items()
-            },
             orders=(dear := dearest(measured)),
             distribution=distribution(dear),
             markouts=markouts(self.desk, fills, self._last_session),
