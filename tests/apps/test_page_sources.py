@@ -143,8 +143,7 @@ def test_the_desk_page_shows_limits_money_and_next_steps_as_the_commands_do(trad
     shown = dashboards._desk_screen(traded)
     shown.poll()
     shown.work.wait(60.0)
-    shown._looked_s = -float("inf")
-    shown.poll()
+    shown.read()
     used = {use.code: use for use in limit_utilisation(traded)}
     frame = shown.frames["limits"].set_index("code")
     assert set(frame.index) == {
@@ -168,6 +167,7 @@ def test_books_that_do_not_balance_are_said_and_not_shown(traded: Settings, monk
     shown.poll()
     shown.work.wait(60.0)
     assert "do not sum to zero" in shown.work.problem
+    shown.read()
     assert not len(shown.frames["positions"])
 
 

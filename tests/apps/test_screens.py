@@ -138,6 +138,8 @@ def test_a_loopback_address_is_served(traded: Settings, host: str) -> None:
 def test_the_desk_screen_values_what_the_ledger_holds(traded: Settings) -> None:
     shown = dashboards._desk_screen(traded)
     shown.poll()
+    shown.work.wait(60.0)
+    shown.read()
     assert shown.problem == ""
     closed = Desk(traded).journal.rows("sessions", account=traded.account)[-1]
     assert closed["positions"]
@@ -146,8 +148,6 @@ def test_the_desk_screen_values_what_the_ledger_holds(traded: Settings) -> None:
     assert held == {name: nano / 1e9 for name, nano in closed["positions"].items()}
     invested = float(positions["value_usd"].sum())
     assert invested == pytest.approx((closed["equity_micro"] - closed["cash_micro"]) / 1e6, abs=0.01)
-    gross = shown.frames["limits"].set_index("limit").loc["max_gross_notional_usd", "used"]
-    assert gross == pytest.approx(float(positions["value_usd"].abs().sum()))
     assert shown.commands.halt("", "why") == shown.commands.halt("me", " ")
     assert not shown.commands.halt("me", " ").done
     assert shown.facts["state"] == "ACTIVE"

@@ -63,14 +63,16 @@ def _output(output: Mapping[str, Any]) -> str:
 
 
 def _markdown(source: str) -> str:
-    """Headings and paragraphs; everything else of the notation stays as it was typed."""
+    """Headings, paragraphs, bold and code; everything else of the notation stays as it was typed."""
     shown = []
     for block in re.split(r"\n\s*\n", source):
         level = len(block) - len(block.lstrip("#"))
         if 1 <= level <= 4:
             shown.append(f"<h{level}>{html.escape(block.lstrip('#').strip())}</h{level}>")
         else:
-            shown.append(f'<p style="white-space: pre-line">{html.escape(block)}</p>')
+            text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(block))
+            text = re.sub(r"`(.+?)`", r"<code>\1</code>", text)
+            shown.append(f'<p style="white-space: pre-line">{text}</p>')
     return "".join(shown)
 
 

@@ -143,7 +143,8 @@ def bars(title: str, frame: pd.DataFrame, *, why: str = "") -> str:
 
 def _round(value: float) -> str:
     """An amount beside its ceiling: without decimals that nobody needs to compare them."""
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.2f}"
+    whole = math.isfinite(value) and (abs(value) >= 100 or value == int(value))
+    return f"{value:,.0f}" if whole else words(value)
 
 
 def table(
