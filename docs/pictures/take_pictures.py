@@ -18,11 +18,11 @@ from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).parent
 MOST_BYTES = 200_000
-SOON_MS = 180_000
+SOON_MS = 90_000
 #: Picture -> address, what has to be read on the page before it is taken, and a button to press first.
 PICTURES = {
     "desk": ("desk", "Limits in use", ""),
-    "execution": ("tca", "Where the shortfall arose", ""),
+    "execution": ("tca", "Quantiles with 90 % intervals", ""),
     "drift": ("drift", "Feature by feature", "Compare"),
     "overfitting": ("overfitting?theme=dark", "The best variants of the sample family", "Judge"),
     "replay": ("replay?session=2013-02-05", "Decisions, with the reason for each", ""),

@@ -14,7 +14,7 @@ from workbench.adapters.journal import JournalDatabase
 from workbench.core.ports import Event
 
 
-def posted(entry: str, account: str, **amounts: int) -> Event:
+def posted(entry: str, account: str, session: str = "2013-02-01", **amounts: int) -> Event:
     """An entry of some micros on accounts whose names have a colon instead of "__", shares with each."""
     postings = [
         {
@@ -33,6 +33,11 @@ def posted(entry: str, account: str, **amounts: int) -> Event:
     return Event("ledger.posted", payload)
 
 
+def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By the event that made each, then by key."""
+    return sorted(rows, key=lambda row: (row["added_seq"], row["entry_id"], row["n"]))
+
+
 @pytest.fixture
 def journal(tmp_path: Path, place: Place) -> Iterator[Any]:
     opened = JournalDatabase(
@@ -46,6 +51,7 @@ def journal(tmp_path: Path, place: Place) -> Iterator[Any]:
                 posted("opening", "demo", cash=large, capital=-large),
                 posted("buy", "demo", cash=-100, securities__AAPL=100),
                 posted("buy more", "demo", cash=-40, securities__AAPL=40),
+                posted("late", "demo", session="2013-01-31", cash=-1, fees=1),
                 posted("sell", "demo", cash=50, securities__AAPL=-35, pnl__AAPL=-15),
                 posted("other", "else", cash=9, capital=-9),
                 *(alert(text=str(number)) for number in range(5)),
@@ -61,7 +67,7 @@ def test_balances_are_the_sums_of_all_postings(journal: Any) -> None:
         wanted[row["ledger_account"]] = (micro + row["amount_micro"], nano + row["quantity_nano"])
     found = journal.balances("demo")
     assert found == wanted
-    assert found["cash"] == (2**61 - 90, 0)
+    assert found["cash"] == (2**61 - 91, 0)
     assert found["securities:AAPL"] == (105, 735)
     assert {type(value) for pair in found.values() for value in pair} == {int}
     assert journal.balances("nobody") == {}
@@ -70,7 +76,10 @@ def test_balances_are_the_sums_of_all_postings(journal: Any) -> None:
 @pytest.mark.parametrize("most", [1, 3, 100])
 def test_the_newest_rows_are_the_last_ones_oldest_first(journal: Any, most: int) -> None:
     assert journal.newest("alerts", most, account="demo") == journal.rows("alerts", account="demo")[-most:]
-    assert journal.newest("postings", most) == journal.rows("postings")[-most:]
+    assert journal.newest("postings", most) == in_order(journal.rows("postings"))[-most:]
+    mine = sorted(in_order(journal.rows("postings", account="demo")), key=lambda row: row["session"])
+    assert journal.newest("postings", most, account="demo") == mine[-most:]
+    assert journal.newest("postings", most, account="nobody") == []
     assert journal.newest("alerts", most, account="nobody") == []
 
 
