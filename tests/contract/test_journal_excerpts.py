@@ -25,7 +25,7 @@ def posted(entry: str, account: str, session: str = "2013-02-01", **amounts: int
     ]  # fmt: skip
     payload = {
         "account": account,
-        "session": "2013-02-01",
+        "session": session,
         "entry_id": entry,
         "postings": postings,
         "memo": "m",
