@@ -16,7 +16,7 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-SOON_MS = 30_000  #: longer than any machine needs; a page that is ready sooner is not waited for
+SOON_MS = 120_000  #: longer than a busy machine needs; a page that is ready sooner is not waited for
 
 
 class Server:
@@ -44,6 +44,7 @@ class Visit:
 
     def __init__(self, browser: Any, address: str, *, width: int = 1280) -> None:
         self.page = browser.new_page(viewport={"width": width, "height": 900})
+        self.page.set_default_timeout(SOON_MS)
         self.complaints: list[str] = []
         self.asked: set[str] = set()
         self.page.on("console", lambda said: self._hear(said))

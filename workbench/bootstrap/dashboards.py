@@ -92,8 +92,8 @@ def _desk_screen(settings: Settings) -> DeskScreen:
         desk,
         mark=lambda: (_journal_end(desk), armed.read(), watchdog_words(settings)),
         permission=lambda: desk_supervision(settings, desk.journal).permission(),
-        pending=lambda: approving.pending(settings),
-        alerts=lambda: alerts.list_alerts(settings, everything=False),
+        pending=lambda: approving.waiting_for_people(settings, desk.journal),
+        alerts=lambda: alerts.list_alerts(settings, everything=False, desk=desk),
         limits=lambda: limit_uses(desk),
         surroundings=lambda session: {
             "watchdog": watchdog_words(settings),

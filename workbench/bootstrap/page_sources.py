@@ -29,7 +29,7 @@ MOST_BYTES = 50_000_000
 
 def limit_uses(desk: Desk) -> Sequence[LimitUse]:
     """Use of every limit; of a desk that has nothing to measure by yet, none."""
-    return limit_utilisation(desk.settings) if desk.journal.count("orders") else ()
+    return limit_utilisation(desk.settings, desk=desk) if desk.journal.count("orders") else ()
 
 
 class HistorySince:
