@@ -53,6 +53,7 @@ def main(folder: Path) -> None:
 def take(browser: Any, address: str, path: Path, words: str, button: str) -> None:
     """One picture of a page that has been drawn."""
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.set_default_timeout(SOON_MS)
     page.goto(address)
     page.get_by_text("Up to date").first.wait_for(timeout=SOON_MS)
     if button:

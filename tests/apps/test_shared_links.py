@@ -129,7 +129,7 @@ def test_a_click_and_a_key_show_the_rows_behind_a_number(browser: Any, server: S
     visit.shows("session.closed")
     wait_for_address(visit, "#why-money")
     visit.page.get_by_text("Close", exact=True).click()
-    visit.page.get_by_text("SELECT * FROM sessions").wait_for(state="hidden", timeout=SOON_MS)
+    visit.page.get_by_text("SELECT * FROM sessions").wait_for(state="detached", timeout=SOON_MS)
     held = sorted(row["positions"])[0]
     cells = visit.page.locator(".tabulator-row").filter(has_text=held)
     cells.first.locator(".tabulator-cell[tabulator-field=symbol]").click()

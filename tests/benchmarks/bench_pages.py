@@ -30,7 +30,8 @@ from workbench.core.ports import Event
 
 ROUNDS = int(os.environ.get("PAGES_ROUNDS", "3"))
 FILLS = int(os.environ.get("PAGES_FILLS", "300000"))
-VIEWERS, CHANGES, SESSIONS = 20, 300, 250
+VIEWERS, SESSIONS = 20, 250
+CHANGES = int(os.environ.get("PAGES_CHANGES", "300"))
 SOON_MS = 180_000
 BARE = """
 import sys
@@ -66,14 +67,21 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def opened(browser: Any, address: str) -> Any:
+    """A page on which nothing is given up early."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(SOON_MS)
+    page.goto(address)
+    return page
+
+
 def started(browser: Any, make: Callable[[], Server], page: str, meaning: str) -> tuple[float, float, float]:
     """Seconds until the server listens and until its page means something, and the server's CPU seconds."""
     began = time.perf_counter()
     server = make()
     try:
         listening = time.perf_counter()
-        shown = browser.new_page(viewport={"width": 1280, "height": 900})
-        shown.goto(f"{server.root}/{page}")
+        shown = opened(browser, f"{server.root}/{page}")
         shown.locator(meaning).first.wait_for(timeout=SOON_MS)
         painted = time.perf_counter()
         shown.close()
@@ -174,8 +182,7 @@ def bench_viewers(browser: Any, lines: list[str], small: Path) -> None:
     server = Server(small)
     pid = server.process.pid
     alone = [cycle(small) for _ in range(2)]
-    page = browser.new_page()
-    page.goto(f"{server.root}/desk")
+    page = opened(browser, f"{server.root}/desk")
     page.get_by_text("Up to date").first.wait_for(timeout=SOON_MS)
     waits = []
     for n in range(10):
@@ -188,8 +195,7 @@ def bench_viewers(browser: Any, lines: list[str], small: Path) -> None:
          f"{max(w for w, _ in waits):.2f} s")  # fmt: skip
     before, pages = rss_mb(pid), []
     for _ in range(VIEWERS - 1):
-        pages.append(browser.new_page())
-        pages[-1].goto(f"{server.root}/desk")
+        pages.append(opened(browser, f"{server.root}/desk"))
         pages[-1].get_by_text("Up to date").first.wait_for(timeout=SOON_MS)
     told(lines, f"memory, {VIEWERS} viewers", f"server {before:.0f} MB with one, "
          f"{(rss_mb(pid) - before) / (VIEWERS - 1):.1f} MB for each further one")  # fmt: skip
@@ -241,8 +247,7 @@ def bench_halt(browser: Any, lines: list[str], folder: Path) -> None:
     venue = VenueApart(folder)
     settings = desk_at(folder / "desk", venue)
     server = Server(folder / "desk")
-    page = browser.new_page()
-    page.goto(f"{server.root}/desk")
+    page = opened(browser, f"{server.root}/desk")
     page.get_by_text("orders may be sent").first.wait_for(timeout=SOON_MS)
     loop = Loop(settings, 5)
     names = page.locator("input[type=text]:visible")

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 #: What the hash of an address begins with when it asks where a number comes from.
 ASKS = "#why-"
+#: The drawer has no height while it holds nothing. It is never hidden: a page that is opened with a question
+#: in its address gets the answer before it is drawn, when a change from hidden to shown would be lost.
 _PLACE = {
     "position": "fixed", "left": "0", "right": "0", "bottom": "0", "max-height": "62vh", "overflow": "auto",
-    "z-index": "900", "padding": "10px 16px", "background": "var(--card)",
-    "border-top": "2px solid var(--accent)", "box-shadow": "0 -6px 24px rgba(0, 0, 0, .25)",
+    "z-index": "900", "background": "var(--card)", "box-shadow": "0 -6px 24px rgba(0, 0, 0, .25)",
 }  # fmt: skip
 
 
@@ -65,21 +66,19 @@ def question_drawer(screen: Screen, location: Any) -> Any:
 
     from workbench.pages.parts import table
 
-    words = pn.pane.HTML(sizing_mode="stretch_width", stylesheets=[PARTS])
-    drawer = pn.Column(words, visible=False, sizing_mode="stretch_width", styles=_PLACE)
+    words = pn.pane.HTML(sizing_mode="stretch_width", stylesheets=[PARTS], margin=0)
+    drawer = pn.Column(words, sizing_mode="stretch_width", styles=_PLACE, margin=0)
     made: dict[str, Any] = {}
 
     def draw(*_: object) -> None:
         question = question_of(location.hash)
-        drawer.visible = bool(question)
         if not question:
+            words.object = ""
+            drawer[:] = [words]
             return
         if not made:  # most readers never ask: the page is not made heavier for them
-            made["rows"], made["show_rows"] = table(
-                "Journal rows", empty="There is no such row.", page_size=6
-            )
+            made["rows"], made["show_rows"] = table("Journal rows", empty="There is none.", page_size=6)
             made["events"], made["show_events"] = table("Events that made them", empty="None.", page_size=6)
-            drawer.extend([made["rows"], made["events"]])
         try:
             found = screen.explain(question)
         except (WorkbenchError, OSError) as error:  # the journal went away: the page says so too
@@ -87,10 +86,10 @@ def question_drawer(screen: Screen, location: Any) -> Any:
             found = None
         else:
             words.object = _told(found) if found else _head(f"This page shows nothing called {question!r}.")
-        for name in ("rows", "events"):
-            made[name].visible = found is not None
-            if found is not None:
-                made[f"show_{name}"](getattr(found, name))
+        if found is not None:
+            made["show_rows"](found.rows)
+            made["show_events"](found.events)
+        drawer[:] = [words, made["rows"], made["events"]] if found is not None else [words]
 
     if location is not None:
         location.param.watch(draw, "hash")
@@ -99,15 +98,15 @@ def question_drawer(screen: Screen, location: Any) -> Any:
 
 
 def _head(title: str) -> str:
-    return (
-        f'<div role="dialog"><b>{html.escape(title)}</b> <a href="#top" style="float: right">Close</a></div>'
-    )
+    close = '<a href="#top" style="float: right">Close</a>'
+    edge = "border-top: 2px solid var(--accent); padding: 10px 16px 6px"
+    return f'<div role="dialog" style="{edge}"><b>{html.escape(title)}</b> {close}</div>'
 
 
 def _told(found: Answer) -> str:
     some = "" if found.count == len(found.rows) else f", the newest {len(found.rows):,} shown"
     return (
-        f"{_head(found.title)}<p>{html.escape(found.means)}</p>"
+        f'{_head(found.title)}<div style="padding: 0 16px"><p>{html.escape(found.means)}</p>'
         f'<p class="muted">{found.count:,} row(s) of the journal{some}. In SQL, and in a notebook:</p>'
-        f"<pre>{html.escape(found.sql)}\n{html.escape(found.line)}</pre>"
+        f"<pre>{html.escape(found.sql)}\n{html.escape(found.line)}</pre></div>"
     )
