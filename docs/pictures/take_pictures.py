@@ -1,7 +1,7 @@
 """Take the pictures of the README from a demo desk: `python docs/pictures/take_pictures.py DESK_FOLDER`.
 
-DESK_FOLDER is where `workbench demo` was run. The folder is only read; the browser is Chromium on the path,
-or the one that CHROMIUM names. Each picture has to stay under 200 kB.
+DESK_FOLDER is where `workbench demo` was run; it is only read. Names of pictures after it take only those.
+The browser is Chromium on the path, or the one that CHROMIUM names. Each picture has to stay under 200 kB.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PICTURES = {
 }
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, names: list[str]) -> None:
     """Serve the desk, open each page, and write the pictures beside this file."""
     command = [sys.executable, "-c", "from workbench.cli import main; main()", "dashboards", "--port", "0"]
     server = subprocess.Popen([*command, "--json"], cwd=folder, stdout=subprocess.PIPE, text=True)
@@ -42,7 +42,8 @@ def main(folder: Path) -> None:
             browser = playwright.chromium.launch(
                 executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
             )
-            for name, (address, words, button) in PICTURES.items():
+            for name in names or PICTURES:
+                address, words, button = PICTURES[name]
                 take(browser, f"{root}/{address}", HERE / f"{name}.png", words, button)
             browser.close()
     finally:
@@ -60,6 +61,7 @@ def take(browser: Any, address: str, path: Path, words: str, button: str) -> Non
         page.get_by_role("button", name=button).click()
     page.get_by_text(words).first.wait_for(timeout=SOON_MS)
     page.wait_for_timeout(4_000)  # pictures on the page are drawn after its words
+    page.wait_for_function("!document.documentElement.classList.contains('silent')", timeout=SOON_MS)
     page.screenshot(path=str(path))
     page.close()
     size = path.stat().st_size
@@ -69,4 +71,4 @@ def take(browser: Any, address: str, path: Path, words: str, button: str) -> Non
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])
