@@ -7,25 +7,45 @@ import workbench as wb
 pn.extension("tabulator")
 screen = wb.screen("desk")
 who = wb.pages.visitor(screen)
-state, money, used = wb.pages.card(), wb.pages.card(), wb.pages.card()
-curve = pn.pane.HoloViews(sizing_mode="stretch_width", height=320)
-positions, show_positions = wb.pages.table("Positions", empty="No shares are held.")
-orders, show_orders = wb.pages.table("Orders of the last session", empty="No order was sent.")
-denials, show_denials = wb.pages.table("Denied by our own controls", empty="Nothing was denied.")
-breaks, show_breaks = wb.pages.table("Breaks of the last reconciliation", empty="None: the venue agrees.")
-halts, show_halts = wb.pages.table("Halts beside the account's state", empty="None.")
-agreements, show_agreements = wb.pages.table("Waits for a second person", empty="Nothing.")
+state, money, drive, used = wb.pages.card(), wb.pages.card(), wb.pages.card(), wb.pages.card()
+curve = wb.pages.picture()
+positions, show_positions = wb.pages.table(
+    "Positions, from the ledger", empty="No shares are held.", why="positions", key="symbol"
+)
+orders, show_orders = wb.pages.table(
+    "Orders of the last session", empty="No order was sent.", why="orders", key="client_order_id"
+)
+denials, show_denials = wb.pages.table(
+    "Denied by our own controls", empty="Nothing was denied.", why="denials", key="client_order_id"
+)
+breaks, show_breaks = wb.pages.table(
+    "Breaks of the last reconciliation", empty="None: the venue agrees.", why="breaks"
+)
+halts, show_halts = wb.pages.table("Halts beside the account's state", empty="None.", why="halts")
+agreements, show_agreements = wb.pages.table("Waits for a second person", empty="Nothing.", why="agreements")
 pending, show_pending = wb.pages.approvals_card(screen.commands, person=who)
 alerts, show_alerts = wb.pages.alerts_card(screen.commands, person=who)
-runs, show_runs = wb.pages.table("Job runs", empty="No job has run yet: workbench jobs run trading_loop")
+timings, show_timings = wb.pages.table(
+    "How long a session takes", empty="No session has run yet.", why="timings"
+)
+runs, show_runs = wb.pages.table(
+    "Job runs",
+    empty="No job has run yet: workbench jobs run trading_loop",
+    why="runs",
+    key="run_id",
+    links={"notebook": "notebook"},
+    colours={"failed": "bad", "crashed": "bad", "done": "good"},
+)
 
 
 def redraw() -> None:
     """Bring every section up to the screen."""
     found, frames = screen.facts, screen.frames
     state.object = wb.pages.state_card(found)
-    money.object = wb.pages.facts("Money at the last close", screen.money())
-    used.object = wb.pages.bars("Limits in use", frames["limits"])
+    money.object = wb.pages.facts("Money at the last close", screen.money(), why="money")
+    drive.object = wb.pages.facts("Who drives", screen.drive(), why="drive")
+    adding = wb.pages.work_line(screen.work, "")
+    used.object = adding + wb.pages.bars("Limits in use", frames["limits"], why="limits")
     curve.object = screen.desk.plots.equity(frames["equity"]) if len(frames["equity"]) else None
     for show, name in (
         (show_positions, "positions"),
@@ -36,24 +56,27 @@ def redraw() -> None:
         (show_pending, "pending"),
         (show_agreements, "agreements"),
         (show_halts, "halts"),
+        (show_timings, "timings"),
         (show_runs, "runs"),
     ):
         show(frames[name])
 
 
 switch = wb.pages.halt_card(screen.commands, person=who)
+first = pn.Column(state, drive, sizing_mode="stretch_width")
 sections = [
-    wb.pages.beside(state, switch) if screen.commands.may_command(who) else state,
+    wb.pages.beside(first, switch) if screen.commands.may_command(who) else first,
     pending,
-    agreements,
-    halts,
-    wb.pages.beside(money, used),
+    wb.pages.beside(agreements, halts),
+    breaks,
+    alerts,
+    money,
+    used,
     curve,
     positions,
     orders,
     denials,
-    breaks,
-    alerts,
     runs,
+    timings,
 ]
 wb.pages.page("desk", screen, sections, redraw).servable()

@@ -10,54 +10,83 @@ symbol = pn.widgets.Select(label="Symbol", options={"all": ""})
 side = pn.widgets.Select(label="Side", options={"both": "", "buy": "buy", "sell": "sell"})
 first = pn.widgets.Select(label="From session", options={"the first": ""})
 last = pn.widgets.Select(label="To session", options={"the last": ""})
-order = pn.widgets.Select(label="Order: its whole story", options={"none chosen": ""}, width=320)
+by = pn.widgets.Select(label="Break down by", options=list(screen.groups))
+order = pn.widgets.TextInput(
+    label="Order: its whole story", placeholder="click an order in the table, or paste its id", width=420
+)
 totals, remarks, told = wb.pages.card(), wb.pages.card(), wb.pages.card()
-waterfall, predicted = wb.pages.picture(), wb.pages.picture()
+waterfall, spread, broken_down = wb.pages.picture(), wb.pages.picture(), wb.pages.picture()
+predicted, fan, floors = wb.pages.picture(), wb.pages.picture(), wb.pages.picture()
 path, steps = wb.pages.picture(340), wb.pages.picture(340)
-by_symbol, show_by_symbol = wb.pages.table("By symbol", empty="No order to measure.")
-by_side, show_by_side = wb.pages.table("By side", empty="No order to measure.")
+groups, show_groups = wb.pages.table("Broken down", empty="No order to measure.", why="groups")
+quantiles, show_quantiles = wb.pages.table(
+    "Quantiles with 90 % intervals", empty="No order to measure.", why="distribution"
+)
+compared, show_compared = wb.pages.table("Executions against benchmarks", empty="Nothing to compare with.")
 events, show_events = wb.pages.table("Journal rows of the order", empty="Choose an order in the table above.")
-shown: dict = {"orders": None}
+shown: dict = {"found": None}
 worst, show_worst = wb.pages.table(
     "Orders, the dearest first; click one for its story",
     empty="No order to measure.",
-    choose=lambda row: setattr(order, "value", shown["orders"]["order_id"].iloc[row]),
+    choose=lambda row: setattr(order, "value", shown["found"].orders["order_id"].iloc[row]),
+    why="orders",
 )
-save = wb.pages.save_button("orders", lambda: shown["orders"])
+saves = wb.pages.save_buttons(
+    "orders",
+    lambda: shown["found"].orders,
+    report=lambda: wb.pages.execution_report(screen, chosen()),
+)
+
+
+def chosen() -> tuple[str, str, str, str]:
+    """Which orders the reader has chosen."""
+    return (symbol.value, side.value, first.value, last.value)
 
 
 def draw(*_: object) -> None:
     """Measure the chosen orders."""
-    found = screen.execution((symbol.value, side.value, first.value, last.value))
-    pictures.visible = tables.visible = chosen.visible = found is not None
+    found = screen.execution(chosen())
+    pictures.visible = tables.visible = found is not None
+    shown["found"] = found
     if found is None:
         totals.object = wb.pages.facts("Execution", {"Orders": 0})
         remarks.object = wb.pages.notes([screen.nothing()])
         return
-    shown["orders"] = found.orders
-    totals.object = wb.pages.facts("Execution of the chosen orders", found.facts)
+    plots = screen.desk.plots
+    totals.object = wb.pages.facts("Execution of the chosen orders", found.facts, why="execution")
     remarks.object = wb.pages.notes(found.notes)
-    waterfall.object = screen.desk.plots.shortfall_waterfall(found.steps, title="Where the shortfall arose")
+    waterfall.object = plots.shortfall_waterfall(found.steps, title="Where the shortfall arose")
+    spread.object = plots.cost_distribution(found.orders, found.distribution)
     predicted.visible = bool(len(found.predicted))
     if predicted.visible:
-        predicted.object = screen.desk.plots.predicted_and_realised(found.predicted)
-    show_by_symbol(found.by_symbol)
-    show_by_side(found.by_side)
+        predicted.object = plots.predicted_and_realised(found.predicted)
+    fan.object = plots.close_markouts(found.markouts)
+    show_quantiles(found.distribution)
     show_worst(found.orders)
-    order.options = {"none chosen": "", **screen.labels(found)}
+    break_down()
+
+
+def break_down(*_: object) -> None:
+    """Show the chosen orders by what the reader chose."""
+    if shown["found"] is not None:
+        frame = screen.broken_down(chosen(), by.value)
+        broken_down.object = screen.desk.plots.cost_by_group(frame, title=f"Shortfall by {by.value}")
+        show_groups(frame)
 
 
 def tell(*_: object) -> None:
-    """Tell the story of the chosen order."""
+    """Tell the story of the chosen order, or say that there is none."""
     story = screen.story(order.value) if order.value else None
-    path.visible = steps.visible = events.visible = told.visible = story is not None
+    telling.visible = story is not None
+    told.object = wb.pages.unknown_order(order.value) if order.value else ""
     if story is None:
         return
     told.object = wb.pages.facts("The order, and the decision that wanted it", story.facts)
-    path.object = screen.desk.plots.price_path(story.prices, story.fills)
+    path.object = screen.desk.plots.price_path(story.prices, story.fills, story.benchmarks)
     steps.visible = story.steps is not None
     if story.steps is not None:
         steps.object = screen.desk.plots.shortfall_waterfall(story.steps)
+    show_compared(story.benchmarks.drop(columns="at", errors="ignore"))
     show_events(story.events)
 
 
@@ -66,15 +95,26 @@ def redraw() -> None:
     symbol.options = {"all": "", **{one: one for one in screen.symbols}}
     first.options = {"the first": "", **{one: one for one in screen.sessions}}
     last.options = {"the last": "", **{one: one for one in screen.sessions}}
+    floors.visible = bool(len(screen.floors))
+    if floors.visible:
+        floors.object = screen.desk.plots.cost_floors(screen.floors)
     draw()
     tell()
 
 
 for widget in (symbol, side, first, last):
     widget.param.watch(draw, "value")
+by.param.watch(break_down, "value")
 order.param.watch(tell, "value")
-pictures = wb.pages.beside(waterfall, predicted)
-tables = pn.Column(by_symbol, by_side, worst, save, sizing_mode="stretch_width")
-chosen = pn.Column(order, told, wb.pages.beside(path, steps), events, sizing_mode="stretch_width")
+telling = pn.Column(
+    wb.pages.beside(path, steps), wb.pages.beside(compared, events), sizing_mode="stretch_width"
+)
+pictures = pn.Column(
+    wb.pages.beside(waterfall, spread), wb.pages.beside(predicted, fan), sizing_mode="stretch_width"
+)
+tables = pn.Column(
+    by, wb.pages.beside(broken_down, groups), quantiles, worst, saves, sizing_mode="stretch_width"
+)
 filters = wb.pages.beside(symbol, side, first, last, width_px=150)
-wb.pages.page("tca", screen, [filters, totals, pictures, remarks, tables, chosen], redraw).servable()
+sections = [filters, totals, remarks, pictures, floors, tables, order, told, telling]
+wb.pages.page("tca", screen, sections, redraw, kept={"order": order}).servable()

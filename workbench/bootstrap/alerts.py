@@ -109,9 +109,9 @@ def try_channels(settings: Settings) -> dict[str, str]:
         channels.close()
 
 
-def list_alerts(settings: Settings, *, everything: bool) -> dict[str, Any]:
+def list_alerts(settings: Settings, *, everything: bool, desk: Desk | None = None) -> dict[str, Any]:
     """The outbox as a person wants to see it: what is open first, repetitions counted, nothing secret."""
-    desk = Desk(settings)
+    desk = desk or Desk(settings)
     rows = [row for row in desk.journal.rows("outbox", account=settings.account) if row["status"] != "merged"]
     shown = [
         {

@@ -50,12 +50,22 @@ def pending(settings: Settings) -> dict[str, list[dict[str, Any]]]:
         ones beyond their bounds; refused: the latest attempts that were turned away.
     """
     journal = Desk(settings).journal
-    orders = {row["client_order_id"]: row for row in journal.rows("orders", account=settings.account)}
-    rows = _deciding(settings, journal).waiting()
-    agreements = two_people_of(settings, journal).waiting()
     refused = [dict(event.payload) for event in journal.events(kinds=("act.refused",))]
     return {
-        "orders": [_shown(row, orders[row["approval_id"]], settings) for row in rows],
+        **waiting_for_people(settings, journal),
+        "cost_models": _held_cost_models(journal, settings.account),
+        "refused": refused[-5:],
+    }
+
+
+def waiting_for_people(settings: Settings, journal: Journal) -> dict[str, list[dict[str, Any]]]:
+    """Of `pending` the orders and agreements: what is asked twice a second, without a look at all events."""
+    agreements = two_people_of(settings, journal).waiting()
+    return {
+        "orders": [
+            _shown(row, journal.rows("orders", client_order_id=row["approval_id"])[0], settings)
+            for row in _deciding(settings, journal).waiting()
+        ],
         "agreements": [
             {
                 "subject": row["subject"], "first": row["first"], "reason": row["first_reason"],
@@ -63,8 +73,6 @@ def pending(settings: Settings) -> dict[str, list[dict[str, Any]]]:
             }
             for row in agreements
         ],
-        "cost_models": _held_cost_models(journal, settings.account),
-        "refused": refused[-5:],
     }  # fmt: skip
 
 

@@ -11,14 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
+from workbench.adapters.run_pages import run_pages
 from workbench.bootstrap import admin, alerts, approving, killing, releasing
 from workbench.bootstrap.desk import Desk, has_journal
 from workbench.bootstrap.page_access import is_passphrase, may_log_in, role_of
+from workbench.bootstrap.page_sources import (
+    execution_since,
+    limit_uses,
+    next_run_words,
+    notebook_page,
+    notebooks_of,
+    watchdog_words,
+)
 from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.resources import apps_folder, sample_folder
 from workbench.bootstrap.signing import Credentials
 from workbench.config import Settings, load_settings
 from workbench.errors import ConfigError, DataError, Refused, UsageError
+from workbench.pages.executed import POLICY
 from workbench.screens import (
     DeskCommands,
     DeskScreen,
@@ -81,10 +91,16 @@ def _desk_screen(settings: Settings) -> DeskScreen:
 
     return DeskScreen(
         desk,
-        mark=lambda: (_journal_end(desk), armed.read()),
+        mark=lambda: (_journal_end(desk), armed.read(), watchdog_words(settings)),
         permission=lambda: desk_supervision(settings, desk.journal).permission(),
-        pending=lambda: approving.pending(settings),
-        alerts=lambda: alerts.list_alerts(settings, everything=False),
+        pending=lambda: approving.waiting_for_people(settings, desk.journal),
+        alerts=lambda: alerts.list_alerts(settings, everything=False, desk=desk),
+        limits=lambda: limit_uses(desk),
+        surroundings=lambda session: {
+            "watchdog": watchdog_words(settings),
+            "next_run": next_run_words(desk, session),
+            "runs": notebooks_of(desk),
+        },
         commands=DeskCommands(
             login=settings.dashboards.login,
             role_of=functools.partial(role_of, desk),
@@ -104,7 +120,12 @@ def _tca_screen(settings: Settings) -> TcaScreen:
     from workbench.tca import report
 
     desk = Desk(settings)
-    return TcaScreen(desk, mark=lambda: _journal_end(desk), report=report)
+    return TcaScreen(
+        desk,
+        mark=lambda: _journal_end(desk),
+        report=report,
+        execution=lambda first: execution_since(desk, first),
+    )
 
 
 def _drift_screen(settings: Settings) -> DriftScreen:
@@ -186,10 +207,16 @@ def serve(settings: Settings, *, host: str, port: int, ready: Callable[[str], No
     require_guarded(settings, host)
     _served.append(settings)
     pages: Any = {name: str(path) for name, path in apps().items()}
+    guards = _guards(settings)
+    login = guards.get("auth_provider")
+    desk = Desk(settings)
+    notebooks = run_pages(
+        lambda run_id: notebook_page(desk, run_id), person_of=login.get_user if login else None, policy=POLICY
+    )
     server = pn.serve(
         pages, port=port, address=host, show=False, start=False, verbose=False, index=str(apps()["desk"]),
-        websocket_origin=list(settings.dashboards.origins) or None, extra_patterns=_probes(settings),
-        **_guards(settings),
+        websocket_origin=list(settings.dashboards.origins) or None,
+        extra_patterns=[notebooks, *_probes(settings)], **guards,
     )  # fmt: skip
     scheme = "https" if settings.dashboards.tls_certificate else "http"
     ready(f"{scheme}://{host}:{server.port}/desk")

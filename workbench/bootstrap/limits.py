@@ -21,7 +21,7 @@ _ROWS = 21  # what the statistics of a symbol need
 _MINUTE_NS = 60 * NANO
 
 
-def limit_utilisation(settings: Settings) -> tuple[LimitUse, ...]:
+def limit_utilisation(settings: Settings, *, desk: Desk | None = None) -> tuple[LimitUse, ...]:
     """Every control with its ceiling, what is used of it and what is left, from the journal.
 
     A desk in replay is looked at as of its last message, any other as of now. What is judged for each
@@ -34,7 +34,7 @@ def limit_utilisation(settings: Settings) -> tuple[LimitUse, ...]:
     >>> from workbench.bootstrap.limits import limit_utilisation
     >>> pd.DataFrame(limit_utilisation(wb.load_settings("workbench.toml")))  # doctest: +SKIP
     """
-    desk = Desk(settings)
+    desk = desk or Desk(settings)
     journal, account = desk.journal, settings.account
     orders = OwnOrders(
         {row["client_order_id"]: order_from_row(row) for row in journal.rows("orders", account=account)}

@@ -16,13 +16,14 @@ from workbench.pages.parts import (
     facts,
     notes,
     picture,
-    save_button,
     state_card,
     table,
+    unknown_order,
     verdict,
     work_line,
 )
 from workbench.pages.release_card import release_card
+from workbench.pages.report import execution_report, save_buttons
 
 __all__ = [
     "NAMES",
@@ -33,15 +34,17 @@ __all__ = [
     "beside",
     "card",
     "exchange_time",
+    "execution_report",
     "facts",
     "halt_card",
     "notes",
     "page",
     "picture",
     "release_card",
-    "save_button",
+    "save_buttons",
     "state_card",
     "table",
+    "unknown_order",
     "verdict",
     "visitor",
     "work_line",

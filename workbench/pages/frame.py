@@ -1,10 +1,15 @@
-"""The frame of every page: title, navigation, theme, and the banner that says how old the page is."""
+"""The frame of every page: title, navigation, theme, address, and how old the page is."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from workbench.pages.address import Address, address_name
+from workbench.pages.drawer import question_drawer
+from workbench.pages.style import BEAT, PARTS, STALE_S, STYLE
 
 if TYPE_CHECKING:
     from workbench.screens import Screen
@@ -18,42 +23,20 @@ NAMES: dict[str, str] = {
     "replay": "Replay",
 }
 REFRESH_MS = 500
-#: Age in seconds from which a page is grey: it may no longer be true.
-STALE_S = 5.0
-
-STYLE = """
-:root { --ink: #1b1f24; --muted: #59636e; --line: #d0d7de; --card: #ffffff; --good: #1a7f37; --warn: #9a6700;
-        --bad: #b3261e; --page: #f6f8fa; --accent: #1f5fa8; }
-[data-bs-theme=dark] { --ink: #e6edf3; --muted: #9198a1; --line: #3d444d; --card: #161b22; --good: #3fb950;
-        --warn: #d29922; --bad: #ff7b72; --page: #0d1117; --accent: #79b8ff; }
-body, #container, #content, .main-content { background: var(--page); color: var(--ink); }
-#header { flex-wrap: wrap; height: auto; min-height: 56px; }
-"""
-
-PARTS = """
-:host { color: var(--ink); font-family: system-ui, sans-serif; }
-a { color: var(--accent); }
-h2 { font-size: 15px; margin: 0 0 6px; font-weight: 600; }
-nav { display: flex; flex-wrap: wrap; }
-nav a { color: #ffffff; margin: 0 10px 0 0; text-decoration: none; padding: 6px 8px; border-radius: 6px; }
-nav a[aria-current=page], nav a:hover, nav a:focus { background: rgba(255, 255, 255, .22); }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 10px 18px; }
-.facts dt { color: var(--muted); font-size: 12px; margin: 0; }
-.facts dd { font-size: 15px; margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-.state { font-size: 26px; font-weight: 700; letter-spacing: .02em; }
-.ACTIVE { color: var(--good); } .REDUCING { color: var(--warn); } .HALTED { color: var(--bad); }
-.good { color: var(--good); } .warn { color: var(--warn); } .bad { color: var(--bad); }
-.muted { color: var(--muted); font-size: 13px; }
-.problem { border-left: 4px solid var(--bad); }
-.bar { height: 10px; border-radius: 5px; background: var(--line); overflow: hidden; }
-.bar > span { display: block; height: 100%; background: var(--accent); }
-.bar > span.warn { background: var(--warn); } .bar > span.bad { background: var(--bad); }
-"""
 
 
-def page(name: str, screen: Screen, sections: Sequence[Any], redraw: Callable[[], None]) -> Any:
+def page(
+    name: str,
+    screen: Screen,
+    sections: Sequence[Any],
+    redraw: Callable[[], None],
+    *,
+    kept: Mapping[str, Any] | None = None,
+) -> Any:
     """The page, kept true: every half second the screen is polled and, when it changed, redrawn.
+
+    What a reader chooses (selections, numbers, sliders) stands in the address, so that the address shows
+    the same to somebody else; what a person types to command never does.
 
     Parameters
     ----------
@@ -65,6 +48,8 @@ def page(name: str, screen: Screen, sections: Sequence[Any], redraw: Callable[[]
         Panel objects from top to bottom.
     redraw : callable () -> None
         Brings the sections up to the screen; called once before the first paint.
+    kept : mapping of str to widget, optional
+        Text fields that belong into the address too, by their names in it.
 
     Returns
     -------
@@ -74,8 +59,20 @@ def page(name: str, screen: Screen, sections: Sequence[Any], redraw: Callable[[]
     import panel as pn
 
     banner = pn.pane.HTML(sizing_mode="stretch_width", stylesheets=[PARTS])
+    notice = pn.pane.HTML(sizing_mode="stretch_width", stylesheets=[PARTS], visible=False)
+    links = pn.pane.HTML(stylesheets=[PARTS])
     body = pn.Column(*sections, sizing_mode="stretch_width")
-    shown = {"version": -1, "banner": ""}
+    beat = pn.widgets.TextInput(visible=False)
+    beat.jscallback(value=BEAT)
+    location = pn.state.location
+    shown: dict[str, Any] = {"version": -1, "banner": "", "beats": 0}
+
+    def write(query: str) -> None:
+        if location is not None:
+            location.search = query
+        links.object = navigation(name, person=visitor(screen), query=query)
+
+    address = Address(_asked(), {**choices(body), **(kept or {})}, write)
 
     def refresh() -> None:
         version = screen.poll()
@@ -86,23 +83,47 @@ def page(name: str, screen: Screen, sections: Sequence[Any], redraw: Callable[[]
         if version != shown["version"] and not screen.problem:
             redraw()
             shown["version"] = version
+            if said := address.bring():
+                notice.object = notices(said)
+                notice.visible = True
+        shown["beats"] += 1
+        if shown["beats"] % 2:  # once a second is enough for an age in seconds
+            age_s = screen.age_s()
+            beat.value = f"{shown['beats']} {age_s:.1f}" if math.isfinite(age_s) else "0 Infinity"
 
     refresh()
-    links = pn.pane.HTML(navigation(name, person=visitor(screen)), stylesheets=[PARTS])
+    links.object = navigation(name, person=visitor(screen), query=address.query)
     template = pn.template.BootstrapTemplate(
         title=f"Workbench: {NAMES[name]}", header=[links],
-        main=[banner, body], header_background="#1f3a5f", busy_indicator=None, raw_css=[STYLE],
-        theme=_theme(),
+        main=[banner, notice, body, question_drawer(screen, location), beat],
+        header_background="#1f3a5f", busy_indicator=None, raw_css=[STYLE], theme=_theme(),
     )  # fmt: skip
     pn.state.add_periodic_callback(refresh, period=REFRESH_MS)
     return template
 
 
-def _theme() -> str:
+def choices(body: Any) -> dict[str, Any]:
+    """What a reader may choose on a page: selections, numbers and sliders, by their names in the address."""
     import panel as pn
 
-    asked = pn.state.session_args.get("theme", [b""])[0].decode("ascii", "replace")
-    return "dark" if asked == "dark" else "default"
+    kinds = (pn.widgets.Select, pn.widgets.IntInput, pn.widgets.IntSlider)
+    found = body.select(lambda part: isinstance(part, kinds))
+    return {address_name(widget.label or widget.name): widget for widget in found}
+
+
+def _asked() -> dict[str, str]:
+    """The words of the address with which the page was opened."""
+    import panel as pn
+
+    return {
+        name: values[-1].decode("utf-8", "replace")
+        for name, values in pn.state.session_args.items()
+        if values
+    }
+
+
+def _theme() -> str:
+    return "dark" if _asked().get("theme") == "dark" else "default"
 
 
 def visitor(screen: Screen) -> str:
@@ -112,7 +133,7 @@ def visitor(screen: Screen) -> str:
     return str(pn.state.user or "") if screen.desk.settings.dashboards.login else ""
 
 
-def navigation(current: str, *, person: str = "") -> str:
+def navigation(current: str, *, person: str = "", query: str = "") -> str:
     """Links to all pages; the present one is marked for eyes and for readers of the screen."""
     dark = _theme() == "dark"
     keep = "?theme=dark" if dark else ""
@@ -120,9 +141,12 @@ def navigation(current: str, *, person: str = "") -> str:
         f'<a href="{key}{keep}"{" aria-current=page" if key == current else ""}>{title}</a>'
         for key, title in NAMES.items()
     ]
-    other = f'<a href="{current}{"" if dark else "?theme=dark"}">{"Light" if dark else "Dark"}</a>'
+    rest = "&".join(part for part in query.lstrip("?").split("&") if part and not part.startswith("theme="))
+    turned = "&".join(part for part in (rest, "" if dark else "theme=dark") if part)
+    other = f"{current}{f'?{turned}' if turned else ''}"
+    light = f'<a href="{html.escape(other)}">{"Light" if dark else "Dark"}</a>'
     leave = f'<a href="logout">Log out {html.escape(person)}</a>' if person else ""
-    return f'<nav aria-label="Dashboards">{"".join(links)}{other}{leave}</nav>'
+    return f'<nav aria-label="Dashboards">{"".join(links)}{light}{leave}</nav>'
 
 
 def is_doubtful(screen: Screen) -> bool:
@@ -143,3 +167,12 @@ def status_line(screen: Screen) -> str:
             "It could not be brought up to date for some seconds.</div>"
         )
     return '<span class="muted">Up to date; refreshed twice a second.</span>'
+
+
+def notices(said: Sequence[str]) -> str:
+    """What of a link could not be shown, as HTML."""
+    lines = "".join(f"<br>{html.escape(line)}" for line in said)
+    return (
+        '<div class="card problem" role="alert"><b class="warn">The page does not show all that its address '
+        f"asks for.</b>{lines}<br>Choose below; the address follows.</div>"
+    )

@@ -13,7 +13,12 @@ from workbench.plots.desk import (
 )
 from workbench.plots.drift import distributions, levels_by_day, streams_by_day
 from workbench.plots.execution import (
+    close_markouts,
+    cost_by_group,
     cost_curve,
+    cost_distribution,
+    cost_floors,
+    execution_picture,
     intraday_profile,
     markout_fan,
     predicted_and_realised,
@@ -29,7 +34,11 @@ from workbench.plots.overfitting import (
 )
 
 __all__ = [
+    "close_markouts",
+    "cost_by_group",
     "cost_curve",
+    "cost_distribution",
+    "cost_floors",
     "decision_weights",
     "deflation",
     "degradation",
@@ -37,6 +46,7 @@ __all__ = [
     "equity",
     "equity_figure",
     "equity_picture",
+    "execution_picture",
     "intraday_profile",
     "levels_by_day",
     "logit_histogram",

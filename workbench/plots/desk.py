@@ -75,7 +75,7 @@ def decision_weights(frame: pd.DataFrame) -> Any:
     )  # fmt: skip
 
 
-def price_path(prices: pd.DataFrame, fills: pd.DataFrame) -> Any:
+def price_path(prices: pd.DataFrame, fills: pd.DataFrame, levels: pd.DataFrame | None = None) -> Any:
     """Daily bars of a symbol with own executions on them, as a HoloViews overlay.
 
     Parameters
@@ -84,6 +84,8 @@ def price_path(prices: pd.DataFrame, fills: pd.DataFrame) -> Any:
         at, open, high, low, close; one row a bar.
     fills : DataFrame
         `Views.fills` of that symbol; those outside the path are left out.
+    levels : DataFrame, optional
+        Prices to compare with, drawn as dashes: at, price_usd, benchmark, cost_bps.
     """
     hv = holoviews()
     prices = prices.assign(at=prices["at"].dt.tz_localize(None))
@@ -96,6 +98,11 @@ def price_path(prices: pd.DataFrame, fills: pd.DataFrame) -> Any:
         drawn = drawn * hv.Scatter(
             points, "at", ["price_usd", "quantity_shares", "session"], label=side
         ).opts(color=colour, marker=marker, size=10, tools=["hover"])
+    if levels is not None and "at" in levels:
+        dashes = levels.assign(at=levels["at"].dt.tz_localize(None)).dropna(subset=["price_usd"])
+        drawn = drawn * hv.Scatter(
+            dashes, "at", ["price_usd", "benchmark", "cost_bps"], label="benchmarks"
+        ).opts(color="#b07d00", marker="dash", size=18, tools=["hover"])
     return drawn.opts(
         width=760, height=340, xlabel="session", ylabel="USD", legend_position="top_left", yformatter="%.2f"
     )

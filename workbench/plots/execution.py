@@ -121,3 +121,138 @@ def intraday_profile(frame: pd.DataFrame) -> Any:
         xlabel="hour",
         ylabel="bps",
     )
+
+
+def cost_by_group(frame: pd.DataFrame, *, title: str) -> Any:
+    """Shortfall of each group in bps, with its interval where there is one.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        First column the group; total_bps, lower_bps, upper_bps, orders.
+    """
+    hv = holoviews()
+    group = str(frame.columns[0])
+    shown = frame.assign(**{group: frame[group].astype(str)})
+    bars = hv.Bars(shown, group, ["total_bps", "orders"]).opts(color=BLUE, alpha=0.75, tools=["hover"])
+    known = shown.dropna(subset=["lower_bps", "upper_bps"])
+    below, above = known["total_bps"] - known["lower_bps"], known["upper_bps"] - known["total_bps"]
+    doubt = hv.ErrorBars(known.assign(below=below, above=above), group, ["total_bps", "below", "above"]).opts(
+        color=GREY
+    )
+    return (bars * doubt).opts(**_SIZE, title=title, xlabel="", ylabel="shortfall, bps", xrotation=20)
+
+
+def cost_distribution(orders: pd.DataFrame, quantiles: pd.DataFrame) -> Any:
+    """How the orders' shortfall is distributed, and where its quantiles lie with their intervals.
+
+    Parameters
+    ----------
+    orders : DataFrame
+        total_bps of each order; values beyond the outer quantiles' intervals stand in the first and last bar.
+    quantiles : DataFrame
+        quantile, shortfall_bps, lower_bps, upper_bps.
+    """
+    import numpy as np
+
+    hv = holoviews()
+    values = orders["total_bps"].dropna().to_numpy()
+    edges = np.histogram_bin_edges(values, bins=min(40, max(8, len(values) // 5)))
+    counts, edges = np.histogram(values, edges)
+    drawn = hv.Histogram((edges, counts), kdims="shortfall", vdims="orders").opts(
+        color=BLUE, alpha=0.35, line_color=None, tools=["hover"]
+    )
+    top = max(float(counts.max(initial=1)), 1.0)
+    at = [(bps, top * (1.06 + 0.06 * row)) for row, bps in enumerate(quantiles["shortfall_bps"])]
+    spans = [
+        (low if low == low else bps, y, high if high == high else bps, y)
+        for (bps, y), low, high in zip(at, quantiles["lower_bps"], quantiles["upper_bps"], strict=True)
+    ]
+    named = [(bps, y, name) for (bps, y), name in zip(at, quantiles["quantile"], strict=True)]
+    lines = hv.Segments(spans, ["x0", "y0", "x1", "y1"]).opts(color=GREY, line_width=2)
+    dots = hv.Scatter(named, "shortfall", ["y", "quantile"]).opts(color=RED, size=7, tools=["hover"])
+    return (drawn * lines * dots).opts(
+        **_SIZE, title="Shortfall of the orders, and its quantiles",
+        xlabel="shortfall, bps", ylabel="orders",
+    )  # fmt: skip
+
+
+def cost_floors(frame: pd.DataFrame) -> Any:
+    """The cost floor of each decision, lowest to highest symbol, with the largest edge beside it.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        at, floor_low_bps, floor_bps, floor_high_bps, edge_bps, traded.
+    """
+    hv = holoviews()
+    dated = frame.assign(at=frame["at"].dt.tz_localize(None))
+    band = hv.Area(dated, "at", ["floor_low_bps", "floor_high_bps"], label="floors of all symbols")
+    middle = hv.Curve(dated, "at", ["floor_bps", "traded"], label="median floor")
+    edge = hv.Scatter(dated, "at", ["edge_bps", "traded"], label="largest edge")
+    return (
+        band.opts(color=GREY, alpha=0.25, line_alpha=0)
+        * middle.opts(color=GREY, tools=["hover"])
+        * edge.opts(color=BLUE, size=6, tools=["hover"])
+    ).opts(
+        **_SIZE,
+        title="What an edge has to exceed",
+        xlabel="decision",
+        ylabel="bps",
+        legend_position="top_left",
+    )
+
+
+def close_markouts(frame: pd.DataFrame) -> Any:
+    """What prices did in the sessions after the fills, by side; above 0 they went our way.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        side, sessions, markout_bps, fills.
+    """
+    hv = holoviews()
+    colours = {"buy": _GREEN, "sell": RED, "all": BLUE}
+    drawn = hv.HLine(0).opts(color=GREY, line_width=1)
+    for side, part in frame.groupby("side"):
+        line = hv.Curve(part, "sessions", ["markout_bps", "fills"], label=str(side))
+        drawn = drawn * line.opts(color=colours[str(side)], tools=["hover"])
+    return drawn.opts(
+        **_SIZE, title="Prices after the fills", xlabel="sessions after the fill",
+        ylabel="bps, value-weighted", legend_position="top_left", xticks=[0, 1, 2, 5, 10],
+    )  # fmt: skip
+
+
+def execution_picture(steps: pd.DataFrame, orders: pd.DataFrame) -> bytes:
+    """The parts of the shortfall and its distribution as one static PNG, for files without a server.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        step, bps, begin, end.
+    orders : DataFrame
+        total_bps of each order.
+    """
+    import io
+
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.0, 3.2), dpi=90, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    at = list(range(len(steps)))
+    colours = [GREY if step == "total" else RED if bps > 0 else _GREEN
+               for step, bps in zip(steps["step"], steps["bps"], strict=True)]  # fmt: skip
+    left.bar(at, steps["end"] - steps["begin"], bottom=steps["begin"], color=colours)
+    left.set_xticks(at, list(steps["step"]), fontsize=8)
+    left.set_title("Where the shortfall arose, bps", fontsize=9, loc="left")
+    right.hist(orders["total_bps"].dropna(), bins=30, color=BLUE, alpha=0.6)
+    right.set_title("Shortfall of the orders, bps", fontsize=9, loc="left")
+    for axes in (left, right):
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(  # type: ignore[no-untyped-call]
+        buffer, metadata={"Software": None}
+    )
+    return buffer.getvalue()

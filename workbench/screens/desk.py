@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import param
 
-from workbench.core.ledger import Ledger, Posting
-from workbench.core.orders import TERMINAL, OrderState
+from workbench.core.ledger import PNL, SECURITIES
+from workbench.core.orders import TERMINAL
 from workbench.core.types import MICRO, NANO
+from workbench.errors import DataError
 from workbench.screens.commands import DeskCommands
+from workbench.screens.desk_sources import desk_sources
+from workbench.screens.desk_tables import (
+    NOTHING_ADDED,
+    UNRESOLVED,
+    alert_table,
+    break_table,
+    cycle_words,
+    equity_of,
+    halt_table,
+    lease_words,
+    limit_bars,
+    pending_table,
+    reconciled_words,
+    run_table,
+    run_words,
+    when,
+)
 from workbench.screens.screen import Screen
+from workbench.screens.timings import KINDS, first_seq, stage_timings
+from workbench.screens.work import Work
 
 #: Words for a person, one for each state.
 MEANING: Mapping[str, str] = {
@@ -20,25 +40,28 @@ MEANING: Mapping[str, str] = {
     "REDUCING": "only orders that reduce risk may be sent",
     "HALTED": "nothing may be sent until a person resumes",
 }
-#: What a person needs to decide on a waiting order, beyond the columns of the table.
-PENDING_DETAIL = (
-    "order_type", "decision_price", "bid", "ask", "quote_age_s", "expected_cost_usd", "verdict",
-    "position_before", "position_after", "session", "leg", "expires_in_s", "hash", "same_settings",
-)  # fmt: skip
 _ENDED = frozenset(state.value for state in TERMINAL)
 
 
 class DeskScreen(Screen):
     """State, money, orders, limits, breaks, alerts and runs of one account.
 
+    What needs the whole history (positions from all postings, the use of every limit) is added up in the
+    background, so that the page is there at once also over years of records.
+
     Parameters
     ----------
     permission : callable () -> object
         What may be sent now, with `state`, `epoch`, `reason`; the state row and the ARMED file together.
     pending : callable () -> mapping
-        What waits for people: rows by "orders", "agreements", "cost_models".
+        What waits for people: rows by "orders", "agreements".
     alerts : callable () -> mapping
         The outbox: its rows by "alerts", and its counts.
+    limits : callable () -> sequence
+        Use of every limit, with `code`, `limit`, `value`, `used`, `unit`, `about`.
+    surroundings : callable (last_session) -> mapping
+        What is not in the journal: "watchdog" and "next_run" in words, "runs" a mapping of run id to the
+        address of its executed notebook.
     commands : DeskCommands
         What people may order from the page.
     """
@@ -50,16 +73,23 @@ class DeskScreen(Screen):
         self,
         desk: Any,
         *,
+        mark: Callable[[], Hashable],
         permission: Callable[[], Any],
         pending: Callable[[], Mapping[str, Any]],
         alerts: Callable[[], Mapping[str, Any]],
+        limits: Callable[[], Sequence[Any]],
+        surroundings: Callable[[str], Mapping[str, Any]],
         commands: DeskCommands,
         **params: Any,
     ) -> None:
-        super().__init__(desk, **params)
+        self.work = Work()
+        super().__init__(desk, mark=lambda: (mark(), id(self.work.latest), self.work.problem), **params)
+        self._rest_until_s = -float("inf")
         self._permission = permission
         self._pending = pending
         self._alerts = alerts
+        self._use = limits
+        self._surroundings = surroundings
         self.commands = commands
 
     def money(self) -> dict[str, object]:
@@ -70,23 +100,77 @@ class DeskScreen(Screen):
             "Equity, USD": facts["equity_usd"],
             "P&L of the session, USD": facts["pnl_usd"],
             "Cash, USD": facts["cash_usd"],
-            "Reconciliation": facts["reconciled"],
+        }
+
+    def drive(self) -> dict[str, object]:
+        """Who drives the desk, and what comes next, labelled for reading."""
+        facts = self.facts
+        return {
             "Lease": facts["lease"],
+            "Last cycle": facts["last_cycle"],
+            "Last run": facts["last_run"],
+            "Next run": facts["next_run"],
+            "Reconciliation": facts["reconciled"],
+            "Watchdog": facts["watchdog"],
         }
 
     def read(self) -> None:
         """Everything of the page, from the journal and the ARMED file."""
         views, journal, account = self.desk.views, self.desk.journal, self.desk.settings.account
         permission = self._permission()
-        sessions = views.sessions()
-        last = sessions.iloc[-1].to_dict() if len(sessions) else {}
-        orders = views.orders(last.get("session")) if last else views.orders()
-        lease = (journal.rows("leases", account=account) or [{}])[-1]
-        row = (journal.rows("state", account=account) or [{}])[-1]
-        breaks = journal.rows("reconciliations", account=account)
-        positions = self._positions(journal, account, last.get("session"))
+        equity = equity_of(journal, account)
+        last = equity.iloc[-1].to_dict() if len(equity) else {}
+        session = str(last.get("session", ""))
+        orders = views.orders(session) if last else views.orders()
+        breaks = (journal.newest("reconciliations", 1, account=account) or [{}])[-1]
+        runs = journal.newest("runs", 200)
         pending = self._pending()
+        around = self._surroundings(session)
+        added = self._added_up(journal.head())
         self.facts = {
+            **self._state_facts(journal, account, permission),
+            "last_session": session or "none yet",
+            "equity_usd": last.get("equity_usd"),
+            "pnl_usd": last.get("pnl_usd"),
+            "cash_usd": last.get("cash_usd"),
+            "config_hash": self.desk.settings.config_hash,
+            "reconciled": reconciled_words(breaks),
+            "clean": bool(breaks and breaks["clean"]),
+            "journal_seq": journal.head()[0],
+            "pending": len(pending["orders"]),
+            "last_cycle": cycle_words(journal.newest("decisions", 1, account=account)),
+            "last_run": run_words(runs),
+            "next_run": around["next_run"],
+            "watchdog": around["watchdog"],
+            "adding_up": self.work.progress,
+            "adding_trouble": self.work.problem,
+        }
+        self.frames = {
+            "equity": equity,
+            "positions": added["positions"],
+            "open_orders": orders[~orders["state"].isin(_ENDED)],
+            "unknown_orders": orders[orders["state"].isin(UNRESOLVED)],
+            "last_orders": orders,
+            "denials": views.denials(session) if last else views.denials(),
+            "limits": added["limits"],
+            "breaks": break_table(breaks.get("breaks", [])),
+            "alerts": alert_table(self._alerts()["alerts"][:200]),
+            "pending": pending_table(pending["orders"]),
+            "agreements": pd.DataFrame(pending["agreements"], columns=["subject", "first", "reason"]),
+            "halts": halt_table(views.halts()),
+            "runs": run_table(runs, around["runs"]),
+            "timings": stage_timings(
+                journal.events(kinds=KINDS, after_seq=after) if (after := first_seq(runs, _LOOP)) else (),
+                _LOOP,
+            ),
+            "people": views.people(),
+        }
+        self.sources = desk_sources(account, session)
+
+    def _state_facts(self, journal: Any, account: str, permission: Any) -> dict[str, Any]:
+        row = (journal.rows("state", account=account) or [{}])[-1]
+        lease = (journal.rows("leases", account=account) or [{}])[-1]
+        return {
             "account": account,
             "mode": self.desk.settings.mode.value,
             "state": permission.state,
@@ -94,145 +178,70 @@ class DeskScreen(Screen):
             "reason": permission.reason,
             "person": row.get("person") or "nobody",
             "epoch": permission.epoch,
-            "since": _when(row.get("at_ns")),
-            "lease": _lease_words(lease),
-            "last_session": last.get("session", "none yet"),
-            "equity_usd": last.get("equity_usd"),
-            "pnl_usd": last.get("pnl_usd"),
-            "cash_usd": last.get("cash_usd"),
-            "config_hash": self.desk.settings.config_hash,
-            "reconciled": _reconciled_words(breaks),
-            "clean": bool(breaks and breaks[-1]["clean"]),
-            "journal_seq": journal.head()[0],
-            "pending": len(pending["orders"]),
-        }
-        self.frames = {
-            "equity": views.equity(),
-            "positions": positions,
-            "open_orders": orders[~orders["state"].isin(_ENDED)],
-            "unknown_orders": orders[orders["state"].isin(_UNRESOLVED)],
-            "last_orders": orders,
-            "denials": views.denials(last.get("session")),
-            "limits": self._limits(positions, last),
-            "breaks": _breaks(breaks[-1]["breaks"] if breaks else []),
-            "alerts": _alerts(self._alerts()["alerts"][:200]),
-            "pending": _pending(pending["orders"]),
-            "agreements": pd.DataFrame(pending["agreements"], columns=["subject", "first", "reason"]),
-            "halts": _halts(views.halts()),
-            "runs": views.runs().iloc[::-1].head(200),
-            "people": views.people(),
+            "since": when(row.get("at_ns")),
+            "lease": lease_words(lease),
         }
 
-    def _positions(self, journal: Any, account: str, session: str | None) -> pd.DataFrame:
+    def _added_up(self, head: Hashable) -> dict[str, pd.DataFrame]:
+        """Positions and limits as of the journal's end, or the latest that have been added up."""
+        found: dict[str, pd.DataFrame] | None = self.work.answer(head)
+        if found is None and self._clock_s() >= self._rest_until_s and self.work.start(head, self._add_up):
+            if self.work.latest is None:  # most journals are added up before a reader could see the gap
+                self.work.wait(SOON_S)
+            found = self.work.answer(head)
+        return found or self.work.latest or NOTHING_ADDED
+
+    def _add_up(self, tell: Callable[[str], None]) -> dict[str, pd.DataFrame]:
+        began_s = self._clock_s()
+        try:
+            return self._sums(tell)
+        finally:  # a history that takes long to add up is left alone for a while: the loop needs the machine
+            now_s = self._clock_s()
+            self._rest_until_s = now_s + REST * (now_s - began_s)
+
+    def _sums(self, tell: Callable[[str], None]) -> dict[str, pd.DataFrame]:
+        tell("adding up all postings")
+        positions = self._positions()
+        tell("measuring the use of every limit")
+        return {"positions": positions, "limits": limit_bars(self._use())}
+
+    def _positions(self) -> pd.DataFrame:
         """Shares and cost from the ledger's own postings, valued at the last close that the desk knows."""
-        ledger = Ledger.from_postings(
-            Posting(row["ledger_account"], row["amount_micro"], row["quantity_nano"], row["memo"])
-            for row in journal.rows("postings", account=account)
-        )
-        held = sorted(symbol for symbol, quantity in ledger.positions_nano.items() if quantity)
-        closes = self._closes(held, session)
+        balances = self.desk.journal.balances(self.desk.settings.account)
+        if sum(micro for micro, _ in balances.values()):
+            raise DataError(
+                "the postings of this account do not sum to zero",
+                next_step="workbench journal verify; nobody may trade on these books",
+            )
+        held = sorted(name.removeprefix(SECURITIES) for name, (_, nano) in balances.items() if nano)
+        closes = self._closes(held)
+        shares = [balances[SECURITIES + symbol][1] / NANO for symbol in held]
         frame = pd.DataFrame(
             {
                 "symbol": pd.Series(held, dtype="str"),
-                "shares": [ledger.positions_nano[symbol] / NANO for symbol in held],
-                "cost_usd": [ledger.cost_micro[symbol] / MICRO for symbol in held],
+                "shares": pd.Series(shares, dtype="float64"),
+                "cost_usd": [balances[SECURITIES + symbol][0] / MICRO for symbol in held],
                 "last_close_usd": [closes.get(symbol, float("nan")) for symbol in held],
             }
         )
         frame["value_usd"] = frame["shares"] * frame["last_close_usd"]
         frame["unrealised_usd"] = frame["value_usd"] - frame["cost_usd"]
+        frame["realised_usd"] = [-balances.get(PNL + symbol, (0, 0))[0] / MICRO for symbol in held]
         return frame
 
-    def _closes(self, symbols: list[str], session: str | None) -> dict[str, float]:
-        if not symbols or session is None:
+    def _closes(self, symbols: list[str]) -> dict[str, float]:
+        """The last close of each symbol that was known on the evening of the last closed session."""
+        sessions = self.desk.journal.newest("sessions", 1, account=self.desk.settings.account)
+        if not symbols or not sessions:
             return {}
-        as_of_ns = self.desk.calendar.session_close_ns(session)
+        as_of_ns = self.desk.calendar.session_close_ns(sessions[-1]["session"])
         panel = self.desk.bars.read(symbols, as_of_ns=as_of_ns, rows=1)
         return dict(zip(panel.symbols, panel.close[-1].tolist(), strict=True)) if len(panel.ts_ns) else {}
 
-    def _limits(self, positions: pd.DataFrame, last: Mapping[str, Any]) -> pd.DataFrame:
-        """Ceilings with what is used of them now; what cannot be measured between sessions is left out."""
-        limits = self.desk.settings.limits
-        largest = float(positions["value_usd"].abs().max()) if len(positions) else 0.0
-        used = {
-            "max_position_notional_usd": largest,
-            "max_position_shares": float(positions["shares"].abs().max()) if len(positions) else 0.0,
-            "max_gross_notional_usd": float(positions["value_usd"].abs().sum()),
-            "max_session_loss_usd": max(0.0, -float(last.get("pnl_usd") or 0.0)),
-        }
-        rows = [
-            {"limit": name, "used": value, "ceiling": float(getattr(limits, name))}
-            for name, value in used.items()
-        ]
-        frame = pd.DataFrame(rows)
-        frame["utilisation"] = frame["used"] / frame["ceiling"]
-        return frame
 
-
-_UNRESOLVED = frozenset(s.value for s in (OrderState.SENT, OrderState.UNKNOWN, OrderState.QUARANTINED))
-
-
-def _when(at_ns: int | None) -> str:
-    if not at_ns:
-        return "never"
-    stamp = pd.Timestamp(at_ns, unit="ns", tz="UTC")
-    return f"{stamp.tz_convert('America/New_York'):%Y-%m-%d %H:%M:%S %Z}"
-
-
-def _lease_words(lease: Mapping[str, Any]) -> str:
-    if not lease:
-        return "never held"
-    if lease["released"]:
-        return f"free (last token {lease['token']})"
-    return f"held by {lease['holder']}, token {lease['token']}"
-
-
-def _reconciled_words(rows: list[dict[str, Any]]) -> str:
-    if not rows:
-        return "never reconciled"
-    last = rows[-1]
-    what = "clean" if last["clean"] else f"{len(last['breaks'])} break(s)"
-    return f"{what}, {_when(last['at_ns'])}"
-
-
-def _breaks(found: list[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(found, columns=["kind", "symbol", "ours", "theirs", "evidence"])
-
-
-def _pending(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Waiting orders with the columns that fit a table; the rest is shown of the chosen one."""
-    columns = [
-        "symbol",
-        "side",
-        "shares",
-        "limit",
-        "notional_usd",
-        "expected_cost_bps",
-        "waits_because",
-        "id",
-    ]
-    frame = pd.DataFrame(rows, columns=[*columns, *PENDING_DETAIL])
-    words = [", ".join(reasons) for reasons in frame["waits_because"]]
-    frame["waits_because"] = pd.Series(words, dtype="str", index=frame.index)
-    return frame
-
-
-def _alerts(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    columns = [
-        "alert",
-        "severity",
-        "code",
-        "text",
-        "count",
-        "status",
-        "acknowledged_by",
-        "raised_at_ns",
-        "runbook",
-    ]
-    frame = pd.DataFrame(rows, columns=columns)
-    frame["raised_at"] = pd.to_datetime(frame.pop("raised_at_ns"), unit="ns", utc=True)
-    return frame
-
-
-def _halts(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[frame["state"] != "ACTIVE"][["level", "target", "state", "reason", "person", "at"]]
+#: The job whose stages are timed.
+_LOOP = "trading_loop"
+#: How long a reader waits for sums before the page is shown without them, seconds.
+SOON_S = 0.3
+#: Rest after a sum, as a multiple of the time that it took.
+REST = 4.0

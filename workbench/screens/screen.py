@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import param
 
 from workbench.errors import WorkbenchError
+from workbench.screens.questions import Answer, Source, answer
 
 #: Readers of one page within this time share one look at the journal.
 SHARED_S = 0.4
@@ -48,6 +49,8 @@ class Screen(param.Parameterized):
         self._seen: Hashable = object()
         self._looked_s = -float("inf")
         self._good_s = -float("inf")
+        #: What the page's numbers and tables are made of, by the names that the page gives them.
+        self.sources: Mapping[str, Source] = {}
 
     def poll(self) -> int:
         """Look whether something changed, read it if so, and return the version to compare with."""
@@ -79,6 +82,17 @@ class Screen(param.Parameterized):
     def read(self) -> None:
         """Read everything that the page shows; a page of its own overrides this."""
         raise NotImplementedError
+
+    def explain(self, question: str) -> Answer | None:
+        """The journal rows behind a number: "TABLE" for all of a table, "TABLE/ROW" for one row.
+
+        None where the page has nothing of that name.
+        """
+        name, _, row = question.partition("/")
+        source = self.sources.get(question) or self.sources.get(name)
+        if source is None:
+            return None
+        return answer(self.desk.journal, question.replace("/", ": "), source.of_row(row))
 
     def age_s(self) -> float:
         """Seconds since the page was last known to be true; infinite when it never was."""

@@ -47,6 +47,11 @@ class Work:
         """The answer to a question, None while there is none."""
         return self._answers.get(question)
 
+    @property
+    def latest(self) -> Any | None:
+        """The answer that was computed last, whatever was asked; None before the first."""
+        return self._answers[next(reversed(self._answers))] if self._answers else None
+
     def start(self, question: Hashable, compute: Callable[[Tell], Any]) -> bool:
         """Begin to compute an answer; False when another is being computed.
 

@@ -16,6 +16,7 @@ from workbench.adapters.journal.archive import Archived, cut, prove_archives, wr
 from workbench.adapters.journal.chain import Anchor, Mark, event_hash
 from workbench.adapters.journal.encoding import Encoded, encode
 from workbench.adapters.journal.engine import database_of
+from workbench.adapters.journal.excerpts import Excerpts
 from workbench.adapters.journal.parquet import export
 from workbench.adapters.journal.projections import fold
 from workbench.adapters.journal.schema import PROJECTION_TABLES, PROJECTIONS, SCHEMA_VERSION, metadata
@@ -35,7 +36,7 @@ from workbench.core.ports import Event, Lease, RecordedEvent
 from workbench.errors import ConfigError, JournalCorrupt, UsageError
 
 
-class JournalDatabase:
+class JournalDatabase(Excerpts):
     """Append-only, hash-chained events with projections, durable when `commit` returns.
 
     Parameters

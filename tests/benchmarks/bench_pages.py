@@ -1,0 +1,287 @@
+"""What the dashboards cost: start and first paint against a bare Panel page, latency, viewers, growth.
+
+Every figure stands beside its yardstick from the same run. A run of its own, in which the machine should do
+nothing else; `PAGES_FILLS` sets the size of the large journal (a tenth as many decisions).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from drive import make_desk, trade
+from kill_world import Loop, VenueApart, desk_at, posts_after
+from opened_pages import ARGUMENTS, CHROMIUM, Server
+from playwright.sync_api import sync_playwright
+
+from workbench.bootstrap.desk import Desk, DeskPaths, open_journal
+from workbench.config import Settings, load_settings
+from workbench.core.ports import Event
+
+ROUNDS = int(os.environ.get("PAGES_ROUNDS", "3"))
+FILLS = int(os.environ.get("PAGES_FILLS", "300000"))
+VIEWERS, SESSIONS = 20, 250
+CHANGES = int(os.environ.get("PAGES_CHANGES", "300"))
+SOON_MS = 180_000
+BARE = """
+import sys
+import holoviews as hv, numpy as np, pandas as pd, panel as pn
+pn.extension("tabulator"); hv.extension("bokeh")
+def page():
+    frame = pd.DataFrame({"a": range(20), "b": np.arange(20.0)})
+    return pn.Column(pn.widgets.Tabulator(frame), pn.pane.HoloViews(hv.Curve(frame, "a", "b")))
+server = pn.serve({"bare": page}, port=0, address="127.0.0.1", show=False, start=False, verbose=False)
+print('{"address": "http://127.0.0.1:%d/bare"}' % server.port, flush=True)
+server.run_until_shutdown()
+"""
+
+
+class Bare(Server):
+    """A server of one page with one table and one plot."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", BARE], cwd=folder, stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.root = json.loads(self.process.stdout.readline())["address"].rpartition("/")[0]
+
+
+def rss_mb(pid: int) -> float:
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def opened(browser: Any, address: str) -> Any:
+    """A page on which nothing is given up early."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(SOON_MS)
+    page.goto(address)
+    return page
+
+
+def started(browser: Any, make: Callable[[], Server], page: str, meaning: str) -> tuple[float, float, float]:
+    """Seconds until the server listens and until its page means something, and the server's CPU seconds."""
+    began = time.perf_counter()
+    server = make()
+    try:
+        listening = time.perf_counter()
+        shown = opened(browser, f"{server.root}/{page}")
+        shown.locator(meaning).first.wait_for(timeout=SOON_MS)
+        painted = time.perf_counter()
+        shown.close()
+        return listening - began, painted - listening, cpu_s(server.process.pid)
+    finally:
+        server.close()
+
+
+def enlarge(settings: Settings) -> None:
+    """Give the journal years of projections: rows as the desk makes them, without their events."""
+    fills, per_session = FILLS, FILLS // SESSIONS
+    days = [f"{2000 + n // 250:04d}-{1 + n % 250 // 21:02d}-{1 + n % 21:02d}" for n in range(SESSIONS)]
+    with sqlite3.connect(DeskPaths(settings.desk_path).journal) as database:
+
+        def copies(table: str, change: Callable[[dict[str, Any], int], dict[str, Any]], count: int) -> None:
+            cursor = database.execute(f"SELECT * FROM {table} LIMIT 1")  # noqa: S608 - own names
+            names = [column[0] for column in cursor.description]
+            model = dict(zip(names, cursor.fetchone(), strict=True))
+            marks = ",".join("?" * len(names))
+            database.executemany(
+                f"INSERT INTO {table} VALUES ({marks})",  # noqa: S608
+                ([change(model, n)[name] for name in names] for n in range(count)),
+            )
+
+        def session(n: int) -> str:
+            return days[min(n // per_session, SESSIONS - 1)]
+
+        def order(row: dict[str, Any], n: int) -> dict[str, Any]:
+            named = {"client_order_id": f"o{n}", "state": "FILLED", "session": session(n)}
+            return {**row, **named, "seq": 1, "added_seq": 1}
+
+        def fill(row: dict[str, Any], n: int) -> dict[str, Any]:
+            return {**order(row, n), "execution_id": f"x{n}"}
+
+        def posting(row: dict[str, Any], n: int) -> dict[str, Any]:
+            entry, line = divmod(n, 2)
+            booked = {"ledger_account": "securities:AAPL" if line else "cash", "quantity_nano": line}
+            keys = {"entry_id": f"e{entry}", "n": line, "session": session(entry), "seq": 1, "added_seq": 1}
+            return {**row, **keys, **booked, "amount_micro": 2 * line - 1}
+
+        def decision(row: dict[str, Any], n: int) -> dict[str, Any]:
+            keys = {"decision_id": f"d{n}", "scheduled_ns": n, "session": session(10 * n)}
+            return {**row, **keys, "seq": 1, "added_seq": 1}
+
+        copies("orders", order, fills)
+        copies("fills", fill, fills)
+        copies("postings", posting, 2 * fills)
+        copies("decisions", decision, fills // 10)
+        copies("sessions", lambda row, n: {**row, "session": days[n]}, SESSIONS)
+        copies("reconciliations", lambda row, n: {**row, "session": days[n], "added_seq": -n - 1}, SESSIONS)
+
+
+def alert(settings: Settings, text: str) -> None:
+    journal = open_journal(settings, read_only=False)
+    words = {"account": settings.account, "code": "STAGE_BUDGET", "text": text, "at_ns": time.time_ns()}
+    journal.commit([Event("alert.raised", {**words, "subject": text})])
+    journal.close()
+
+
+def heap_mb(page: Any) -> float:
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    session.send("Performance.enable")
+    found = {row["name"]: row["value"] for row in session.send("Performance.getMetrics")["metrics"]}
+    session.detach()
+    return float(found["JSHeapUsedSize"]) / 2**20
+
+
+def told(lines: list[str], what: str, figure: str) -> None:
+    lines.append(f"{what:<58} {figure}")
+    print(lines[-1], flush=True)
+
+
+def bench_paint(browser: Any, lines: list[str], small: Path, large: Path, folder: Path) -> None:
+    kinds: dict[str, tuple[Callable[[], Server], str, str]] = {
+        "bare page, one table and one plot": (lambda: Bare(folder), "bare", ".tabulator-row"),
+        "desk, 2 sessions": (lambda: Server(small), "desk", ".ACTIVE"),
+        "execution quality, 2 sessions": (lambda: Server(small), "tca", ".tabulator-row"),
+        f"desk, {FILLS:,} fills": (lambda: Server(large), "desk", ".ACTIVE"),
+        f"execution quality, {FILLS:,} fills": (lambda: Server(large), "tca", ".tabulator-row"),
+    }
+    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in kinds}
+    for _ in range(ROUNDS):
+        for name, (make, page, meaning) in kinds.items():
+            found[name].append(started(browser, make, page, meaning))
+    base = [
+        statistics.median(column) for column in zip(*found["bare page, one table and one plot"], strict=True)
+    ]
+    for name, rows in found.items():
+        start, paint, cpu = (statistics.median(column) for column in zip(*rows, strict=True))
+        times = (start + paint) / (base[0] + base[1])
+        seconds = f"start {start:5.1f} s, paint {paint:5.1f} s, CPU {cpu:5.1f} s"
+        told(lines, name, f"{seconds}: {times:4.2f} x bare, CPU {cpu / base[2]:4.2f} x")
+
+
+def bench_viewers(browser: Any, lines: list[str], small: Path) -> None:
+    settings = load_settings(str(small / "workbench.toml"))
+    server = Server(small)
+    pid = server.process.pid
+    alone = [cycle(small) for _ in range(2)]
+    page = opened(browser, f"{server.root}/desk")
+    page.get_by_text("Up to date").first.wait_for(timeout=SOON_MS)
+    waits = []
+    for n in range(10):
+        began = time.perf_counter()
+        alert(settings, f"latency {n}")
+        committed = time.perf_counter()
+        page.get_by_text(f"latency {n}").first.wait_for(timeout=SOON_MS)
+        waits.append((time.perf_counter() - committed, committed - began))
+    told(lines, "journal to page", f"median {statistics.median(w for w, _ in waits):.2f} s, largest "
+         f"{max(w for w, _ in waits):.2f} s")  # fmt: skip
+    before, pages = rss_mb(pid), []
+    for _ in range(VIEWERS - 1):
+        pages.append(opened(browser, f"{server.root}/desk"))
+        pages[-1].get_by_text("Up to date").first.wait_for(timeout=SOON_MS)
+    told(lines, f"memory, {VIEWERS} viewers", f"server {before:.0f} MB with one, "
+         f"{(rss_mb(pid) - before) / (VIEWERS - 1):.1f} MB for each further one")  # fmt: skip
+    idle_s, began = cpu_s(pid), time.perf_counter()
+    time.sleep(10.0)
+    told(lines, f"server with {VIEWERS} idle viewers",
+         f"{100 * (cpu_s(pid) - idle_s) / (time.perf_counter() - began):.0f} % of a core")  # fmt: skip
+    watched = [cycle(small) for _ in range(2)]
+    cpu, wall = min(watched)[0] / min(alone)[0], min(w for _, w in watched) / min(w for _, w in alone)
+    told(lines, f"a session with {VIEWERS} viewers against none", f"CPU {cpu:.2f} x, wall {wall:.2f} x")
+    for one in pages:
+        one.close()
+    time.sleep(2.0)
+    warm = [(rss_mb(pid), heap_mb(page)), (0.0, 0.0)]
+    for n in range(CHANGES):
+        alert(settings, f"change {n % 7}")
+        if n == CHANGES // 3:
+            warm[0] = (rss_mb(pid), heap_mb(page))
+        time.sleep(0.6)
+    page.get_by_text(f"change {(CHANGES - 1) % 7}").first.wait_for(timeout=SOON_MS)
+    warm[1] = (rss_mb(pid), heap_mb(page))
+    (server_mb, page_mb), (server_end, page_end) = warm
+    grown = f"server {server_mb:.0f} to {server_end:.0f} MB, browser {page_mb:.1f} to {page_end:.1f} MB"
+    told(lines, f"one page over {CHANGES} redraws, after the first third", grown)
+    server.close()
+
+
+def cycle(small: Path) -> tuple[float, float]:
+    """CPU and wall seconds of a session's work in a process of its own, on a copy of the desk."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "desk"
+        shutil.copytree(small, copy)
+        code = (
+            "import sys, time; sys.path.insert(0, sys.argv[1]); from drive import trade, load_settings;"
+            "s = load_settings(sys.argv[2]); trade(s, '2013-02-05');"
+            "w, c = time.perf_counter(), time.process_time(); trade(s, '2013-02-06'); trade(s, '2013-02-07');"
+            "print(time.process_time() - c, time.perf_counter() - w)"
+        )
+        support = Path(__file__).parents[1] / "support"
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(support), str(copy / "workbench.toml")],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        cpu, wall = done.stdout.split()[-2:]
+        return float(cpu), float(wall)
+
+
+def bench_halt(browser: Any, lines: list[str], folder: Path) -> None:
+    venue = VenueApart(folder)
+    settings = desk_at(folder / "desk", venue)
+    server = Server(folder / "desk")
+    page = opened(browser, f"{server.root}/desk")
+    page.get_by_text("orders may be sent").first.wait_for(timeout=SOON_MS)
+    loop = Loop(settings, 5)
+    names = page.locator("input[type=text]:visible")
+    names.nth(0).fill("ada")
+    names.nth(1).fill("a strange price")
+    names.nth(1).press("Tab")
+    page.locator("input[type=checkbox]").check()
+    pressed_ns = time.time_ns()
+    page.get_by_role("button", name="HALT").click()
+    page.get_by_text("nothing may be sent until a person resumes").first.wait_for(timeout=SOON_MS)
+    time.sleep(1.0)
+    loop.stop()
+    later = posts_after(venue, pressed_ns, within_ms=0.0)
+    told(lines, "HALT pressed to the last order at the venue", f"{max(later, default=0.0):.0f} ms")
+    server.close()
+    venue.close()
+
+
+def test_pages() -> None:
+    lines: list[str] = []
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+        folder = Path(name)
+        settings = make_desk(folder / "small")
+        for session in ("2013-02-01", "2013-02-04"):
+            trade(settings, session)
+        shutil.copytree(folder / "small", folder / "large")
+        enlarge(load_settings(str(folder / "large" / "workbench.toml")))
+        journal = DeskPaths(load_settings(str(folder / "large" / "workbench.toml")).desk_path).journal
+        told(lines, "large journal", f"{FILLS:,} fills, {FILLS // 10:,} decisions, "
+             f"{journal.stat().st_size / 2**20:,.0f} MB; load average {os.getloadavg()[0]:.1f}")  # fmt: skip
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        bench_paint(browser, lines, folder / "small", folder / "large", folder)
+        bench_halt(browser, lines, folder / "halt")
+        bench_viewers(browser, lines, folder / "small")
+        browser.close()
+    assert Desk(settings).paths.root  # the figures above are the result
+    print("\n".join(lines))
