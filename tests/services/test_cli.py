@@ -202,7 +202,7 @@ def test_what_the_objects_say_agrees(walked: tuple[Path, dict[str, Answer]]) -> 
     }
     assert said["people list"]["people"] == [{"person": "operator", "role": "operator"}]
     assert said["people verify"] == {"signed": 2, "unsigned": 0, "problems": []}
-    (listed,) = said["candidates"]["models"]
+    (*_, listed) = said["candidates"]["models"]
     manifest = said["train"]["manifest"]
     assert (listed["model_id"], listed["stage"]) == (said["train"]["model_id"], "candidate")
     assert (listed["estimator"], listed["label"]) == ("ridge", "forward_return")
