@@ -97,6 +97,8 @@ class DecisionMaker:
     ledger : callable () -> Ledger
     session_start_equity_micro : callable () -> int
         Equity at the end of the previous session; the daily loss is counted from here.
+    flow : OwnFlow or None
+        That of the session before in this process; None = followed in the journal from the start.
     """
 
     def __init__(
@@ -110,12 +112,15 @@ class DecisionMaker:
         orders: Callable[[], OwnOrders],
         ledger: Callable[[], Ledger],
         session_start_equity_micro: Callable[[], int],
+        flow: OwnFlow | None = None,
     ) -> None:
         self._calendar = calendar
         self.strategy = strategy
-        self.flow = OwnFlow(
-            journal, account=strategy.account, mode=strategy.mode, limits=strategy.limits, orders=orders
-        )
+        if flow is None or not flow.goes_on(orders, mode=strategy.mode, limits=strategy.limits):
+            flow = OwnFlow(
+                journal, account=strategy.account, mode=strategy.mode, limits=strategy.limits, orders=orders
+            )
+        self.flow = flow
         self.known = Knowledge(
             bars=bars, broker=broker, calendar=calendar, account=strategy.account, strategy=strategy.name,
             universe=strategy.universe, lookback=strategy.lookback,

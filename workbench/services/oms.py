@@ -6,6 +6,7 @@ the request leaves, and an answer that proves nothing leaves the order UNKNOWN u
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from workbench.core.corporate import (
     adjusted_quantities,
     postings_of_activity,
 )
-from workbench.core.ledger import Ledger, Posting, posting_from_payload, postings_of_fill
+from workbench.core.ledger import Ledger, Posting
 from workbench.core.orders import UNRESOLVED, WORKING, Fill, Order, OrderIntent, OrderState
 from workbench.core.ports import (
     Activity,
@@ -30,20 +31,19 @@ from workbench.core.ports import (
     SubmitResult,
     VenueOrder,
 )
-from workbench.errors import IllegalTransition
+from workbench.errors import IllegalTransition, JournalConflict
+from workbench.services.booking import MOST_AT_ONCE, Booking, book
+from workbench.services.books import Books
 from workbench.services.hearing import Heard, ask, order_of_events, says_more
 from workbench.services.listening import Listening
 from workbench.services.own_orders import OwnOrders
 from workbench.services.records import (
     date_of,
-    fill_payload,
-    fill_trouble,
     intent_payload,
     ledger_entry,
     names_our_id,
     order_adjusted,
     order_change,
-    order_from_row,
 )
 from workbench.services.sending import send_batch, submit
 
@@ -70,6 +70,8 @@ class Oms:
         Halts the account, with the reason.
     listening : Listening or None
         Says whether the stream may have missed something, and hears of each request; None = no stream.
+    books : Books or None
+        What the journal says of the account, where somebody has read it; None = read it now.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Oms:
         gate: Callable[[Order], tuple[str, ...]],
         halt: Callable[[str], None],
         listening: Listening | None = None,
+        books: Books | None = None,
     ) -> None:
         self._journal = journal
         self._broker = broker
@@ -92,25 +95,19 @@ class Oms:
         self._gate = gate
         self._halt = halt
         self._listening = listening
-        self.orders = OwnOrders()
-        self.ledger = Ledger()
-        self._executions: set[str] = set()
-        self._activities: set[str] = set()
-        self._load()
+        self.books = books or Books.of(journal, account)
 
     # --- what the journal knows ------------------------------------------------------------------
 
-    def _load(self) -> None:
-        rows = self._journal.rows("orders", account=self._account)
-        self.orders = OwnOrders({row["client_order_id"]: order_from_row(row) for row in rows})
-        lines = self._journal.rows("postings", account=self._account)
-        self.ledger = Ledger.from_postings([posting_from_payload(row) for row in lines])
-        self._activities = {
-            row["entry_id"].removeprefix(ENTRY_PREFIX)
-            for row in lines
-            if row["entry_id"].startswith(ENTRY_PREFIX)
-        }
-        self._executions = {row["execution_id"] for row in self._journal.rows("fills", account=self._account)}
+    @property
+    def orders(self) -> OwnOrders:
+        """Every order that still counts, by id."""
+        return self.books.orders
+
+    @property
+    def ledger(self) -> Ledger:
+        """Cash and positions after every booked entry."""
+        return self.books.ledger
 
     def working(self) -> tuple[Order, ...]:
         """Orders that the venue may hold or may yet receive, by symbol."""
@@ -134,7 +131,7 @@ class Oms:
         """Book the opening entry, approved by a person beforehand, and what goes with it."""
         event = ledger_entry(self._account, entry_id, session, entry, memo)
         self._journal.commit([event, *more], lease=self._lease())
-        self.ledger = self.ledger.apply(entry)
+        self.books.book(entry_id, session, entry)
 
     def adopt_intents(self, intents: Iterable[OrderIntent], denied: dict[str, tuple[str, ...]]) -> None:
         """Take over intents that the caller has just journalled in the decision's transaction."""
@@ -271,22 +268,22 @@ class Oms:
         what follows. Returns the number of changes. What is foreign or of an unknown kind is left to
         reconciliation, which names it.
         """
-        changes = 0
-        fills = [
-            fill
-            for fill in heard.fills
-            if fill.client_order_id in self.orders and fill.execution_id not in self._executions
-        ]
+        fills: dict[str, Fill] = {}
+        for fill in heard.fills:
+            if fill.client_order_id in self.orders and fill.execution_id not in self.books.fills:
+                fills.setdefault(fill.execution_id, fill)  # told twice in one answer, it is one
         listed = {theirs.client_order_id: theirs for theirs in heard.orders}
-        news: list[Fill | Activity] = sorted([*self._new_activities(heard), *fills], key=order_of_events)
+        events: dict[str, Activity] = {}
+        for activity in self._new_activities(heard):
+            events.setdefault(activity.activity_id, activity)
+        news: list[Fill | Activity] = sorted([*events.values(), *fills.values()], key=order_of_events)
         for at, told in enumerate(news):
-            if isinstance(told, Fill):
-                if told.execution_id in self._executions:
-                    continue  # told twice in one answer
-                self._book(told)
-            elif told.activity_id not in self._activities:
+            if not isinstance(told, Fill):
                 self._book_activity(told, news[at:], listed)
-            changes += 1
+            elif at == 0 or not isinstance(news[at - 1], Fill):  # all up to the next event at once
+                rest = itertools.takewhile(lambda one: isinstance(one, Fill), news[at:])
+                self._book([one for one in rest if isinstance(one, Fill)])
+        changes = len(news)
         for theirs in listed.values():
             ours = self.orders.get(theirs.client_order_id)
             if ours is not None and says_more(ours, theirs):
@@ -294,37 +291,35 @@ class Oms:
                 changes += 1
         return changes
 
-    def _book(self, fill: Fill) -> None:
-        order = self.orders[fill.client_order_id]
-        if (fill.symbol, fill.side) != (order.intent.symbol, order.intent.side):
-            # Not an execution of this order whatever its id says: it stays unbooked, a break with evidence.
-            self._executions.add(fill.execution_id)
-            self._halt(f"execution {fill.execution_id} is {fill.side.word} {fill.symbol}, its order is not")
-            return
-        trouble = fill_trouble(order, fill)
-        postings = postings_of_fill(self.ledger, fill)
-        events = [Event("fill.booked", fill_payload(self._account, order, fill, postings))]
-        filled_nano = order.filled_nano + fill.quantity_nano
-        if not trouble:
-            done = filled_nano == order.intent.quantity_nano
-            state = OrderState.FILLED if done else OrderState.PARTIALLY_FILLED
+    def _book(self, fills: Sequence[Fill]) -> None:
+        """Book executions that follow one another, many in one transaction."""
+        for at in range(0, len(fills), MOST_AT_ONCE):
+            part = fills[at : at + MOST_AT_ONCE]
+            booking = book(self._account, part, self.orders, self.ledger)
             try:
-                order, change = order_change(order, state, at_ns=fill.filled_at_ns, filled_nano=filled_nano)
-                events.append(change)
-            except IllegalTransition as error:
-                trouble = error.message
-        self._journal.commit(events, lease=self._lease())
-        self.orders[fill.client_order_id] = order
-        self._executions.add(fill.execution_id)
-        self.ledger = self.ledger.apply(postings)
-        if trouble:  # it happened, so it is booked; that it could happen stops everything
+                if booking.events:
+                    self._journal.commit(booking.events, lease=self._lease())
+            except JournalConflict:
+                if len(part) == 1:
+                    raise
+                for fill in part:  # one of them contradicts the record: the others are booked all the same
+                    self._book([fill])
+                continue
+            self._take(part, booking)
+
+    def _take(self, fills: Sequence[Fill], booking: Booking) -> None:
+        """Take over what is durable, and halt where it should not have happened."""
+        self.orders.update(booking.orders)
+        self.books.ledger = self.ledger.apply(booking.postings)
+        self.books.fills.update((fill.execution_id, fill) for fill in fills)
+        for trouble in (*booking.strangers, *booking.troubles):
             self._halt(trouble)
 
     def _new_activities(self, heard: Heard) -> list[Activity]:
         return [
             activity
             for activity in heard.activities
-            if activity.activity_id not in self._activities and activity.kind in ACTIVITY_KINDS
+            if activity.activity_id not in self.books.activities and activity.kind in ACTIVITY_KINDS
         ]
 
     def _book_activity(
@@ -349,8 +344,7 @@ class Oms:
                 events.append(order_adjusted(intent, activity))
         self._journal.commit(events, lease=self._lease())
         self.orders.update({order.intent.client_order_id: order for order in changed})
-        self._activities.add(activity.activity_id)
-        self.ledger = self.ledger.apply(postings)
+        self.books.book(entry_id, session, postings)
 
     def _follow(self, order: Order, theirs: VenueOrder) -> None:
         try:

@@ -41,7 +41,7 @@ class SentInSession:
 
 
 class OwnOrders(MutableMapping[str, Order]):
-    """Orders by `client_order_id`, oldest first; no order is ever removed.
+    """Orders by `client_order_id`, oldest first; what ended long ago may be let go, nothing else is.
 
     Parameters
     ----------
@@ -59,6 +59,7 @@ class OwnOrders(MutableMapping[str, Order]):
         self._sessions: dict[str, SentInSession] = {}
         self.changes = 0  # that events of the journal beside it may tell more about
         self._sent_of: dict[str, dict[str, Order]] = {}  # symbol -> id -> order
+        self._ever_sent: set[str] = set()  # symbols of orders that were let go
         self.update(orders or {})
 
     # --- the mapping -----------------------------------------------------------------------------
@@ -100,6 +101,23 @@ class OwnOrders(MutableMapping[str, Order]):
     def values(self) -> ValuesView[Order]:
         """All orders, oldest first."""
         return self._orders.values()
+
+    def forget_before(self, at_ns: int) -> None:
+        """Let go of orders that have ended and were decided before a moment."""
+        for scheduled_ns in [moment for moment in self._decisions if moment < at_ns]:
+            for identity in list(self._decisions[scheduled_ns]):
+                if self._orders[identity].state in TERMINAL:
+                    self._forget(scheduled_ns, identity)
+
+    def _forget(self, scheduled_ns: int, identity: str) -> None:
+        order = self._orders.pop(identity)
+        symbol = order.intent.symbol
+        self._drop(self._decisions, scheduled_ns, identity)
+        self._drop(self._decided, (scheduled_ns, symbol), identity)
+        if order.sent_at_ns:
+            self._ever_sent.add(symbol)
+            self._uncount(order)
+            self._drop(self._sent_of, symbol, identity)
 
     # --- what is asked of them -------------------------------------------------------------------
 
@@ -150,6 +168,20 @@ class OwnOrders(MutableMapping[str, Order]):
         orders = {**tally.orders, left_out.symbol: tally.orders[left_out.symbol] - 1}
         return orders, tally.value_micro - left_out.value_micro
 
+    def was_sent(self, symbol: str) -> bool:
+        """Whether any order of a symbol ever left."""
+        return symbol in self._sent_of or symbol in self._ever_sent
+
+    def filled_in(self, session: str) -> list[tuple[int, str]]:
+        """Decision times and symbols with a filled order of a session, each once."""
+        found: dict[tuple[int, str], None] = {}
+        for (scheduled_ns, symbol), identities in self._decided.items():
+            for identity in identities:
+                order = self._orders[identity]
+                if order.state is OrderState.FILLED and order.intent.session == session:
+                    found[scheduled_ns, symbol] = None
+        return list(found)
+
     def own_prices(self, symbol: str, *, without: str = "") -> tuple[int, int]:
         """Dearest price at which working orders buy, cheapest at which they sell; 0 = none does."""
         buys, sells = [0], []
@@ -180,17 +212,24 @@ class OwnOrders(MutableMapping[str, Order]):
         if before is not None and before.sent_at_ns == at_ns and before.intent == order.intent:
             return
         if before is not None and before.sent_at_ns:
-            self._sent.pop(bisect_right(self._sent, (before.sent_at_ns, identity)) - 1)
-            gone = self._counts.pop(identity)
-            tally = self._sessions[before.intent.session]
-            tally.orders[gone.symbol] -= 1
-            tally.value_micro -= gone.value_micro
+            self._uncount(before)
         if at_ns:
             insort(self._sent, (at_ns, identity))
             sent = self._counts[identity] = counted(order)
             tally = self._sessions.setdefault(order.intent.session, SentInSession())
             tally.orders[sent.symbol] = tally.orders.get(sent.symbol, 0) + 1
             tally.value_micro += sent.value_micro
+
+    def _uncount(self, order: Order) -> None:
+        """Take an order out of the log of what was sent."""
+        identity = order.intent.client_order_id
+        self._sent.pop(bisect_right(self._sent, (order.sent_at_ns, identity)) - 1)
+        gone, session = self._counts.pop(identity), order.intent.session
+        tally = self._sessions[session]
+        tally.value_micro -= gone.value_micro
+        tally.orders[gone.symbol] -= 1
+        if not any(tally.orders.values()):
+            del self._sessions[session]
 
     def _count_working(self, symbol: str) -> None:
         shares = {Side.BUY: 0, Side.SELL: 0}
@@ -203,12 +242,12 @@ class OwnOrders(MutableMapping[str, Order]):
             self._working.pop(symbol, None)
 
     @staticmethod
-    def _drop(groups: dict[str, dict[str, Any]], symbol: str, identity: str) -> None:
-        group = groups.get(symbol)
+    def _drop(groups: dict[Any, dict[str, Any]], key: Any, identity: str) -> None:
+        group = groups.get(key)
         if group is not None:
             group.pop(identity, None)
             if not group:
-                del groups[symbol]
+                del groups[key]
 
 
 def counted(order: Order) -> Sent:

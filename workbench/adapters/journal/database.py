@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-
 from workbench.adapters.journal import leases
 from workbench.adapters.journal.archive import Archived, cut, prove_archives, write_archive
 from workbench.adapters.journal.chain import Anchor, Mark, event_hash
@@ -31,7 +30,7 @@ from workbench.adapters.journal.verify import (
 )
 from workbench.core.canonical import canonical_json
 from workbench.core.ports import Event, Lease, RecordedEvent
-from workbench.errors import ConfigError, JournalCorrupt, UsageError
+from workbench.errors import ConfigError, JournalCorrupt
 
 
 class JournalDatabase:

@@ -105,9 +105,10 @@ class Queries:
     def events_text(self, kinds: int) -> str:
         """Its text for a driver that takes question marks: of the event, then of so many kinds."""
         if kinds not in self._events:
-            names = ", ".join(column.name for column in _EVENT_COLUMNS)
-            among = f" AND kind IN ({', '.join('?' * kinds)})" if kinds else ""
-            self._events[kinds] = f"SELECT {names} FROM events WHERE seq > ?{among} ORDER BY seq"
+            among: list[Any] = [sa.bindparam(f"kind_{n}") for n in range(kinds)]
+            query = sa.select(*_EVENT_COLUMNS).where(events.c.seq > sa.bindparam("after"))
+            query = query.where(events.c.kind.in_(among)) if kinds else query
+            self._events[kinds] = str(query.order_by(events.c.seq).compile(dialect=self._dialect))
         return self._events[kinds]
 
 

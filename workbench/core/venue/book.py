@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
@@ -230,11 +232,15 @@ class Book:
 
     def orders(self, *, since_ns: int) -> tuple[VenueOrder, ...]:
         """Orders accepted at or after `since_ns`, oldest first."""
-        return tuple(order.view() for order in self._orders.values() if order.accepted_ns >= since_ns)
+        found = itertools.takewhile(
+            lambda order: order.accepted_ns >= since_ns, reversed(self._orders.values())
+        )  # accepted in this order, so the rest is older
+        return tuple(order.view() for order in found)[::-1]
 
     def fills(self, *, since_ns: int) -> tuple[Fill, ...]:
         """Executions at or after `since_ns`, oldest first."""
-        return tuple(fill for fill in self._fills if fill.filled_at_ns >= since_ns)
+        first = bisect_left(self._fills, since_ns, key=lambda fill: fill.filled_at_ns)  # in time's order
+        return tuple(self._fills[first:])
 
     def fills_after(self, count: int) -> tuple[Fill, ...]:
         """Executions after the first `count`."""
@@ -246,7 +252,8 @@ class Book:
 
     def activities(self, *, since_ns: int) -> tuple[Activity, ...]:
         """Splits and dividends at or after `since_ns`, oldest first."""
-        return tuple(activity for activity in self._activities if activity.at_ns >= since_ns)
+        first = bisect_left(self._activities, since_ns, key=lambda activity: activity.at_ns)
+        return tuple(self._activities[first:])
 
     def price_micro(self, symbol: str) -> int:
         """Last known price, micros; 0 = none."""

@@ -1,0 +1,86 @@
+"""Executions that were heard together become entries and steps of their orders, for one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from workbench.core.ledger import Ledger, Posting, postings_of_fill
+from workbench.core.orders import Fill, Order, OrderState
+from workbench.core.ports import Event
+from workbench.errors import IllegalTransition
+from workbench.services.records import fill_payload, fill_trouble, order_change
+
+#: So many executions are booked in one transaction.
+MOST_AT_ONCE = 256
+
+
+@dataclass
+class Booking:
+    """What some executions make of the books, once their events are durable.
+
+    Attributes
+    ----------
+    events : list of Event
+        Executions with their entries first, then the steps of the orders.
+    orders : dict of str to Order
+        Orders as they are afterwards.
+    postings : list of Posting
+    strangers, troubles : list of str
+        Why the account has to be halted: executions that are not of their order and stay unbooked, and
+        executions that should not have happened and are booked, because they did.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    orders: dict[str, Order] = field(default_factory=dict)
+    postings: list[Posting] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+
+
+def book(account: str, fills: Sequence[Fill], orders: Mapping[str, Order], ledger: Ledger) -> Booking:
+    """The booking of executions, in the order in which they happened.
+
+    Parameters
+    ----------
+    orders : mapping of str to Order
+        Own orders by id, with that of every execution.
+    ledger : Ledger
+        Books before the first of them.
+    """
+    found = Booking()
+    steps: list[Event] = []
+    balances = dict(ledger.balances)
+    before = Ledger(balances)  # as each execution finds the books
+    for fill in fills:
+        order = found.orders.get(fill.client_order_id) or orders[fill.client_order_id]
+        if (fill.symbol, fill.side) != (order.intent.symbol, order.intent.side):
+            # Not an execution of this order whatever its id says: it stays unbooked, a break with evidence.
+            found.strangers.append(
+                f"execution {fill.execution_id} is {fill.side.word} {fill.symbol}, its order is not"
+            )
+            continue
+        trouble = fill_trouble(order, fill)
+        postings = postings_of_fill(before, fill)
+        found.events.append(Event("fill.booked", fill_payload(account, order, fill, postings)))
+        filled_nano = order.filled_nano + fill.quantity_nano
+        if not trouble:
+            done = filled_nano == order.intent.quantity_nano
+            state = OrderState.FILLED if done else OrderState.PARTIALLY_FILLED
+            try:
+                order, step = order_change(order, state, at_ns=fill.filled_at_ns, filled_nano=filled_nano)
+                steps.append(step)
+                found.orders[fill.client_order_id] = order
+            except IllegalTransition as error:
+                trouble = error.message
+        for posting in postings:
+            amount, quantity = balances.get(posting.ledger_account, (0, 0))
+            balances[posting.ledger_account] = (
+                amount + posting.amount_micro,
+                quantity + posting.quantity_nano,
+            )
+        found.postings += postings
+        if trouble:  # it happened, so it is booked; that it could happen stops everything
+            found.troubles.append(trouble)
+    found.events += steps
+    return found
