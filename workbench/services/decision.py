@@ -162,9 +162,7 @@ class DecisionMaker:
 
     def judge_again(self, order: Order, *, buying_power_micro: int, now_ns: int) -> tuple[str, ...]:
         """Denial codes of one order at the moment of sending; it can only deny, never allow more."""
-        state = self.known.before_sending(order.intent, now_ns=now_ns, buying_power_micro=buying_power_micro)
-        verdict = check_orders([order.intent], self.strategy.limits, state)[0]
-        return () if verdict.allowed else verdict.codes
+        return self.known.before_sending(order.intent, now_ns=now_ns, buying_power_micro=buying_power_micro)
 
     def _intents(self, snapshot: Snapshot, decision: Decision) -> tuple[OrderIntent, ...]:
         """Order legs of the decision in sending order: sells first (they free cash), then by symbol."""

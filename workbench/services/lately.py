@@ -54,6 +54,7 @@ class Lately:
 
     def __init__(self, flow: OwnFlow, *, orders: Callable[[], OwnOrders], limits: Limits) -> None:
         self.flow, self._orders, self.limits = flow, orders, limits
+        self.window_ns = limits.window_s * NANO
         self._middles: dict[str, int] = {}  # by symbol, of the quote that this process has seen last
 
     def recent(
@@ -111,6 +112,10 @@ class Lately:
             closed_sessions=flow.closed_sessions,
             shortfall_micro=int(MISSING) if traded.shortfall_micro is None else traded.shortfall_micro,
         )
+
+    def middle(self, symbol: str) -> int:
+        """Middle of the quote that this process has looked at last; 0 = it has seen none."""
+        return self._middles.get(symbol, 0)
 
     def saw(self, symbols: Sequence[str], bid_micro: Integers, ask_micro: Integers) -> None:
         """Remember quotes for the next look; after a restart the last close stands in for them."""

@@ -146,6 +146,10 @@ class OwnFlow:
         """Symbols that wait for a person."""
         return frozenset(self._disabled)
 
+    def is_disabled(self, symbol: str) -> bool:
+        """Whether a symbol waits for a person."""
+        return symbol in self._disabled
+
     def cancels_after(self, at_ns: int) -> int:
         """Cancels asked for after a moment."""
         return len(self._cancels) - bisect_right(self._cancels, at_ns)

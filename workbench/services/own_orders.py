@@ -60,6 +60,9 @@ class OwnOrders(MutableMapping[str, Order]):
         self.changes = 0  # that events of the journal beside it may tell more about
         self._sent_of: dict[str, dict[str, Order]] = {}  # symbol -> id -> order
         self._ever_sent: set[str] = set()  # symbols of orders that were let go
+        self._touched: list[str] = []  # symbols in the order in which their orders changed
+        self._touched_before = 0  # how many were let go of those
+        self._window: tuple[int, int] = (-1, 0)  # a moment, and the value of what was sent after it
         self.update(orders or {})
 
     # --- the mapping -----------------------------------------------------------------------------
@@ -73,6 +76,7 @@ class OwnOrders(MutableMapping[str, Order]):
         if before is not None and before.intent.symbol != symbol:
             raise ValueError(f"order {identity} of {before.intent.symbol} cannot become one of {symbol}")
         self._orders[identity] = order
+        self._touched.append(symbol)
         self.changes += order.state not in _ON_THE_WAY
         if before is None:
             scheduled_ns = order.intent.scheduled_ns
@@ -104,6 +108,8 @@ class OwnOrders(MutableMapping[str, Order]):
 
     def forget_before(self, at_ns: int) -> None:
         """Let go of orders that have ended and were decided before a moment."""
+        self._touched_before += len(self._touched)
+        self._touched = list(dict.fromkeys(order.intent.symbol for order in self._orders.values()))
         for scheduled_ns in [moment for moment in self._decisions if moment < at_ns]:
             for identity in list(self._decisions[scheduled_ns]):
                 if self._orders[identity].state in TERMINAL:
@@ -141,6 +147,39 @@ class OwnOrders(MutableMapping[str, Order]):
     def working_shares(self) -> dict[str, tuple[int, int]]:
         """Whole shares still to be bought and to be sold by symbol, where something works."""
         return dict(self._working)
+
+    def working_of(self, symbol: str) -> tuple[int, int]:
+        """Whole shares of a symbol still to be bought and to be sold."""
+        return self._working.get(symbol, (0, 0))
+
+    def touched_after(self, number: int) -> tuple[int, Iterable[str]]:
+        """Symbols whose orders have changed after so many changes, and how many there are by now."""
+        count = self._touched_before + len(self._touched)
+        return count, dict.fromkeys(self._touched[max(0, number - self._touched_before) :])
+
+    def window_of(self, symbol: str, at_ns: int, *, without: str = "") -> tuple[int, int]:
+        """As `ordered_after`, with the shares of one symbol only."""
+        if self._window[0] != at_ns:
+            self._window = (at_ns, self.ordered_after(at_ns)[1])
+        value_micro, left_out = self._window[1], self._counts.get(without)
+        if left_out is not None and left_out.at_ns > at_ns:
+            value_micro -= left_out.value_micro
+        shares = sum(
+            self._counts[identity].shares
+            for identity in self._sent_of.get(symbol, ())
+            if identity != without and self._counts[identity].at_ns > at_ns
+        )
+        return shares, value_micro
+
+    def session_of(self, symbol: str, session: str, *, without: str = "") -> tuple[int, int]:
+        """As `sent_in`, with the number of one symbol only."""
+        tally = self._sessions.get(session)
+        if tally is None:
+            return 0, 0
+        number, left_out = tally.orders.get(symbol, 0), self._counts.get(without)
+        if left_out is None or self._orders[without].intent.session != session:
+            return number, tally.value_micro
+        return number - (left_out.symbol == symbol), tally.value_micro - left_out.value_micro
 
     def sent_after(self, at_ns: int, *, without: str = "") -> int:
         """How many orders were sent after a moment, one left out by its id."""
@@ -216,6 +255,8 @@ class OwnOrders(MutableMapping[str, Order]):
         if at_ns:
             insort(self._sent, (at_ns, identity))
             sent = self._counts[identity] = counted(order)
+            if at_ns > self._window[0]:
+                self._window = (self._window[0], self._window[1] + sent.value_micro)
             tally = self._sessions.setdefault(order.intent.session, SentInSession())
             tally.orders[sent.symbol] = tally.orders.get(sent.symbol, 0) + 1
             tally.value_micro += sent.value_micro
@@ -225,6 +266,8 @@ class OwnOrders(MutableMapping[str, Order]):
         identity = order.intent.client_order_id
         self._sent.pop(bisect_right(self._sent, (order.sent_at_ns, identity)) - 1)
         gone, session = self._counts.pop(identity), order.intent.session
+        if gone.at_ns > self._window[0]:
+            self._window = (self._window[0], self._window[1] - gone.value_micro)
         tally = self._sessions[session]
         tally.value_micro -= gone.value_micro
         tally.orders[gone.symbol] -= 1
