@@ -1,15 +1,28 @@
-"""Executions that were heard together become entries and steps of their orders, for one transaction."""
+"""What the venue tells becomes entries and steps of orders, for one transaction: executions and events."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from workbench.core.corporate import (
+    ENTRY_PREFIX,
+    adjusted_intent,
+    adjusted_quantities,
+    postings_of_activity,
+)
 from workbench.core.ledger import Ledger, Posting, postings_of_fill
 from workbench.core.orders import Fill, Order, OrderState
-from workbench.core.ports import Event
+from workbench.core.ports import Activity, Event, VenueOrder
 from workbench.errors import IllegalTransition
-from workbench.services.records import fill_payload, fill_trouble, order_change
+from workbench.services.records import (
+    date_of,
+    fill_payload,
+    fill_trouble,
+    ledger_entry,
+    order_adjusted,
+    order_change,
+)
 
 #: So many executions are booked in one transaction.
 MOST_AT_ONCE = 256
@@ -83,4 +96,45 @@ def book(account: str, fills: Sequence[Fill], orders: Mapping[str, Order], ledge
         if trouble:  # it happened, so it is booked; that it could happen stops everything
             found.troubles.append(trouble)
     found.events += steps
+    return found
+
+
+def entry_of(activity: Activity) -> tuple[str, str]:
+    """Id of the entry of a corporate event, and the date it is booked under."""
+    return ENTRY_PREFIX + activity.activity_id, date_of(activity.at_ns)
+
+
+def book_event(
+    account: str,
+    activity: Activity,
+    ledger: Ledger,
+    working: Sequence[Order],
+    news: Sequence[Fill | Activity],
+    listed: Mapping[str, VenueOrder],
+) -> Booking:
+    """The booking of a corporate event: its entry, and new terms of working orders.
+
+    New terms are computed here and taken only where the venue shows a quantity that follows from this event
+    and from those heard with it: an order that ended before, or never arrived, keeps its own.
+
+    Parameters
+    ----------
+    working : sequence of Order
+    news : sequence of Fill and Activity
+        This event and those heard after it.
+    listed : mapping of str to VenueOrder
+        Orders as the venue shows them, by client order id.
+    """
+    postings = postings_of_activity(ledger, activity)
+    entry_id, session = entry_of(activity)
+    memo = f"{activity.kind} of {activity.symbol}"
+    found = Booking([ledger_entry(account, entry_id, session, postings, memo)], postings=list(postings))
+    for order in working:
+        identity = order.intent.client_order_id
+        intent, theirs = adjusted_intent(order, activity), listed.get(identity)
+        if intent is None or theirs is None:
+            continue
+        if theirs.quantity_nano in adjusted_quantities(order, news):
+            found.orders[identity] = replace(order, intent=intent)
+            found.events.append(order_adjusted(intent, activity))
     return found

@@ -8,15 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
-from workbench.core.corporate import (
-    ACTIVITY_KINDS,
-    ENTRY_PREFIX,
-    adjusted_intent,
-    adjusted_quantities,
-    postings_of_activity,
-)
+from workbench.core.corporate import ACTIVITY_KINDS
 from workbench.core.ledger import Ledger, Posting
 from workbench.core.orders import UNRESOLVED, WORKING, Fill, Order, OrderIntent, OrderState
 from workbench.core.ports import (
@@ -32,20 +25,18 @@ from workbench.core.ports import (
     VenueOrder,
 )
 from workbench.errors import IllegalTransition, JournalConflict
-from workbench.services.booking import MOST_AT_ONCE, Booking, book
+from workbench.services.booking import MOST_AT_ONCE, Booking, book, book_event, entry_of
 from workbench.services.books import Books
 from workbench.services.hearing import Heard, ask, order_of_events, says_more
 from workbench.services.listening import Listening
 from workbench.services.own_orders import OwnOrders
 from workbench.services.records import (
-    date_of,
     intent_payload,
     ledger_entry,
     names_our_id,
-    order_adjusted,
     order_change,
 )
-from workbench.services.sending import send_batch, submit
+from workbench.services.sending import require_current, send_batch, submit
 
 #: How often an order may be looked up directly after an unclear answer before it stays UNKNOWN.
 LOOKUP_TRIES = 3
@@ -96,6 +87,8 @@ class Oms:
         self._halt = halt
         self._listening = listening
         self.books = books or Books.of(journal, account)
+        #: Acceptances of the batch under way, each with its order as it was: durable with the next commit.
+        self._accepted: list[tuple[Order, Event]] | None = None
 
     # --- what the journal knows ------------------------------------------------------------------
 
@@ -159,18 +152,29 @@ class Oms:
     def send_many(self, client_order_ids: Sequence[str]) -> tuple[Order, ...]:
         """Send orders in turn: one commit for all SENT, a last look at each; what they have become.
 
+        That they were accepted is one commit at the end: a crash before it is met as for every SENT order.
+
         Raises
         ------
         TradingHalted, LeaseLost
             Permission is absent, or another process took the account; no further request leaves.
         """
-        return send_batch(
-            self.orders, client_order_ids, gate=self._gate, now_ns=self._clock.now_ns, request=self._request,
-            commit=lambda events: self._journal.commit(events, lease=self._lease()),
-            missed=self._listening.missed if self._listening else str,
-        )  # fmt: skip
+        self._accepted = []
+        try:
+            return send_batch(
+                self.orders, client_order_ids, gate=self._gate, now_ns=self._clock.now_ns,
+                request=self._request, commit=self._commit,
+                missed=self._listening.missed if self._listening else str,
+            )  # fmt: skip
+        finally:
+            try:
+                self._commit(())
+            finally:
+                self._accepted = None
 
     def _request(self, order: Order, first_request: bool) -> Order:
+        if self._accepted:  # no commit has asked the database since the request before
+            require_current(self._journal, self._lease())
         result = submit(self._broker, order.intent, self._listening)
         return self._settle(order, result, first_request=first_request)
 
@@ -269,8 +273,9 @@ class Oms:
         reconciliation, which names it.
         """
         fills: dict[str, Fill] = {}
+        own, booked = self.orders, self.books.fills
         for fill in heard.fills:
-            if fill.client_order_id in self.orders and fill.execution_id not in self.books.fills:
+            if fill.execution_id not in booked and fill.client_order_id in own:
                 fills.setdefault(fill.execution_id, fill)  # told twice in one answer, it is one
         listed = {theirs.client_order_id: theirs for theirs in heard.orders}
         events: dict[str, Activity] = {}
@@ -285,8 +290,10 @@ class Oms:
                 self._book([one for one in rest if isinstance(one, Fill)])
         changes = len(news)
         for theirs in listed.values():
-            ours = self.orders.get(theirs.client_order_id)
-            if ours is not None and says_more(ours, theirs):
+            if theirs.client_order_id not in own:
+                continue
+            ours = own[theirs.client_order_id]
+            if ours.state is not theirs.state and says_more(ours, theirs):
                 self._follow(ours, theirs)
                 changes += 1
         return changes
@@ -325,26 +332,11 @@ class Oms:
     def _book_activity(
         self, activity: Activity, news: Sequence[Fill | Activity], listed: Mapping[str, VenueOrder]
     ) -> None:
-        """Take over a corporate event in one transaction: its entry, and new terms of working orders.
-
-        New terms are computed here and taken only where the venue shows a quantity that follows from this
-        event and from those heard with it: an order that ended before, or never arrived, keeps its own.
-        """
-        postings = postings_of_activity(self.ledger, activity)
-        entry_id, session = ENTRY_PREFIX + activity.activity_id, date_of(activity.at_ns)
-        memo = f"{activity.kind} of {activity.symbol}"
-        events = [ledger_entry(self._account, entry_id, session, postings, memo)]
-        changed = []
-        for order in self.working():
-            intent, theirs = adjusted_intent(order, activity), listed.get(order.intent.client_order_id)
-            if intent is None or theirs is None:
-                continue
-            if theirs.quantity_nano in adjusted_quantities(order, news):
-                changed.append(replace(order, intent=intent))
-                events.append(order_adjusted(intent, activity))
-        self._journal.commit(events, lease=self._lease())
-        self.orders.update({order.intent.client_order_id: order for order in changed})
-        self.books.book(entry_id, session, postings)
+        """Take over a corporate event in one transaction: its entry, and new terms of working orders."""
+        booking = book_event(self._account, activity, self.ledger, self.working(), news, listed)
+        self._journal.commit(booking.events, lease=self._lease())
+        self.orders.update(booking.orders)
+        self.books.book(*entry_of(activity), tuple(booking.postings))
 
     def _follow(self, order: Order, theirs: VenueOrder) -> None:
         try:
@@ -389,6 +381,20 @@ class Oms:
             order, state, at_ns=self._clock.now_ns(), venue_order_id=venue_order_id, reason=reason
         )
         if changed != order:
-            self._journal.commit([event], lease=self._lease())
+            if self._accepted is not None and state is OrderState.ACCEPTED:
+                self._accepted.append((order, event))
+            else:
+                self._commit([event])
             self.orders[changed.intent.client_order_id] = changed
         return changed
+
+    def _commit(self, events: Sequence[Event]) -> None:
+        """Make events durable, and before them what the venue has accepted meanwhile."""
+        accepted = self._accepted or []
+        self._accepted = None if self._accepted is None else []
+        try:
+            if accepted or events:
+                self._journal.commit([*(event for _, event in accepted), *events], lease=self._lease())
+        except BaseException:  # the journal does not say so, so neither does the memory
+            self.orders.update({order.intent.client_order_id: order for order, _ in accepted})
+            raise

@@ -8,7 +8,7 @@ which an order changes, so it cannot differ from a fold over all of them.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,6 +101,13 @@ class OwnOrders(MutableMapping[str, Order]):
 
     def __len__(self) -> int:
         return len(self._orders)
+
+    def __contains__(self, identity: object) -> bool:
+        return identity in self._orders
+
+    def items(self) -> ItemsView[str, Order]:
+        """Ids and orders, oldest first."""
+        return self._orders.items()
 
     def values(self) -> ValuesView[Order]:
         """All orders, oldest first."""

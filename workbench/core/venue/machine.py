@@ -68,6 +68,10 @@ class Venue(Book):
             raise ValueError(f"venue command {kind}: account {self.account!r}")
         self.touched.clear()
         before = len(self._fills)
+        if (
+            kind != "submit"
+        ):  # which moves neither shares nor cash nor prices, and buying power tells of itself
+            self._viewed = None
         reason = _HANDLERS[kind](self, command, at_ns)
         self.last_ns = at_ns
         self.check(whole=kind not in _ONE_ORDER)
