@@ -73,6 +73,7 @@ class MemoryBars:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self._places = {symbol: at for at, symbol in enumerate(world.bars.symbols)}
 
     def fingerprint(self) -> str:
         return "f" * 64
@@ -81,22 +82,24 @@ class MemoryBars:
         self, symbols: Sequence[str], *, as_of_ns: int, rows: int | None = None, view: str = "adjusted"
     ) -> Bars:
         bars = self.world.bars
-        columns = [bars.symbols.index(symbol) for symbol in symbols]
+        columns = [self._places[symbol] for symbol in symbols]
         stop = int(np.searchsorted(bars.ts_ns, as_of_ns, side="right"))
-        new, old = np.ones(bars.close.shape), np.ones(bars.close.shape)
+        start = 0 if rows is None else max(0, stop - rows)
+        cut = (slice(start, stop), columns)
+        new, old = np.ones((stop - start, len(columns))), np.ones((stop - start, len(columns)))
         for row, ratios in self.world.splits.items():
             if view != "raw" and bars.ts_ns[row - 1] <= as_of_ns:  # from the close before the ex session on
                 for symbol, (a, b) in ratios.items():
-                    new[:row, bars.symbols.index(symbol)] *= a
-                    old[:row, bars.symbols.index(symbol)] *= b
-        there = bars.tradable
+                    if symbol in symbols:
+                        new[: max(0, row - start), symbols.index(symbol)] *= a
+                        old[: max(0, row - start), symbols.index(symbol)] *= b
+        there = bars.tradable[cut]
         parts = [
-            np.where(there, np.rint(p * MICRO) * old / (new * MICRO), np.nan)[:, columns]
+            np.where(there, np.rint(p[cut] * MICRO) * old / (new * MICRO), np.nan)
             for p in (bars.open, bars.high, bars.low, bars.close)
         ]
-        volume = np.where(there, bars.volume * new / old, np.nan)[:, columns]
-        whole = Bars(bars.ts_ns, tuple(symbols), *parts, volume, there[:, columns])
-        return whole.rows(0 if rows is None else max(0, stop - rows), stop)
+        volume = np.where(there, bars.volume[cut] * new / old, np.nan)
+        return Bars(bars.ts_ns[start:stop], tuple(symbols), *parts, volume, there)
 
 
 class Oracle:

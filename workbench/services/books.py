@@ -84,11 +84,12 @@ class Books:
         }
 
     def forget_before(self, since_ns: int) -> None:
-        """Let go of orders that ended and were decided before a moment, and of fills before it.
+        """Let go of orders that ended in a session before a moment's date, and of fills before the moment.
 
-        The moment is one that the venue is never asked beyond again; the journal keeps everything.
+        The moment is one that the venue is never asked beyond again; the journal keeps everything. An order
+        for the day is sent and ends on the date of its session; one that may outlast it is kept.
         """
-        self.orders.forget_before(since_ns)
+        self.orders.forget_before(date_of(since_ns))
         for identity in [i for i, f in self.fills.items() if f is not None and f.filled_at_ns < since_ns]:
             del self.fills[identity]
 

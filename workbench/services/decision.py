@@ -76,7 +76,8 @@ class Cycle:
     @property
     def allowed(self) -> tuple[OrderIntent, ...]:
         """The intents that the controls let pass, in sending order."""
-        return tuple(intent for intent in self.intents if intent.client_order_id not in self.denied)
+        denied = self.denied
+        return tuple(intent for intent in self.intents if intent.client_order_id not in denied)
 
     @property
     def denied(self) -> dict[str, tuple[str, ...]]:

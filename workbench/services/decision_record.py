@@ -6,7 +6,7 @@ from typing import Any
 
 from workbench.core.policy import Reason
 from workbench.core.ports import Event
-from workbench.core.types import MISSING, Decision
+from workbench.core.types import MISSING, Decision, Integers
 from workbench.services.cost_gate import cost_alerts
 from workbench.services.decision import Cycle, Strategy
 from workbench.services.records import intent_payload
@@ -33,9 +33,10 @@ def decision_events(cycle: Cycle, strategy: Strategy, *, bars_fingerprint: str) 
             },
         )
     ]
+    denied = cycle.denied
     for intent in cycle.intents:
         payload = intent_payload(intent, decision_id)
-        codes = cycle.denied.get(intent.client_order_id)
+        codes = denied.get(intent.client_order_id)
         if codes:
             events.append(Event("order.denied", {**payload, "codes": list(codes)}))
         else:
@@ -46,19 +47,25 @@ def decision_events(cycle: Cycle, strategy: Strategy, *, bars_fingerprint: str) 
 def decision_rows(decision: Decision) -> list[dict[str, Any]]:
     """One plain mapping a symbol, integers and words only, None where a number is not known."""
 
-    def grid(values: Any, at: int) -> int | None:
-        return None if int(values[at]) == MISSING else int(values[at])
+    def grid(values: Integers) -> list[int | None]:
+        return [None if value == MISSING else value for value in values.tolist()]
 
-    return [
-        {
-            "symbol": symbol,
-            "forecast_micro": grid(decision.forecast_micro, at),
-            "weight_micro": grid(decision.weight_micro, at),
-            "edge_micro": grid(decision.edge_micro, at),
-            "cost_floor_micro": grid(decision.cost_floor_micro, at),
-            "target_shares": int(decision.target_shares[at]),
-            "delta_shares": int(decision.delta_shares[at]),
-            "reason": Reason(int(decision.reason[at])).word,
-        }
-        for at, symbol in enumerate(decision.symbols)
-    ]
+    columns = zip(
+        decision.symbols,
+        grid(decision.forecast_micro),
+        grid(decision.weight_micro),
+        grid(decision.edge_micro),
+        grid(decision.cost_floor_micro),
+        decision.target_shares.tolist(),
+        decision.delta_shares.tolist(),
+        [_WORDS[reason] for reason in decision.reason.tolist()],
+        strict=True,
+    )
+    return [dict(zip(_FIELDS, values, strict=True)) for values in columns]
+
+
+_FIELDS = (
+    "symbol", "forecast_micro", "weight_micro", "edge_micro", "cost_floor_micro", "target_shares",
+    "delta_shares", "reason",
+)  # fmt: skip
+_WORDS = {int(reason): reason.word for reason in Reason}

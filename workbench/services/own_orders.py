@@ -15,7 +15,7 @@ from typing import Any
 from workbench.core.orders import TERMINAL, WITH_LIMIT, WORKING, Order, OrderState
 from workbench.core.pretrade import content_fingerprint
 from workbench.core.pretrade.values import ANY_BUY_MICRO, ANY_SELL_MICRO, OrderValues, ordered_micro
-from workbench.core.types import NANO, Side
+from workbench.core.types import NANO, Side, TimeInForce
 
 #: States that an order passes on its way to the venue; no cancel, denial or fill comes with them.
 _ON_THE_WAY = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.ACCEPTED})
@@ -113,14 +113,14 @@ class OwnOrders(MutableMapping[str, Order]):
         """All orders, oldest first."""
         return self._orders.values()
 
-    def forget_before(self, at_ns: int) -> None:
-        """Let go of orders that have ended and were decided before a moment."""
+    def forget_before(self, session: str) -> None:
+        """Let go of orders for the day that have ended and were for an earlier session."""
         self._touched_before += len(self._touched)
         self._touched = list(dict.fromkeys(order.intent.symbol for order in self._orders.values()))
-        for scheduled_ns in [moment for moment in self._decisions if moment < at_ns]:
-            for identity in list(self._decisions[scheduled_ns]):
-                if self._orders[identity].state in TERMINAL:
-                    self._forget(scheduled_ns, identity)
+        for identity, order in list(self._orders.items()):
+            of_a_day = order.intent.time_in_force is not TimeInForce.GTC
+            if of_a_day and order.state in TERMINAL and order.intent.session < session:
+                self._forget(order.intent.scheduled_ns, identity)
 
     def _forget(self, scheduled_ns: int, identity: str) -> None:
         order = self._orders.pop(identity)

@@ -80,6 +80,14 @@ def _encoded(kind: str, payload: Mapping[str, Any]) -> Encoded:
     return kind, values, canonical_json(values)
 
 
+def nested_text(value: Any) -> str:
+    """Canonical text of a nested value of a payload that was checked."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        return canonical_json(value)
+
+
 #: How canonical text writes a NUL character; text with a backslash before "u0000" has it too.
 _NUL = "\\u0000"
 

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from workbench.adapters.journal import folds_adoption, folds_approve, hot_path
+from workbench.adapters.journal.encoding import nested_text
 from workbench.adapters.journal.folds_alerts import FOLDS as ALERT_FOLDS
 from workbench.adapters.journal.folds_controls import FOLDS as CONTROLS_FOLDS
 from workbench.adapters.journal.folds_jobs import JOB_FOLDS
@@ -330,7 +331,7 @@ def _added(projection: str, *nested: str, **constants: Any) -> Fold:
     def add(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
         row = {**payload, **constants}
         for name in nested:
-            row[name] = canonical_json(row[name])
+            row[name] = nested_text(row[name])
         rows.insert(projection, row)
 
     return add
