@@ -36,7 +36,7 @@ from workbench.services.records import (
     names_our_id,
     order_change,
 )
-from workbench.services.sending import require_current, send_batch, submit
+from workbench.services.sending import send_batch, submit
 
 #: How often an order may be looked up directly after an unclear answer before it stays UNKNOWN.
 LOOKUP_TRIES = 3
@@ -87,8 +87,6 @@ class Oms:
         self._halt = halt
         self._listening = listening
         self.books = books or Books.of(journal, account)
-        #: Acceptances of the batch under way, each with its order as it was: durable with the next commit.
-        self._accepted: list[tuple[Order, Event]] | None = None
 
     # --- what the journal knows ------------------------------------------------------------------
 
@@ -152,29 +150,18 @@ class Oms:
     def send_many(self, client_order_ids: Sequence[str]) -> tuple[Order, ...]:
         """Send orders in turn: one commit for all SENT, a last look at each; what they have become.
 
-        That they were accepted is one commit at the end: a crash before it is met as for every SENT order.
-
         Raises
         ------
         TradingHalted, LeaseLost
             Permission is absent, or another process took the account; no further request leaves.
         """
-        self._accepted = []
-        try:
-            return send_batch(
-                self.orders, client_order_ids, gate=self._gate, now_ns=self._clock.now_ns,
-                request=self._request, commit=self._commit,
-                missed=self._listening.missed if self._listening else str,
-            )  # fmt: skip
-        finally:
-            try:
-                self._commit(())
-            finally:
-                self._accepted = None
+        return send_batch(
+            self.orders, client_order_ids, gate=self._gate, now_ns=self._clock.now_ns, request=self._request,
+            commit=lambda events: self._journal.commit(events, lease=self._lease()),
+            missed=self._listening.missed if self._listening else str,
+        )  # fmt: skip
 
     def _request(self, order: Order, first_request: bool) -> Order:
-        if self._accepted:  # no commit has asked the database since the request before
-            require_current(self._journal, self._lease())
         result = submit(self._broker, order.intent, self._listening)
         return self._settle(order, result, first_request=first_request)
 
@@ -381,20 +368,6 @@ class Oms:
             order, state, at_ns=self._clock.now_ns(), venue_order_id=venue_order_id, reason=reason
         )
         if changed != order:
-            if self._accepted is not None and state is OrderState.ACCEPTED:
-                self._accepted.append((order, event))
-            else:
-                self._commit([event])
+            self._journal.commit([event], lease=self._lease())
             self.orders[changed.intent.client_order_id] = changed
         return changed
-
-    def _commit(self, events: Sequence[Event]) -> None:
-        """Make events durable, and before them what the venue has accepted meanwhile."""
-        accepted = self._accepted or []
-        self._accepted = None if self._accepted is None else []
-        try:
-            if accepted or events:
-                self._journal.commit([*(event for _, event in accepted), *events], lease=self._lease())
-        except BaseException:  # the journal does not say so, so neither does the memory
-            self.orders.update({order.intent.client_order_id: order for order, _ in accepted})
-            raise

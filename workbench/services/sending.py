@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping, Sequence
 
 from workbench.core.orders import MOST_AT_ONCE, UNRESOLVED, Order, OrderIntent, OrderState
-from workbench.core.ports import Broker, Event, Journal, Lease, SubmitOutcome, SubmitResult
-from workbench.errors import LeaseLost, WorkbenchError
+from workbench.core.ports import Broker, Event, SubmitOutcome, SubmitResult
+from workbench.errors import WorkbenchError
 from workbench.services.listening import Listening
 from workbench.services.records import order_change
 
@@ -88,17 +88,6 @@ def submit(broker: Broker, intent: OrderIntent, listening: Listening | None) -> 
     if listening is not None and result.outcome is not SubmitOutcome.ACCEPTED:
         listening.withdraw(intent.client_order_id)
     return result
-
-
-def require_current(journal: Journal, lease: Lease) -> None:
-    """Raise LeaseLost unless the database still knows this lease as the account's own."""
-    rows = journal.rows("leases", account=lease.account)
-    if [(row["token"], row["released"]) for row in rows] != [(lease.token, False)]:
-        raise LeaseLost(
-            f"another process has taken account {lease.account}",
-            next_step="look at what runs there; this process sends nothing more",
-            account=lease.account,
-        )
 
 
 def _commit_sent(
