@@ -144,8 +144,11 @@ class Keeper:
     def release(self) -> None: ...
 
 
-def journalled(world: World, folder: Path) -> JournalDatabase:
-    """Trade every session through the real session, order path, venue and journal."""
+def journalled(world: World, folder: Path, *, cycles: int = 1) -> JournalDatabase:
+    """Trade every session through the real session, order path, venue and journal.
+
+    With more than one cycle the others are spread over the hours of the session.
+    """
     start_ns = CALENDAR.session_close_ns(world.sessions[FIRST - 1])
     clock = SimulatedClock(start_ns)
     journal = JournalDatabase(
@@ -173,7 +176,9 @@ def journalled(world: World, folder: Path) -> JournalDatabase:
             session,
             open_ns,
             close_ns,
-            (open_ns - DECIDE_BEFORE_OPEN_NS,),
+            tuple(
+                open_ns - DECIDE_BEFORE_OPEN_NS + n * (close_ns - open_ns) // cycles for n in range(cycles)
+            ),
             close_ns + 300 * NANO,
             7_200 * NANO,
         )
@@ -187,7 +192,9 @@ def journalled(world: World, folder: Path) -> JournalDatabase:
             trading.oms.record_opening("opening", "", opening_postings(world.cash_usd * MICRO), "test")
         oracle.row = world.forecast[row - 1]
         trading.start()
-        trading.decide(times.decision_ns[0])
+        for scheduled_ns in times.decision_ns:
+            clock.sleep_until(scheduled_ns)
+            trading.decide(scheduled_ns)
         trading.watch()
         trading.close()
     assert keeper.halts == []
