@@ -1,4 +1,4 @@
-"""The whole guarded session in replay: journal in memory where the machine has such a folder, venue in process.
+"""The whole guarded session in replay: journal in memory where there is such a folder, venue in process.
 
 One figure where nothing trades (bars a CPU second, of cycles within a session and of whole sessions) and one
 where everything does (orders a CPU second), beside the compiled loop on the same market and beside the bare
@@ -27,7 +27,8 @@ from workbench.core.pretrade import Limits
 from workbench.core.types import Bars
 
 SYMBOLS, SESSIONS, CYCLES = 100, 12, 78
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+_SHARED = Path("/dev") / "shm"  # files in memory: a flush there costs nothing
+MEMORY = _SHARED if _SHARED.is_dir() else None
 LIMITS = Limits(
     max_order_shares=10**6, max_order_notional_usd=10**6, max_position_shares=10**6,
     max_position_notional_usd=10**6, max_gross_notional_usd=10**8, max_participation=0.5,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.core.pretrade import Limits, Recent
-from workbench.core.types import MISSING, NANO, Bars, Floats, Integers, to_micro
+from workbench.core.types import MICRO, MISSING, NANO, Bars, Floats, Integers
 from workbench.services.own_flow import OwnFlow
 from workbench.services.own_orders import OwnOrders
 
@@ -126,10 +126,12 @@ class Lately:
 
 def closes_before(panel: Bars, sessions: int) -> Integers:
     """Each symbol's last close, in micros, that many sessions before the panel's last one; 0 = none."""
-    prices = np.zeros(len(panel.symbols), dtype=np.int64)
-    rows = slice(0, max(len(panel.ts_ns) - sessions, 0))
-    for at in range(len(panel.symbols)):
-        known = panel.close[rows, at][panel.tradable[rows, at]]
-        if len(known):
-            prices[at] = to_micro(float(known[-1]))
-    return prices
+    count = max(len(panel.ts_ns) - sessions, 0)
+    if not count:
+        return np.zeros(len(panel.symbols), dtype=np.int64)
+    there = panel.tradable[:count]
+    last = count - 1 - np.argmax(there[::-1], axis=0)
+    closes = panel.close[last, np.arange(len(panel.symbols))]
+    micros = np.rint(np.where(there.any(axis=0), closes, 0.0) * MICRO)  # as `to_micro` rounds
+    found: Integers = micros.astype(np.int64)
+    return found

@@ -205,10 +205,10 @@ class SimulatedBroker:
     def quotes(self, symbols: Sequence[str]) -> Quotes:
         """Bid and ask around the last known price, stamped now; 0 and -1 where there is no price."""
         now_ns = self._advance()
-        bid, ask, at = (np.zeros(len(symbols), dtype=np.int64) for _ in range(3))
-        for i, symbol in enumerate(symbols):
-            bid[i], ask[i] = standing_quote(self._venue, symbol)
-            at[i] = now_ns if bid[i] else -1
+        pairs = [standing_quote(self._venue, symbol) for symbol in symbols]
+        both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        bid, ask = both[:, 0].copy(), both[:, 1].copy()
+        at = np.where(bid != 0, np.int64(now_ns), np.int64(-1))
         return Quotes(tuple(symbols), bid, ask, at)
 
     def open_prices(self) -> dict[str, int]:

@@ -124,6 +124,7 @@ class Book:
         self.fees_accrue = False
         self.accrued_micro = 0  # fees charged and not yet posted; only where fees accrue
         self.max_id_length = MAX_ID_LENGTH
+        self.standing: dict[str, tuple[int, int]] = {}  # bid and ask by symbol, until the same
         self._viewed: VenueAccount | None = None  # until a command moves shares, cash or prices
         self.touched: dict[str, BookOrder] = {}  # orders that the latest command changed, by client id
 
@@ -283,6 +284,11 @@ class Book:
         if self._viewed is None or self._viewed.buying_power_micro != self.buying_power_micro:
             self._viewed = self._view()
         return self._viewed
+
+    def forget_views(self) -> None:
+        """Make the account and the standing quotes anew when they are asked for."""
+        self._viewed = None
+        self.standing.clear()
 
     def _view(self) -> VenueAccount:
         held = {symbol: shares for symbol, shares in sorted(self._shares.items()) if shares}
