@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import parity
-from bench_guarded_loop import session_s, world
+from guarded import session_s, world
 
 from workbench.services.session import TradingSession
 
