@@ -2,8 +2,7 @@
 
 One figure where nothing trades (bars a CPU second, of cycles within a session and of whole sessions) and one
 where everything does (orders a CPU second), beside the compiled loop on the same market and beside the bare
-commits of the same rows in the same run. What is promised stands in the last column. Then how the cost
-grows with sessions, cycles and symbols, and what memory does over many cycles.
+commits of the same rows in the same run. What is promised stands beside it.
 """
 
 from __future__ import annotations
