@@ -153,7 +153,7 @@ def _may_hold_one(text: str) -> bool:
     if (
         "://" in text or "PK" in text or "AK" in text or "CK" in text or "eyJ" in text or "xox" in text
         or "sk-" in text or "PRIVATE" in text
-        or ("gh" in text and KEY_SHAPES.search(text) is not None)
+        or "ghp_" in text or "gho_" in text or "ghu_" in text or "ghs_" in text or "ghr_" in text
     ):  # fmt: skip
         return True
     lowered = text.lower()

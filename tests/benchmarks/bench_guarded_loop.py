@@ -1,57 +1,41 @@
-"""The whole guarded session in replay: 100 symbols, journal on disk as a desk has it, venue in process.
+"""The whole guarded session in replay: journal in memory where there is such a folder, venue in process.
 
-One figure where nothing trades (bars a CPU second) and one where everything does (orders a CPU second),
-beside the compiled loop on the same market in the same run. What is promised stands in the last column;
-the session is not there yet, and the table says so.
+One figure where nothing trades (bars a CPU second, of cycles within a session and of whole sessions) and one
+where everything does (orders a CPU second), beside the compiled loop on the same market and beside the bare
+commits of the same rows in the same run. What is promised stands beside it.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
-import time
 from pathlib import Path
 
-import numpy as np
 import parity
-from parity import FIRST, World
-
-from workbench.core.costs import PriorCost
-from workbench.core.fills import FillParams
-from workbench.core.policy import PolicyParams
-from workbench.core.pretrade import Limits
-from workbench.core.types import Bars
-
-SYMBOLS, SESSIONS = 100, 6
-LIMITS = Limits(
-    max_order_shares=10**6, max_order_notional_usd=10**6, max_position_shares=10**6,
-    max_position_notional_usd=10**6, max_gross_notional_usd=10**8, max_participation=0.5,
-    max_quoted_spread_bps=500.0, max_expected_cost_bps=500.0, max_orders_per_minute=10_000,
-)  # fmt: skip
+from guarded import CYCLES, MEMORY, SESSIONS, SYMBOLS, cpu_s, session_s, world
+from parity import FIRST
 
 
-def world(*, trading: bool) -> World:
-    rng = np.random.default_rng(1)
-    rows = FIRST + SESSIONS
-    shape = (rows, SYMBOLS)
-    close = np.round(100.0 * np.exp(np.cumsum(rng.normal(0, 0.01, shape), axis=0)), 2)
-    opened = np.round(np.vstack([close[:1], close[:-1]]), 2)
-    ends = np.array([parity.CALENDAR.session_close_ns(session) for session in parity.SESSIONS[:rows]])
-    bars = Bars(
-        ends, tuple(f"S{i:03d}" for i in range(SYMBOLS)), opened, np.maximum(opened, close) + 0.05,
-        np.minimum(opened, close) - 0.05, close, np.full(shape, 1e6), np.ones(shape, dtype=np.bool_),
-    )  # fmt: skip
-    turns = np.where(np.arange(rows) % 2, 0.05, -0.05)[:, None] * np.ones(shape)
-    policy = PolicyParams(
-        max_weight=0.009, min_trade_weight=0.001, entry_order_type="market_on_open", gain=100.0
-    )
-    prior = PriorCost(max_notional_usd=10**6, valid_days=1_000)
-    return World(bars, turns if trading else np.zeros(shape), policy, LIMITS, FillParams(), prior, 10_000_000)
+def bare_s(sizes: list[int]) -> float:
+    """CPU seconds in which sqlite3 alone takes rows of these sizes, 64 to a commit."""
+    texts = ["x" * size for size in sizes]
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        database = sqlite3.connect(Path(folder) / "bare.sqlite", isolation_level=None)
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=FULL")
+        database.execute("CREATE TABLE rows (seq INTEGER PRIMARY KEY, payload TEXT)")
 
+        def write() -> None:
+            for at in range(0, len(texts), 64):
+                database.execute("BEGIN IMMEDIATE")
+                database.executemany(
+                    "INSERT INTO rows (payload) VALUES (?)", [(t,) for t in texts[at : at + 64]]
+                )
+                database.execute("COMMIT")
 
-def cpu_s(call):  # type: ignore[no-untyped-def]
-    started = time.process_time()
-    result = call()
-    return time.process_time() - started, result
+        spent, _ = cpu_s(write)
+        database.close()
+    return spent
 
 
 def test_the_guarded_loop() -> None:
@@ -59,23 +43,28 @@ def test_the_guarded_loop() -> None:
     for trading in (False, True):
         one = world(trading=trading)
         parity.simulated(one)
-        with tempfile.TemporaryDirectory() as folder:  # kernels are compiled here, outside what is measured
-            cold, journal = cpu_s(lambda w=one, f=folder: parity.journalled(w, Path(f)))
-            journal.close()
-        loop, result = cpu_s(lambda w=one: parity.simulated(w))
-        with tempfile.TemporaryDirectory() as folder:
-            spent, journal = cpu_s(lambda w=one, f=folder: parity.journalled(w, Path(f)))
-            found = parity.records_of_journal(journal)
-            journal.close()
+        session_s(world(trading=trading, sessions=3))  # kernels are compiled or loaded here
+        loop, result = cpu_s(lambda w=one: parity.simulated(w))  # type: ignore[misc]
+        spent, found, sizes = session_s(one)
         assert len(found["orders"]) == len(result.order_record)
         assert (
             found["fills"] == parity.records_of_simulation(result, parity.decision_times(one), FIRST)["fills"]
         )
-        bars, orders = SYMBOLS * SESSIONS, len(found["orders"])
-        rate = f"{orders / spent:,.0f} orders/CPU-s (bar 12,000)" if trading else (
-            f"{bars / spent:,.0f} bars/CPU-s (bar 1,000,000)"
-        )  # fmt: skip
-        word = "everything trades" if trading else "nothing trades"
-        apart = f"loop {loop * 1e3:.1f} ms, first run with compilation {cold:.1f} s"
-        lines.append(f"{word}: {rate}, {spent / SESSIONS * 1e3:.0f} ms a session, {apart}")
+        bare = bare_s(sizes)
+        apart = f"loop {loop * 1e3:.1f} ms, {spent / bare:.0f} bare writes of the same {len(sizes):,} events"
+        each = f"{spent / SESSIONS * 1e3:.1f} ms a session; {apart}"
+        if trading:
+            orders = len(found["orders"])
+            lines.append(
+                f"everything trades: {orders / spent:,.0f} orders/CPU-s of {orders:,} (bar 12,000), {each}"
+            )
+            continue
+        lines.append(f"nothing trades: {SYMBOLS * SESSIONS / spent:,.0f} bars/CPU-s, {each}")
+        few, many = (session_s(one, cycles=n)[0] for n in (1, CYCLES))
+        cycle = (many - few) / (SESSIONS * (CYCLES - 1))
+        rate = SYMBOLS / cycle
+        lines.append(
+            f"a further cycle of a session, nothing trades: {rate:,.0f} bars/CPU-s (bar 1,000,000), "
+            f"{cycle * 1e3:.2f} ms a cycle"
+        )
     print("\n" + "\n".join(lines))

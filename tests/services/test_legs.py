@@ -248,7 +248,7 @@ def test_no_leg_follows_when_the_position_is_not_what_the_legs_made_it(path: Way
     path.decide(0, 250, "slice 1", 100)
     path.desk.clock.sleep_until(CALENDAR.session_open_ns(FIRST))
     path.desk.oms.poll(since_ns=0)
-    path.desk.oms.ledger = type(path.desk.oms.ledger).opening(1)
+    path.desk.oms.books.ledger = type(path.desk.oms.ledger).opening(1)
     assert path.legs().proceed() == 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.core.orders import TERMINAL, WORKING, Order, OrderIntent, OrderState, client_order_id
@@ -32,6 +32,7 @@ changes = st.lists(
 )
 
 
+@settings(deadline=None)  # the first call compiles or loads kernels
 @given(changes=changes, at_ns=st.integers(-1, 6))
 def test_the_indexes_equal_a_walk_over_all_orders(
     changes: list[tuple[int, OrderState, int, int]], at_ns: int

@@ -73,6 +73,7 @@ class MemoryBars:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self._places = {symbol: at for at, symbol in enumerate(world.bars.symbols)}
 
     def fingerprint(self) -> str:
         return "f" * 64
@@ -81,22 +82,24 @@ class MemoryBars:
         self, symbols: Sequence[str], *, as_of_ns: int, rows: int | None = None, view: str = "adjusted"
     ) -> Bars:
         bars = self.world.bars
-        columns = [bars.symbols.index(symbol) for symbol in symbols]
+        columns = [self._places[symbol] for symbol in symbols]
         stop = int(np.searchsorted(bars.ts_ns, as_of_ns, side="right"))
-        new, old = np.ones(bars.close.shape), np.ones(bars.close.shape)
+        start = 0 if rows is None else max(0, stop - rows)
+        cut = (slice(start, stop), columns)
+        new, old = np.ones((stop - start, len(columns))), np.ones((stop - start, len(columns)))
         for row, ratios in self.world.splits.items():
             if view != "raw" and bars.ts_ns[row - 1] <= as_of_ns:  # from the close before the ex session on
                 for symbol, (a, b) in ratios.items():
-                    new[:row, bars.symbols.index(symbol)] *= a
-                    old[:row, bars.symbols.index(symbol)] *= b
-        there = bars.tradable
+                    if symbol in symbols:
+                        new[: max(0, row - start), symbols.index(symbol)] *= a
+                        old[: max(0, row - start), symbols.index(symbol)] *= b
+        there = bars.tradable[cut]
         parts = [
-            np.where(there, np.rint(p * MICRO) * old / (new * MICRO), np.nan)[:, columns]
+            np.where(there, np.rint(p[cut] * MICRO) * old / (new * MICRO), np.nan)
             for p in (bars.open, bars.high, bars.low, bars.close)
         ]
-        volume = np.where(there, bars.volume * new / old, np.nan)[:, columns]
-        whole = Bars(bars.ts_ns, tuple(symbols), *parts, volume, there[:, columns])
-        return whole.rows(0 if rows is None else max(0, stop - rows), stop)
+        volume = np.where(there, bars.volume[cut] * new / old, np.nan)
+        return Bars(bars.ts_ns[start:stop], tuple(symbols), *parts, volume, there)
 
 
 class Oracle:
@@ -141,8 +144,11 @@ class Keeper:
     def release(self) -> None: ...
 
 
-def journalled(world: World, folder: Path) -> JournalDatabase:
-    """Trade every session through the real session, order path, venue and journal."""
+def journalled(world: World, folder: Path, *, cycles: int = 1) -> JournalDatabase:
+    """Trade every session through the real session, order path, venue and journal.
+
+    With more than one cycle the others are spread over the hours of the session.
+    """
     start_ns = CALENDAR.session_close_ns(world.sessions[FIRST - 1])
     clock = SimulatedClock(start_ns)
     journal = JournalDatabase(
@@ -162,6 +168,7 @@ def journalled(world: World, folder: Path) -> JournalDatabase:
         ACCOUNT, "parity", world.bars.symbols, select_features(["momentum_20"]), world.policy, world.limits,
         world.cost_model, "c", oracle, "m",
     )  # fmt: skip
+    trading: TradingSession | None = None
     for row in range(FIRST, len(world.sessions)):
         session = world.sessions[row]
         open_ns, close_ns = CALENDAR.session_open_ns(session), CALENDAR.session_close_ns(session)
@@ -169,7 +176,9 @@ def journalled(world: World, folder: Path) -> JournalDatabase:
             session,
             open_ns,
             close_ns,
-            (open_ns - DECIDE_BEFORE_OPEN_NS,),
+            tuple(
+                open_ns - DECIDE_BEFORE_OPEN_NS + n * (close_ns - open_ns) // cycles for n in range(cycles)
+            ),
             close_ns + 300 * NANO,
             7_200 * NANO,
         )
@@ -177,13 +186,15 @@ def journalled(world: World, folder: Path) -> JournalDatabase:
         trading = TradingSession(
             times=times, strategy=strategy, journal=journal, broker=venue, clock=clock, calendar=CALENDAR,
             bars=MemoryBars(world), supervision=keeper, authority=keeper, stage_budget_ms=60_000,
-            rules=NOBODY_ASKED,
+            rules=NOBODY_ASKED, after=trading,
         )  # fmt: skip
         if row == FIRST:
             trading.oms.record_opening("opening", "", opening_postings(world.cash_usd * MICRO), "test")
         oracle.row = world.forecast[row - 1]
         trading.start()
-        trading.decide(times.decision_ns[0])
+        for scheduled_ns in times.decision_ns:
+            clock.sleep_until(scheduled_ns)
+            trading.decide(scheduled_ns)
         trading.watch()
         trading.close()
     assert keeper.halts == []

@@ -174,9 +174,17 @@ class Quotes:
         scheduled time, of a venue whose clock is never quite ours. Further ahead it stays negative.
         """
         age = now_ns - self.at_ns
+        if len(age) == 1:  # a look at one order asks of one symbol: plain integers cost a tenth
+            return np.array([self._age_of(int(age[0]), int(self.at_ns[0]))], dtype=np.int64)
         near = np.where((age < 0) & (age >= -QUOTE_AHEAD_NS), 0, age)
         found: Integers = np.where(self.at_ns < 0, -1, near).astype(np.int64)
         return found
+
+    @staticmethod
+    def _age_of(age_ns: int, at_ns: int) -> int:
+        if at_ns < 0:
+            return -1
+        return 0 if -QUOTE_AHEAD_NS <= age_ns < 0 else age_ns
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +249,10 @@ class Snapshot:
             if isinstance(value, np.ndarray):
                 if value.dtype == np.float64:  # round to the grid; -0.0 and NaN payloads made one
                     grid = np.where(np.isnan(value), np.nan, np.round(value * 100.0) / 100.0 + 0.0)
-                    value = [None if x != x else round(float(x), 2) for x in grid]
+                    # what is on the grid already is what rounding to two digits would give
+                    on_grid = bool(np.nanmax(np.abs(grid), initial=0.0) < 1e12)
+                    digits = grid.tolist() if on_grid else [round(x, 2) for x in grid.tolist()]
+                    value = [None if x != x else x for x in digits]
                 else:
                     value = value.tolist()
             sha.update(f"{field.name}={value!r};".encode())

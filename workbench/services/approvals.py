@@ -167,8 +167,7 @@ class Approvals:
     # --- inside ----------------------------------------------------------------------------------
 
     def _reasons(self, intent: OrderIntent) -> tuple[str, ...]:
-        orders = self._oms().orders.values()
-        traded = any(order.sent_at_ns and order.intent.symbol == intent.symbol for order in orders)
+        traded = self._oms().orders.was_sent(intent.symbol)
         return why_it_waits(intent, self._rules, traded_before=traded)
 
     def _request(self, intent: OrderIntent, reasons: tuple[str, ...]) -> dict[str, Any]:

@@ -80,7 +80,8 @@ class Cycle:
     @property
     def allowed(self) -> tuple[OrderIntent, ...]:
         """The intents that the controls let pass, in sending order."""
-        return tuple(intent for intent in self.intents if intent.client_order_id not in self.denied)
+        denied = self.denied
+        return tuple(intent for intent in self.intents if intent.client_order_id not in denied)
 
     @property
     def denied(self) -> dict[str, tuple[str, ...]]:
@@ -103,6 +104,8 @@ class DecisionMaker:
         Equity at the end of the previous session; the daily loss is counted from here.
     lap : callable (str) -> None
         Told at the end of each stage of a cycle.
+    flow : OwnFlow or None
+        That of the session before in this process; None = followed in the journal from the start.
     """
 
     def __init__(
@@ -117,12 +120,15 @@ class DecisionMaker:
         ledger: Callable[[], Ledger],
         session_start_equity_micro: Callable[[], int],
         lap: Callable[[str], None] = lambda stage: None,
+        flow: OwnFlow | None = None,
     ) -> None:
         self._calendar, self._lap = calendar, lap
         self.strategy = strategy
-        self.flow = OwnFlow(
-            journal, account=strategy.account, mode=strategy.mode, limits=strategy.limits, orders=orders
-        )
+        if flow is None or not flow.goes_on(orders, mode=strategy.mode, limits=strategy.limits):
+            flow = OwnFlow(
+                journal, account=strategy.account, mode=strategy.mode, limits=strategy.limits, orders=orders
+            )
+        self.flow = flow
         self.known = Knowledge(
             bars=bars, broker=broker, calendar=calendar, account=strategy.account, strategy=strategy.name,
             universe=strategy.universe, lookback=strategy.lookback,
@@ -168,9 +174,7 @@ class DecisionMaker:
 
     def judge_again(self, order: Order, *, buying_power_micro: int, now_ns: int) -> tuple[str, ...]:
         """Denial codes of one order at the moment of sending; it can only deny, never allow more."""
-        state = self.known.before_sending(order.intent, now_ns=now_ns, buying_power_micro=buying_power_micro)
-        verdict = check_orders([order.intent], self.strategy.limits, state)[0]
-        return () if verdict.allowed else verdict.codes
+        return self.known.before_sending(order.intent, now_ns=now_ns, buying_power_micro=buying_power_micro)
 
     def _intents(
         self, snapshot: Snapshot, decision: Decision, slices: Mapping[str, tuple[Slice, ...]]

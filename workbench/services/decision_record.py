@@ -9,7 +9,7 @@ from typing import Any
 from workbench.core.policy import Reason
 from workbench.core.ports import Event
 from workbench.core.slicing import Slice
-from workbench.core.types import MISSING, Decision
+from workbench.core.types import MISSING, Decision, Integers
 from workbench.services.cost_gate import cost_alerts
 from workbench.services.decision import Cycle, Strategy
 from workbench.services.records import intent_payload
@@ -36,9 +36,10 @@ def decision_events(cycle: Cycle, strategy: Strategy, *, bars_fingerprint: str) 
             },
         )
     ]
+    denied = cycle.denied
     for intent in cycle.intents:
         payload = intent_payload(intent, decision_id)
-        codes = cycle.denied.get(intent.client_order_id)
+        codes = denied.get(intent.client_order_id)
         if codes:
             events.append(Event("order.denied", {**payload, "codes": list(codes)}))
         else:
@@ -54,20 +55,29 @@ def decision_rows(
     A change on a schedule carries its `slices`, each with shares and the time from which it may be sent.
     """
 
-    def grid(values: Any, at: int) -> int | None:
-        return None if int(values[at]) == MISSING else int(values[at])
+    def grid(values: Integers) -> list[int | None]:
+        return [None if value == MISSING else value for value in values.tolist()]
 
-    return [
-        {
-            "symbol": symbol,
-            "forecast_micro": grid(decision.forecast_micro, at),
-            "weight_micro": grid(decision.weight_micro, at),
-            "edge_micro": grid(decision.edge_micro, at),
-            "cost_floor_micro": grid(decision.cost_floor_micro, at),
-            "target_shares": int(decision.target_shares[at]),
-            "delta_shares": int(decision.delta_shares[at]),
-            "reason": Reason(int(decision.reason[at])).word,
-            **({"slices": [[one.shares, one.due_ns] for one in slices[symbol]]} if symbol in slices else {}),
-        }
-        for at, symbol in enumerate(decision.symbols)
-    ]
+    columns = zip(
+        decision.symbols,
+        grid(decision.forecast_micro),
+        grid(decision.weight_micro),
+        grid(decision.edge_micro),
+        grid(decision.cost_floor_micro),
+        decision.target_shares.tolist(),
+        decision.delta_shares.tolist(),
+        [_WORDS[reason] for reason in decision.reason.tolist()],
+        strict=True,
+    )
+    rows: list[dict[str, Any]] = [dict(zip(_FIELDS, values, strict=True)) for values in columns]
+    for row in rows:
+        if row["symbol"] in slices:
+            row["slices"] = [[one.shares, one.due_ns] for one in slices[row["symbol"]]]
+    return rows
+
+
+_FIELDS = (
+    "symbol", "forecast_micro", "weight_micro", "edge_micro", "cost_floor_micro", "target_shares",
+    "delta_shares", "reason",
+)  # fmt: skip
+_WORDS = {int(reason): reason.word for reason in Reason}

@@ -14,14 +14,15 @@ import numpy as np
 
 from workbench.core.features import market_statistics
 from workbench.core.ledger import Ledger
-from workbench.core.orders import WORKING, OrderIntent
+from workbench.core.orders import OrderIntent
 from workbench.core.ports import BarStore, Broker, Calendar
-from workbench.core.pretrade import RiskState
+from workbench.core.pretrade import DenialCode, RiskState
+from workbench.core.pretrade.check import account_now
+from workbench.core.pretrade.standing import Standing
 from workbench.core.types import NANO, Bars, Booleans, Floats, Integers, Snapshot
 from workbench.services.lately import Lately, MarketFacts
+from workbench.services.looks import MINUTE_NS, Look
 from workbench.services.own_orders import OwnOrders
-
-MINUTE_NS = 60 * NANO
 
 
 @dataclass
@@ -35,6 +36,7 @@ class _Facts:
     half_spread: Floats
     market: MarketFacts
     ages: dict[str, Integers] = field(default_factory=dict)  # by session
+    look: Look | None = None
     held: tuple[Ledger, Integers, int] | None = None  # whole shares and equity of that very ledger
 
 
@@ -143,58 +145,49 @@ class Knowledge:
             recent=recent,
         )
 
-    def before_sending(self, intent: OrderIntent, *, now_ns: int, buying_power_micro: int) -> RiskState:
-        """What the controls look at for one order about to leave.
+    def before_sending(self, intent: OrderIntent, *, now_ns: int, buying_power_micro: int) -> tuple[str, ...]:
+        """Denial codes of one order about to leave; () = it may.
 
-        The controls judge an order by the quote of its own symbol only, so only that one is asked for;
-        the others stay unknown here. An order that waits to be sent does not stand in its own way.
+        The controls judge an order by the quote of its own symbol only, so only that one is asked for.
+        An order that waits to be sent does not stand in its own way.
         """
+        if intent.account != self._account:
+            return (str(DenialCode.ACCOUNT_MISSING.name),)
         facts, orders, ledger = self._facts(now_ns), self._orders(), self._ledger()
-        symbols, symbol, itself = facts.panel.symbols, intent.symbol, intent.client_order_id
-        at = symbols.index(symbol)
-        buys, sells, frozen = self._open_quantities(symbols)
-        frozen[at] = any(
-            order.state in WORKING and order.intent.client_order_id != itself
-            for order in orders.unfinished(symbol)
-        )
-        if not frozen[at]:
-            buys[at], sells[at] = 0, 0
-        quotes = self._broker.quotes((symbol,))
-        bid, ask = np.zeros(len(symbols), dtype=np.int64), np.zeros(len(symbols), dtype=np.int64)
-        age = np.full(len(symbols), -1, dtype=np.int64)
-        if quotes.symbols == (symbol,):  # any other answer leaves the quote unknown, which denies
-            bid[at], ask[at] = quotes.bid_micro[0], quotes.ask_micro[0]
-            age[at] = quotes.age_ns(now_ns)[0]
+        look = facts.look
+        if look is None or look.session != intent.session or look.orders is not orders:
+            look = facts.look = self._looking(facts, intent.session, orders)
+        quotes = self._broker.quotes((intent.symbol,))
         held, equity_micro = self._valued(facts, ledger)
-        contents = orders.contents_after(now_ns - self._window_ns, symbol=symbol, without=itself)
-        recent = self._lately.recent(
-            facts.market, session=intent.session, now_ns=now_ns, only=symbol, without=itself
-        )
-        self._lately.saw(quotes.symbols, quotes.bid_micro, quotes.ask_micro)
-        return RiskState(
-            account=self._account,
-            symbols=symbols,
-            price_micro=facts.market.prices,
-            bar_age_sessions=self._bar_ages(facts, intent.session),
-            bid_micro=bid,
-            ask_micro=ask,
-            quote_age_ns=age,
-            tradable=facts.panel.tradable[-1],
-            frozen=frozen,
-            position_shares=held,
-            open_buy_shares=buys,
-            open_sell_shares=sells,
-            adv_shares=facts.adv,
+        look.hold(ledger, held)
+        account = account_now(
             cash_micro=ledger.cash_micro,
             equity_micro=equity_micro,
             session_start_equity_micro=self._session_start_equity(),
             buying_power_micro=buying_power_micro,
+            messages_last_minute=0,
             now_ns=now_ns,
             session_open_ns=self._calendar.session_open_ns(intent.session),
             session_close_ns=self._calendar.session_close_ns(intent.session),
-            orders_last_minute=orders.sent_after(now_ns - MINUTE_NS, without=itself),
-            recent_fingerprints=frozenset(contents),
-            recent=recent,
+        )
+        return look.codes(
+            intent, quotes, account=account, now_ns=now_ns, content_since_ns=now_ns - self._window_ns
+        )
+
+    def _looking(self, facts: _Facts, session: str, orders: OwnOrders) -> Look:
+        """Looks on a panel: what follows from it stands as long as the session's moment lasts."""
+        standing = Standing(
+            facts.panel.symbols,
+            price_micro=facts.market.prices,
+            bar_age_sessions=self._bar_ages(facts, session),
+            window_price_micro=facts.market.window_prices,
+            adv_shares=facts.adv,
+            volatility_bps=facts.volatility,
+            tradable=facts.panel.tradable[-1],
+            limits=self._lately.limits,
+        )
+        return Look(
+            standing, session=session, lately=self._lately, orders=orders, last_micro=facts.market.prices
         )
 
     # --- parts -----------------------------------------------------------------------------------

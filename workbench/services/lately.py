@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.core.pretrade import Limits, Recent
-from workbench.core.types import MISSING, NANO, Bars, Floats, Integers, to_micro
+from workbench.core.types import MICRO, MISSING, NANO, Bars, Floats, Integers
 from workbench.services.own_flow import OwnFlow
 from workbench.services.own_orders import OwnOrders
 
@@ -54,6 +54,7 @@ class Lately:
 
     def __init__(self, flow: OwnFlow, *, orders: Callable[[], OwnOrders], limits: Limits) -> None:
         self.flow, self._orders, self.limits = flow, orders, limits
+        self.window_ns = limits.window_s * NANO
         self._middles: dict[str, int] = {}  # by symbol, of the quote that this process has seen last
 
     def recent(
@@ -112,6 +113,10 @@ class Lately:
             shortfall_micro=int(MISSING) if traded.shortfall_micro is None else traded.shortfall_micro,
         )
 
+    def middle(self, symbol: str) -> int:
+        """Middle of the quote that this process has looked at last; 0 = it has seen none."""
+        return self._middles.get(symbol, 0)
+
     def saw(self, symbols: Sequence[str], bid_micro: Integers, ask_micro: Integers) -> None:
         """Remember quotes for the next look; after a restart the last close stands in for them."""
         for symbol, bid, ask in zip(symbols, bid_micro.tolist(), ask_micro.tolist(), strict=True):
@@ -121,10 +126,12 @@ class Lately:
 
 def closes_before(panel: Bars, sessions: int) -> Integers:
     """Each symbol's last close, in micros, that many sessions before the panel's last one; 0 = none."""
-    prices = np.zeros(len(panel.symbols), dtype=np.int64)
-    rows = slice(0, max(len(panel.ts_ns) - sessions, 0))
-    for at in range(len(panel.symbols)):
-        known = panel.close[rows, at][panel.tradable[rows, at]]
-        if len(known):
-            prices[at] = to_micro(float(known[-1]))
-    return prices
+    count = max(len(panel.ts_ns) - sessions, 0)
+    if not count:
+        return np.zeros(len(panel.symbols), dtype=np.int64)
+    there = panel.tradable[:count]
+    last = count - 1 - np.argmax(there[::-1], axis=0)
+    closes = panel.close[last, np.arange(len(panel.symbols))]
+    micros = np.rint(np.where(there.any(axis=0), closes, 0.0) * MICRO)  # as `to_micro` rounds
+    found: Integers = micros.astype(np.int64)
+    return found

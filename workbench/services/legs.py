@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.core.corporate import activity_of
-from workbench.core.ledger import SECURITIES
+from workbench.core.ledger import SECURITIES, Ledger
 from workbench.core.legs import in_sequence, next_leg, remainder_name
 from workbench.core.orders import Order, OrderIntent, OrderState, client_order_id
 from workbench.core.ports import Journal
@@ -61,20 +61,32 @@ class Legs:
         self._judge, self._intend = judge, intend
         self._max_slice_shares = max_slice_shares
         self._allow_short, self._now_ns = allow_short, now_ns
+        self._looked: tuple[int, Ledger | None] = (-1, None)
 
     def proceed(self) -> int:
         """Send every leg that is due; returns how many were journalled.
 
         A halt stops the sending and is no error here: what is journalled waits for a person.
         """
+        orders = self._oms.orders
+        at = (orders.changes, self._oms.ledger)
+        if (
+            at[0] == self._looked[0] and at[1] is self._looked[1]
+        ):  # only a filled leg has a successor, and only from where the ledger says
+            return 0
         made = 0
-        decisions = self._journal.rows(
-            "decisions", account=self._account, strategy=self._strategy, session=self._session
-        )
-        for decision in decisions:
-            for row in sorted(decision["rows"], key=lambda row: str(row["symbol"])):
-                if row["delta_shares"]:
-                    made += self._proceed(decision, row)
+        due: dict[int, set[str]] = {}
+        for scheduled_ns, symbol in orders.filled_in(self._session):
+            due.setdefault(scheduled_ns, set()).add(symbol)
+        for scheduled_ns, symbols in sorted(due.items()):
+            for decision in self._journal.rows(
+                "decisions", account=self._account, strategy=self._strategy, session=self._session,
+                scheduled_ns=scheduled_ns,
+            ):  # fmt: skip
+                for row in sorted(decision["rows"], key=lambda row: str(row["symbol"])):
+                    if row["delta_shares"] and row["symbol"] in symbols:
+                        made += self._proceed(decision, row)
+        self._looked = at
         return made
 
     def _proceed(self, decision: dict[str, Any], row: dict[str, Any]) -> int:
@@ -123,7 +135,12 @@ class Legs:
             The order still works, was never accepted, left nothing, a split came after it was decided, or
             another order of its symbol is open.
         """
-        parent = self._oms.orders[client_order_id]
+        parent = self._oms.orders.get(client_order_id)
+        if parent is None:
+            raise Refused(
+                f"no order {client_order_id} counts here any more",
+                next_step="name one of this session, or decide anew",
+            )
         for order in self._oms.orders.values():
             if order.intent.parent_id == client_order_id:
                 if order.state is OrderState.INTENDED:

@@ -6,18 +6,11 @@ the request leaves, and an answer that proves nothing leaves the order UNKNOWN u
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
-from workbench.core.corporate import (
-    ACTIVITY_KINDS,
-    ENTRY_PREFIX,
-    activity_of,
-    adjusted_intent,
-    adjusted_quantities,
-    postings_of_activity,
-)
-from workbench.core.ledger import Ledger, Posting, posting_from_payload, postings_of_fill
+from workbench.core.corporate import ACTIVITY_KINDS
+from workbench.core.ledger import Ledger, Posting
 from workbench.core.orders import UNRESOLVED, WORKING, Fill, Order, OrderIntent, OrderState
 from workbench.core.ports import (
     Activity,
@@ -31,20 +24,17 @@ from workbench.core.ports import (
     SubmitResult,
     VenueOrder,
 )
-from workbench.errors import IllegalTransition
+from workbench.errors import IllegalTransition, JournalConflict
+from workbench.services.booking import MOST_AT_ONCE, Booking, book, book_event, entry_of
+from workbench.services.books import Books
 from workbench.services.hearing import Heard, ask, order_of_events, says_more
 from workbench.services.listening import Listening
 from workbench.services.own_orders import OwnOrders
 from workbench.services.records import (
-    date_of,
-    fill_payload,
-    fill_trouble,
     intent_payload,
     ledger_entry,
     names_our_id,
-    order_adjusted,
     order_change,
-    order_from_row,
 )
 from workbench.services.sending import send_batch, submit
 
@@ -71,6 +61,8 @@ class Oms:
         Halts the account, with the reason.
     listening : Listening or None
         Says whether the stream may have missed something, and hears of each request; None = no stream.
+    books : Books or None
+        What the journal says of the account, where somebody has read it; None = read it now.
     """
 
     def __init__(
@@ -84,6 +76,7 @@ class Oms:
         gate: Callable[[Order], tuple[str, ...]],
         halt: Callable[[str], None],
         listening: Listening | None = None,
+        books: Books | None = None,
     ) -> None:
         self._journal = journal
         self._broker = broker
@@ -93,21 +86,19 @@ class Oms:
         self._gate = gate
         self._halt = halt
         self._listening = listening
-        self.orders = OwnOrders()
-        self.ledger = Ledger()
-        self._executions: set[str] = set()
-        self._activities: set[str] = set()
-        self._load()
+        self.books = books or Books.of(journal, account)
 
     # --- what the journal knows ------------------------------------------------------------------
 
-    def _load(self) -> None:
-        rows = self._journal.rows("orders", account=self._account)
-        self.orders = OwnOrders({row["client_order_id"]: order_from_row(row) for row in rows})
-        lines = self._journal.rows("postings", account=self._account)
-        self.ledger = Ledger.from_postings([posting_from_payload(row) for row in lines])
-        self._activities = {activity_of(row["entry_id"]) for row in lines}
-        self._executions = {row["execution_id"] for row in self._journal.rows("fills", account=self._account)}
+    @property
+    def orders(self) -> OwnOrders:
+        """Every order that still counts, by id."""
+        return self.books.orders
+
+    @property
+    def ledger(self) -> Ledger:
+        """Cash and positions after every booked entry."""
+        return self.books.ledger
 
     def working(self) -> tuple[Order, ...]:
         """Orders that the venue may hold or may yet receive, by symbol."""
@@ -131,7 +122,7 @@ class Oms:
         """Book the opening entry, approved by a person beforehand, and what goes with it."""
         event = ledger_entry(self._account, entry_id, session, entry, memo)
         self._journal.commit([event, *more], lease=self._lease())
-        self.ledger = self.ledger.apply(entry)
+        self.books.book(entry_id, session, entry)
 
     def adopt_intents(self, intents: Iterable[OrderIntent], denied: dict[str, tuple[str, ...]]) -> None:
         """Take over intents that the caller has just journalled in the decision's transaction."""
@@ -268,86 +259,74 @@ class Oms:
         what follows. Returns the number of changes. What is foreign or of an unknown kind is left to
         reconciliation, which names it.
         """
-        changes = 0
-        fills = [
-            fill
-            for fill in heard.fills
-            if fill.client_order_id in self.orders and fill.execution_id not in self._executions
-        ]
+        fills: dict[str, Fill] = {}
+        own, booked = self.orders, self.books.fills
+        for fill in heard.fills:
+            if fill.execution_id not in booked and fill.client_order_id in own:
+                fills.setdefault(fill.execution_id, fill)  # told twice in one answer, it is one
         listed = {theirs.client_order_id: theirs for theirs in heard.orders}
-        news: list[Fill | Activity] = sorted([*self._new_activities(heard), *fills], key=order_of_events)
+        events: dict[str, Activity] = {}
+        for activity in self._new_activities(heard):
+            events.setdefault(activity.activity_id, activity)
+        news: list[Fill | Activity] = sorted([*events.values(), *fills.values()], key=order_of_events)
         for at, told in enumerate(news):
-            if isinstance(told, Fill):
-                if told.execution_id in self._executions:
-                    continue  # told twice in one answer
-                self._book(told)
-            elif told.activity_id not in self._activities:
+            if not isinstance(told, Fill):
                 self._book_activity(told, news[at:], listed)
-            changes += 1
+            elif at == 0 or not isinstance(news[at - 1], Fill):  # all up to the next event at once
+                rest = itertools.takewhile(lambda one: isinstance(one, Fill), news[at:])
+                self._book([one for one in rest if isinstance(one, Fill)])
+        changes = len(news)
         for theirs in listed.values():
-            ours = self.orders.get(theirs.client_order_id)
-            if ours is not None and says_more(ours, theirs):
+            if theirs.client_order_id not in own:
+                continue
+            ours = own[theirs.client_order_id]
+            if ours.state is not theirs.state and says_more(ours, theirs):
                 self._follow(ours, theirs)
                 changes += 1
         return changes
 
-    def _book(self, fill: Fill) -> None:
-        order = self.orders[fill.client_order_id]
-        if (fill.symbol, fill.side) != (order.intent.symbol, order.intent.side):
-            # Not an execution of this order whatever its id says: it stays unbooked, a break with evidence.
-            self._executions.add(fill.execution_id)
-            self._halt(f"execution {fill.execution_id} is {fill.side.word} {fill.symbol}, its order is not")
-            return
-        trouble = fill_trouble(order, fill)
-        postings = postings_of_fill(self.ledger, fill)
-        events = [Event("fill.booked", fill_payload(self._account, order, fill, postings))]
-        filled_nano = order.filled_nano + fill.quantity_nano
-        if not trouble:
-            done = filled_nano == order.intent.quantity_nano
-            state = OrderState.FILLED if done else OrderState.PARTIALLY_FILLED
+    def _book(self, fills: Sequence[Fill]) -> None:
+        """Book executions that follow one another, many in one transaction."""
+        for at in range(0, len(fills), MOST_AT_ONCE):
+            part = fills[at : at + MOST_AT_ONCE]
+            booking = book(self._account, part, self.orders, self.ledger)
+            ledger = self.ledger.apply(booking.postings)  # refused before anything is durable
             try:
-                order, change = order_change(order, state, at_ns=fill.filled_at_ns, filled_nano=filled_nano)
-                events.append(change)
-            except IllegalTransition as error:
-                trouble = error.message
-        self._journal.commit(events, lease=self._lease())
-        self.orders[fill.client_order_id] = order
-        self._executions.add(fill.execution_id)
-        self.ledger = self.ledger.apply(postings)
-        if trouble:  # it happened, so it is booked; that it could happen stops everything
+                if booking.events:
+                    self._journal.commit(booking.events, lease=self._lease())
+            except JournalConflict:
+                if len(part) == 1:
+                    raise
+                for fill in part:  # one of them contradicts the record: the others are booked all the same
+                    self._book([fill])
+                continue
+            self._take(part, booking, ledger)
+
+    def _take(self, fills: Sequence[Fill], booking: Booking, ledger: Ledger) -> None:
+        """Take over what is durable, and halt where it should not have happened."""
+        self.orders.update(booking.orders)
+        self.books.ledger = ledger
+        for fill in fills:  # one that is not booked must stay a break: the venue reports it, the books do not
+            stranger = fill.execution_id in booking.strangers
+            self.books.fills[fill.execution_id] = None if stranger else fill
+        for trouble in (*booking.strangers.values(), *booking.troubles):
             self._halt(trouble)
 
     def _new_activities(self, heard: Heard) -> list[Activity]:
         return [
             activity
             for activity in heard.activities
-            if activity.activity_id not in self._activities and activity.kind in ACTIVITY_KINDS
+            if activity.activity_id not in self.books.activities and activity.kind in ACTIVITY_KINDS
         ]
 
     def _book_activity(
         self, activity: Activity, news: Sequence[Fill | Activity], listed: Mapping[str, VenueOrder]
     ) -> None:
-        """Take over a corporate event in one transaction: its entry, and new terms of working orders.
-
-        New terms are computed here and taken only where the venue shows a quantity that follows from this
-        event and from those heard with it: an order that ended before, or never arrived, keeps its own.
-        """
-        postings = postings_of_activity(self.ledger, activity)
-        entry_id, session = ENTRY_PREFIX + activity.activity_id, date_of(activity.at_ns)
-        memo = f"{activity.kind} of {activity.symbol}"
-        events = [ledger_entry(self._account, entry_id, session, postings, memo)]
-        changed = []
-        for order in self.working():
-            intent, theirs = adjusted_intent(order, activity), listed.get(order.intent.client_order_id)
-            if intent is None or theirs is None:
-                continue
-            if theirs.quantity_nano in adjusted_quantities(order, news):
-                changed.append(replace(order, intent=intent))
-                events.append(order_adjusted(intent, activity))
-        self._journal.commit(events, lease=self._lease())
-        self.orders.update({order.intent.client_order_id: order for order in changed})
-        self._activities.add(activity.activity_id)
-        self.ledger = self.ledger.apply(postings)
+        """Take over a corporate event in one transaction: its entry, and new terms of working orders."""
+        booking = book_event(self._account, activity, self.ledger, self.working(), news, listed)
+        self._journal.commit(booking.events, lease=self._lease())
+        self.orders.update(booking.orders)
+        self.books.book(*entry_of(activity), tuple(booking.postings))
 
     def _follow(self, order: Order, theirs: VenueOrder) -> None:
         try:

@@ -8,14 +8,14 @@ which an order changes, so it cannot differ from a fold over all of them.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.core.orders import TERMINAL, WITH_LIMIT, WORKING, Order, OrderState
 from workbench.core.pretrade import content_fingerprint
 from workbench.core.pretrade.values import ANY_BUY_MICRO, ANY_SELL_MICRO, OrderValues, ordered_micro
-from workbench.core.types import NANO, Side
+from workbench.core.types import NANO, Side, TimeInForce
 
 #: States that an order passes on its way to the venue; no cancel, denial or fill comes with them.
 _ON_THE_WAY = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.ACCEPTED})
@@ -41,7 +41,7 @@ class SentInSession:
 
 
 class OwnOrders(MutableMapping[str, Order]):
-    """Orders by `client_order_id`, oldest first; no order is ever removed.
+    """Orders by `client_order_id`, oldest first; what ended long ago may be let go, nothing else is.
 
     Parameters
     ----------
@@ -59,6 +59,10 @@ class OwnOrders(MutableMapping[str, Order]):
         self._sessions: dict[str, SentInSession] = {}
         self.changes = 0  # that events of the journal beside it may tell more about
         self._sent_of: dict[str, dict[str, Order]] = {}  # symbol -> id -> order
+        self._ever_sent: set[str] = set()  # symbols of orders that were let go
+        self._touched: list[str] = []  # symbols in the order in which their orders changed
+        self._touched_before = 0  # how many were let go of those
+        self._window: tuple[int, int] = (-1, 0)  # a moment, and the value of what was sent after it
         self.update(orders or {})
 
     # --- the mapping -----------------------------------------------------------------------------
@@ -72,6 +76,7 @@ class OwnOrders(MutableMapping[str, Order]):
         if before is not None and before.intent.symbol != symbol:
             raise ValueError(f"order {identity} of {before.intent.symbol} cannot become one of {symbol}")
         self._orders[identity] = order
+        self._touched.append(symbol)
         self.changes += order.state not in _ON_THE_WAY
         if before is None:
             scheduled_ns = order.intent.scheduled_ns
@@ -97,9 +102,35 @@ class OwnOrders(MutableMapping[str, Order]):
     def __len__(self) -> int:
         return len(self._orders)
 
+    def __contains__(self, identity: object) -> bool:
+        return identity in self._orders
+
+    def items(self) -> ItemsView[str, Order]:
+        """Ids and orders, oldest first."""
+        return self._orders.items()
+
     def values(self) -> ValuesView[Order]:
         """All orders, oldest first."""
         return self._orders.values()
+
+    def forget_before(self, session: str) -> None:
+        """Let go of orders for the day that have ended and were for an earlier session."""
+        self._touched_before += len(self._touched)
+        self._touched = list(dict.fromkeys(order.intent.symbol for order in self._orders.values()))
+        for identity, order in list(self._orders.items()):
+            of_a_day = order.intent.time_in_force is not TimeInForce.GTC
+            if of_a_day and order.state in TERMINAL and order.intent.session < session:
+                self._forget(order.intent.scheduled_ns, identity)
+
+    def _forget(self, scheduled_ns: int, identity: str) -> None:
+        order = self._orders.pop(identity)
+        symbol = order.intent.symbol
+        self._drop(self._decisions, scheduled_ns, identity)
+        self._drop(self._decided, (scheduled_ns, symbol), identity)
+        if order.sent_at_ns:
+            self._ever_sent.add(symbol)
+            self._uncount(order)
+            self._drop(self._sent_of, symbol, identity)
 
     # --- what is asked of them -------------------------------------------------------------------
 
@@ -123,6 +154,39 @@ class OwnOrders(MutableMapping[str, Order]):
     def working_shares(self) -> dict[str, tuple[int, int]]:
         """Whole shares still to be bought and to be sold by symbol, where something works."""
         return dict(self._working)
+
+    def working_of(self, symbol: str) -> tuple[int, int]:
+        """Whole shares of a symbol still to be bought and to be sold."""
+        return self._working.get(symbol, (0, 0))
+
+    def touched_after(self, number: int) -> tuple[int, Iterable[str]]:
+        """Symbols whose orders have changed after so many changes, and how many there are by now."""
+        count = self._touched_before + len(self._touched)
+        return count, dict.fromkeys(self._touched[max(0, number - self._touched_before) :])
+
+    def window_of(self, symbol: str, at_ns: int, *, without: str = "") -> tuple[int, int]:
+        """As `ordered_after`, with the shares of one symbol only."""
+        if self._window[0] != at_ns:
+            self._window = (at_ns, self.ordered_after(at_ns)[1])
+        value_micro, left_out = self._window[1], self._counts.get(without)
+        if left_out is not None and left_out.at_ns > at_ns:
+            value_micro -= left_out.value_micro
+        shares = sum(
+            self._counts[identity].shares
+            for identity in self._sent_of.get(symbol, ())
+            if identity != without and self._counts[identity].at_ns > at_ns
+        )
+        return shares, value_micro
+
+    def session_of(self, symbol: str, session: str, *, without: str = "") -> tuple[int, int]:
+        """As `sent_in`, with the number of one symbol only."""
+        tally = self._sessions.get(session)
+        if tally is None:
+            return 0, 0
+        number, left_out = tally.orders.get(symbol, 0), self._counts.get(without)
+        if left_out is None or self._orders[without].intent.session != session:
+            return number, tally.value_micro
+        return number - (left_out.symbol == symbol), tally.value_micro - left_out.value_micro
 
     def sent_after(self, at_ns: int, *, without: str = "") -> int:
         """How many orders were sent after a moment, one left out by its id."""
@@ -149,6 +213,20 @@ class OwnOrders(MutableMapping[str, Order]):
             return dict(tally.orders), tally.value_micro
         orders = {**tally.orders, left_out.symbol: tally.orders[left_out.symbol] - 1}
         return orders, tally.value_micro - left_out.value_micro
+
+    def was_sent(self, symbol: str) -> bool:
+        """Whether any order of a symbol ever left."""
+        return symbol in self._sent_of or symbol in self._ever_sent
+
+    def filled_in(self, session: str) -> list[tuple[int, str]]:
+        """Decision times and symbols with a filled order of a session, each once."""
+        found: dict[tuple[int, str], None] = {}
+        for (scheduled_ns, symbol), identities in self._decided.items():
+            for identity in identities:
+                order = self._orders[identity]
+                if order.state is OrderState.FILLED and order.intent.session == session:
+                    found[scheduled_ns, symbol] = None
+        return list(found)
 
     def own_prices(self, symbol: str, *, without: str = "") -> tuple[int, int]:
         """Dearest price at which working orders buy, cheapest at which they sell; 0 = none does."""
@@ -180,17 +258,28 @@ class OwnOrders(MutableMapping[str, Order]):
         if before is not None and before.sent_at_ns == at_ns and before.intent == order.intent:
             return
         if before is not None and before.sent_at_ns:
-            self._sent.pop(bisect_right(self._sent, (before.sent_at_ns, identity)) - 1)
-            gone = self._counts.pop(identity)
-            tally = self._sessions[before.intent.session]
-            tally.orders[gone.symbol] -= 1
-            tally.value_micro -= gone.value_micro
+            self._uncount(before)
         if at_ns:
             insort(self._sent, (at_ns, identity))
             sent = self._counts[identity] = counted(order)
+            if at_ns > self._window[0]:
+                self._window = (self._window[0], self._window[1] + sent.value_micro)
             tally = self._sessions.setdefault(order.intent.session, SentInSession())
             tally.orders[sent.symbol] = tally.orders.get(sent.symbol, 0) + 1
             tally.value_micro += sent.value_micro
+
+    def _uncount(self, order: Order) -> None:
+        """Take an order out of the log of what was sent."""
+        identity = order.intent.client_order_id
+        self._sent.pop(bisect_right(self._sent, (order.sent_at_ns, identity)) - 1)
+        gone, session = self._counts.pop(identity), order.intent.session
+        if gone.at_ns > self._window[0]:
+            self._window = (self._window[0], self._window[1] - gone.value_micro)
+        tally = self._sessions[session]
+        tally.value_micro -= gone.value_micro
+        tally.orders[gone.symbol] -= 1
+        if not any(tally.orders.values()):
+            del self._sessions[session]
 
     def _count_working(self, symbol: str) -> None:
         shares = {Side.BUY: 0, Side.SELL: 0}
@@ -203,12 +292,12 @@ class OwnOrders(MutableMapping[str, Order]):
             self._working.pop(symbol, None)
 
     @staticmethod
-    def _drop(groups: dict[str, dict[str, Any]], symbol: str, identity: str) -> None:
-        group = groups.get(symbol)
+    def _drop(groups: dict[Any, dict[str, Any]], key: Any, identity: str) -> None:
+        group = groups.get(key)
         if group is not None:
             group.pop(identity, None)
             if not group:
-                del groups[symbol]
+                del groups[key]
 
 
 def counted(order: Order) -> Sent:

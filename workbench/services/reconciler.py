@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from workbench.core.corporate import activity_of
-from workbench.core.ledger import CASH
-from workbench.core.orders import Fill
 from workbench.core.ports import Broker, Clock, Event, Journal, Lease
 from workbench.core.reconcile import Break, find_breaks
 from workbench.errors import OutcomeUnknown, WorkbenchError
 from workbench.services.hearing import Heard, ask
 from workbench.services.oms import Oms
-from workbench.services.records import date_of, fill_from_row
 
 
 class Reconciler:
@@ -91,13 +87,13 @@ class Reconciler:
         ours = self._oms.orders
         return find_breaks(
             orders=tuple(o for key, o in ours.items() if o.intent.scheduled_ns >= since_ns or key in listed),
-            fills=tuple(f for f in self._booked() if f.filled_at_ns >= since_ns),
+            fills=self._oms.books.fills_since(since_ns),
             ledger=self._oms.ledger,
             venue_orders=heard.orders,
             venue_fills=heard.fills,
             venue_account=theirs,
             account=self._account,
-            activities=self._activities(since_ns, {activity.activity_id for activity in heard.activities}),
+            activities=self._oms.books.entries_since(since_ns, {a.activity_id for a in heard.activities}),
             venue_activities=heard.activities,
         )
 
@@ -109,24 +105,6 @@ class Reconciler:
         answers = [self._broker.lookup(order.intent.client_order_id) for order in missing]
         found = [answer.order for answer in answers if answer.order is not None]
         return replace(heard, orders=(*heard.orders, *found))
-
-    def _activities(self, since_ns: int, listed: set[str]) -> dict[str, tuple[int, int]]:
-        """Cash and shares of every corporate event that was booked after `since_ns` or that the venue lists.
-
-        An entry has a date only, so what it says about the day of `since_ns` itself proves nothing.
-        """
-        found: dict[str, tuple[int, int]] = {}
-        for row in self._journal.rows("postings", account=self._account):
-            key = activity_of(row["entry_id"])
-            if key and (key in listed or row["session"] > date_of(since_ns)):
-                cash, shares = found.get(key, (0, 0))
-                cash += row["amount_micro"] if row["ledger_account"] == CASH else 0
-                found[key] = (cash, shares + row["quantity_nano"])
-        return found
-
-    def _booked(self) -> tuple[Fill, ...]:
-        rows = self._journal.rows("fills", account=self._account)
-        return tuple(fill_from_row(row) for row in rows)
 
 
 def _unreadable(error: Exception) -> Break:

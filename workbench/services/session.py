@@ -22,6 +22,7 @@ from workbench.services.approvals import Approvals
 from workbench.services.authority import Authority
 from workbench.services.decision import DecisionMaker, Strategy
 from workbench.services.decision_record import decision_events
+from workbench.services.handing_on import HandedOn, take_over
 from workbench.services.last_look import LastLook
 from workbench.services.legs import Legs
 from workbench.services.listening import Listening
@@ -71,6 +72,8 @@ class TradingSession:
         A shadow model that decides on the same inputs and sends nothing.
     more_checks : callable () -> tuple of Check
         Lines of the preflight table about what this session does not see itself.
+    after : TradingSession or None
+        The session before, where this process ran it: what it knows need not be read again.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class TradingSession:
         config_hash: str = "",
         more_checks: Callable[[], tuple[Check, ...]] = tuple,
         beside: Beside = NOBODY,
+        after: TradingSession | None = None,
     ) -> None:
         self.times = times
         self.strategy, self._config_hash = strategy, config_hash
@@ -105,8 +109,10 @@ class TradingSession:
         self._authority = authority
         self._more_checks, self._beside = more_checks, beside
         self.timer = StageTimer(clock.wall_ns, budget_ms=stage_budget_ms)
-        self._last_closing: Sequence[dict[str, Any]] | None = None
         account = strategy.account
+        known = take_over(journal, account, after.handed_on if after else None)
+        self._last_closing: Sequence[dict[str, Any]] | None = known.closings
+        self.handed_on: HandedOn | None = None
         self._listening = Listening(
             clock=clock, hints=hints, halt=self._halt, silence_s=silence_s,
             poll=lambda: self.oms.poll(since_ns=self._since_ns()),
@@ -120,8 +126,10 @@ class TradingSession:
                 controls=lambda order: self.approvals.codes(order) or self.overrides.judge(order),
                 model_id=strategy.model_id,
             ),
-            halt=self._halt, listening=self._listening,
+            halt=self._halt, listening=self._listening, books=known.books,
         )  # fmt: skip
+        if known.books is not None:
+            known.books.forget_before(self._since_ns())
         self.reconciler = Reconciler(
             journal=journal, broker=broker, clock=clock, account=account, oms=self.oms, lease=authority.lease,
             halt=self._halt,
@@ -134,7 +142,7 @@ class TradingSession:
         self._maker = DecisionMaker(
             journal=journal, bars=bars, broker=broker, calendar=calendar, strategy=strategy,
             orders=lambda: self.oms.orders, ledger=lambda: self.oms.ledger,
-            session_start_equity_micro=self._last_equity, lap=self.timer.lap,
+            session_start_equity_micro=self._last_equity, lap=self.timer.lap, flow=known.flow,
         )  # fmt: skip
         self._stops = Stops(
             journal=journal, clock=clock, lease=authority.lease, halt=self._halt, flow=self._maker.flow
@@ -309,8 +317,11 @@ class TradingSession:
             Event("session.closed", payload),
             *self.timer.events(account, session, self._clock.now_ns()),
         ]
-        self._journal.commit(events, lease=self._authority.lease())
-        self._last_closing = None
+        closed, *_ = self._journal.commit(events, lease=self._authority.lease())
+        self._last_closing = self._journal.rows("sessions", account=account, session=session)
+        self.handed_on = HandedOn(
+            account, closed.seq, closed.hash, self.oms.books, self._maker.flow, self._last_closing
+        )
         self._beside.settle(self._clock.now_ns())
         return report
 
@@ -381,15 +392,16 @@ class TradingSession:
 
     def _late_changes(self) -> list[dict[str, Any]]:
         """Orders of earlier sessions that changed after their own closing record, as they are now."""
-        session = self.times.session
-        closings = self._journal.events(kinds=("session.closed",))
+        account, session, closings = self.strategy.account, self.times.session, self._closings()
         changes = self._journal.events(
             kinds=("order.changed", "order.adjusted", "fill.booked"),
-            after_seq=closings[-1].seq if closings else 0,
+            after_seq=int(closings[-1]["added_seq"]) if closings else 0,
         )
         touched = {str(event.payload["client_order_id"]) for event in changes}
-        rows = self._journal.rows("orders", account=self.strategy.account)
-        return [row for row in rows if row["client_order_id"] in touched and row["session"] != session]
+        orders = self.oms.orders
+        late = [key for key in touched if key not in orders or orders[key].intent.session != session]
+        rows = [row for key in late for row in self._journal.rows("orders", client_order_id=key)]
+        return [row for row in rows if row["account"] == account and row["session"] != session]
 
     def _halt(self, reason: str) -> None:
         cause = "recovery" if reason.startswith("recovery") else "machine"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-import sqlalchemy as sa
 
 from workbench.adapters.journal import leases
 from workbench.adapters.journal.archive import Archived, cut, prove_archives, write_archive
@@ -19,7 +16,8 @@ from workbench.adapters.journal.engine import database_of
 from workbench.adapters.journal.excerpts import Excerpts
 from workbench.adapters.journal.parquet import export
 from workbench.adapters.journal.projections import fold
-from workbench.adapters.journal.schema import PROJECTION_TABLES, PROJECTIONS, SCHEMA_VERSION, metadata
+from workbench.adapters.journal.reads import recorded
+from workbench.adapters.journal.schema import PROJECTION_TABLES, SCHEMA_VERSION, metadata
 from workbench.adapters.journal.schema import events as events_table
 from workbench.adapters.journal.transactions import Transactions, Unit
 from workbench.adapters.journal.verify import (
@@ -33,7 +31,7 @@ from workbench.adapters.journal.verify import (
 )
 from workbench.core.canonical import canonical_json
 from workbench.core.ports import Event, Lease, RecordedEvent
-from workbench.errors import ConfigError, JournalCorrupt, UsageError
+from workbench.errors import ConfigError, JournalCorrupt
 
 
 class JournalDatabase(Excerpts):
@@ -215,19 +213,8 @@ class JournalDatabase(Excerpts):
 
     def events(self, *, kinds: Iterable[str] = (), after_seq: int = 0) -> tuple[RecordedEvent, ...]:
         """Recorded events in order, all kinds when `kinds` is empty."""
-        table = events_table
-        query = sa.select(
-            table.c.seq, table.c.at_ns, table.c.kind, table.c.payload, table.c.config_hash, table.c.hash
-        )
-        query = query.where(table.c.seq > after_seq).order_by(table.c.seq)
-        wanted = [kinds] if isinstance(kinds, str) else list(kinds)
-        if wanted:
-            query = query.where(table.c.kind.in_(wanted))
-        with self._transactions.reading() as connection:
-            return tuple(
-                RecordedEvent(seq, at_ns, kind, json.loads(payload), config_hash, digest)
-                for seq, at_ns, kind, payload, config_hash, digest in connection.execute(query)
-            )
+        wanted = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+        return tuple(map(recorded, self._transactions.events(wanted, after_seq)))
 
     def rows(self, projection: str, **equals: Any) -> list[dict[str, Any]]:
         """Rows whose columns equal the given values, oldest first; nested columns as lists and dicts.
@@ -237,22 +224,10 @@ class JournalDatabase(Excerpts):
         UsageError
             No such projection or column.
         """
-        known = PROJECTIONS.get(projection)
-        if known is None:
-            raise UsageError(
-                f"there is no projection {projection!r}", next_step=f"use one of {', '.join(PROJECTIONS)}"
-            )
-        columns = known.table.c
-        for name in equals:
-            if name not in columns:
-                raise UsageError(
-                    f"projection {projection} has no column {name!r}",
-                    next_step=f"use one of {', '.join(columns.keys())}",
-                )
-        query = sa.select(known.table).where(*(columns[name] == value for name, value in equals.items()))
-        query = query.order_by(columns.added_seq, *(columns[name] for name in known.key))
-        with self._transactions.reading() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+        names = tuple(equals)
+        found = self._transactions.rows(projection, names, tuple(equals.values()))
+        row = self._transactions.queries.of(projection, names).row
+        return [row(values) for values in found]
 
     def head(self) -> tuple[int, str]:
         """Number and hash of the last event; (0, 64 zeros) when there is none."""

@@ -7,8 +7,9 @@ has the words of a refusal. Both give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -80,6 +81,14 @@ def _encoded(kind: str, payload: Mapping[str, Any]) -> Encoded:
     return kind, values, canonical_json(values)
 
 
+def nested_text(value: Any) -> str:
+    """Canonical text of a nested value of a payload that was checked."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        return canonical_json(value)
+
+
 #: How canonical text writes a NUL character; text with a backslash before "u0000" has it too.
 _NUL = "\\u0000"
 
@@ -94,8 +103,24 @@ def _copied(value: Any) -> Any:
     if kind is dict:
         return {key: _copied(part) for key, part in value.items()}
     if kind is list or kind is tuple:
-        return [_copied(part) for part in value]
+        return _flat_rows(value) or [_copied(part) for part in value]
     raise TypeError(f"{kind.__name__} is left to the general way")
+
+
+_PLAIN = frozenset({int, str, bool, type(None)})
+
+
+def _flat_rows(rows: Sequence[Any]) -> list[dict[str, Any]] | None:
+    """Copies of dicts that hold plain values only, looked at all together; None = it is anything else."""
+    if set(map(type, rows)) != {dict}:
+        return None
+    values = list(chain.from_iterable(row.values() for row in rows))
+    if not _PLAIN.issuperset(map(type, values)):
+        return None
+    numbers = [value for value in values if type(value) is int]
+    if numbers and not (-INT64 <= min(numbers) and max(numbers) < INT64):
+        return None
+    return [row.copy() for row in rows]
 
 
 def _shape_of(kind: str, names: tuple[str, ...]) -> _Shape | None:

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from workbench.adapters.journal import folds_adoption, folds_approve, folds_gate, folds_rewind, hot_path
+from workbench.adapters.journal.encoding import nested_text
 from workbench.adapters.journal.folds_alerts import FOLDS as ALERT_FOLDS
 from workbench.adapters.journal.folds_controls import FOLDS as CONTROLS_FOLDS
 from workbench.adapters.journal.folds_exec import EXEC_FOLDS
@@ -15,7 +16,6 @@ from workbench.adapters.journal.folds_kill import FOLDS as KILL_FOLDS
 from workbench.adapters.journal.folds_monitor import FOLDS as MONITOR_FOLDS
 from workbench.adapters.journal.kinds import POSTING_FIELDS, check_fields
 from workbench.adapters.journal.rowstore import RowWriter
-from workbench.core.canonical import canonical_json
 from workbench.core.orders import WORKING, OrderEvent, OrderState, changes_by, check_terms
 from workbench.core.ports import RecordedEvent
 from workbench.core.types import OrderType, Side, TimeInForce
@@ -318,7 +318,7 @@ def _added(projection: str, *nested: str, **constants: Any) -> Fold:
     def add(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
         row = {**payload, **constants}
         for name in nested:
-            row[name] = canonical_json(row[name])
+            row[name] = nested_text(row[name])
         rows.insert(projection, row)
 
     return add

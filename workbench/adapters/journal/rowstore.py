@@ -137,6 +137,8 @@ class RowWriter:
         self._rows: KnownRows = {} if known is None else known
         #: Positions among the inserts that wait.
         self._new: dict[Place, int] = {}
+        #: Projections whose rows were sent, changed or given up.
+        self.touched: set[str] = set()
         self.seq = 0
 
     def insert(self, name: str, row: dict[str, Any]) -> None:
@@ -245,6 +247,7 @@ class RowWriter:
     def forget(self) -> None:
         """Give up the rows that were kept in memory; call it after `flush`."""
         self._rows.clear()
+        self.touched.update(PROJECTIONS)
 
     def known(self) -> KnownRows:
         """The rows kept in memory, which are the database's once the transaction is durable."""
@@ -260,6 +263,7 @@ class RowWriter:
         if self._updates:
             self._send_updates()
         waiting, self._inserts = self._inserts, {}
+        self.touched.update(waiting)
         self._new.clear()
         for name in sorted(waiting, key=_RANK.__getitem__) if len(waiting) > 1 else waiting:
             projection = PROJECTIONS[name]
@@ -279,6 +283,7 @@ class RowWriter:
         for place, (row, columns) in waiting.items():
             batches.setdefault((place[0], columns), []).append(row)
         for (name, columns), rows in batches.items():
+            self.touched.add(name)
             statement = self._statements.update(PROJECTIONS[name], columns | _NUMBER)
             touched = statement.run_many(self._cursor, rows)
             if touched != len(rows):

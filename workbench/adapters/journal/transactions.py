@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,10 +20,11 @@ from workbench.adapters.journal.opening import (
     require_version,
     version_of,
 )
+from workbench.adapters.journal.reads import Answers, Queries, Row
 from workbench.adapters.journal.rowstore import KnownRows, RowsRefused, RowWriter, Statements, name_conflict
 from workbench.adapters.journal.schema import SCHEMA_VERSION
 from workbench.adapters.journal.verify import corrupt, hash_at, head_of, start_of
-from workbench.errors import JournalCorrupt, StorageFailed
+from workbench.errors import JournalCorrupt, StorageFailed, UsageError
 
 _HEAD = """SELECT (SELECT value FROM meta WHERE name = 'schema_version'), seq, hash
 FROM events ORDER BY seq DESC LIMIT 1"""
@@ -70,11 +71,14 @@ class Transactions:
         #: The head at the last look, and the database's count of the changes of others then.
         self._latest: tuple[int | None, Mark] = (None, START)
         self._rows: KnownRows = {}
+        self._answers = Answers()
+        self._inside = False
         self.backup = ""
         if read_only and not database.exists():
             raise database.absent()
         self._engine = database.open_engine(read_only=read_only)
         self.statements = Statements(self._engine.dialect, database.integrity_errors)
+        self.queries = Queries(self._engine.dialect)
         self._errors: tuple[type[BaseException], ...] = (sa.exc.DBAPIError, *database.driver_errors)
         try:
             self._open_to_read() if read_only else self._open_to_write()
@@ -94,6 +98,64 @@ class Transactions:
         except self._errors as error:
             raise self.database.storage_error(error) from error
 
+    @contextmanager
+    def _asking(self) -> Iterator[Writer | None]:
+        """The writing connection while it writes nothing; None = the question needs one of its own."""
+        if self._writer is None or not self.database.changes or not self._lock.acquire(blocking=False):
+            yield None
+            return
+        try:
+            yield None if self._inside else self._writer
+        finally:
+            self._lock.release()
+
+    def rows(self, projection: str, names: tuple[str, ...], values: tuple[Any, ...]) -> list[Row]:
+        """Values of the rows of a projection, as the table orders them, whose columns have given values.
+
+        Raises
+        ------
+        UsageError
+            No such projection or column.
+        """
+        query = self.queries.of(projection, names)
+        if None in values:
+            raise UsageError(
+                f"a column of {projection} is compared with None",
+                next_step="ask for all and look at the rows",
+            )
+        try:
+            with self._asking() as writer:
+                if writer is None:
+                    with self._engine.connect() as connection:
+                        return [tuple(row) for row in query.run(connection, values)]
+                cursor, question = writer.cursor, (names, values)
+                others = cursor.execute(self.database.changes).fetchone()[0]
+                rows = self._answers.known(projection, question, others)
+                if rows is None:
+                    rows = cursor.execute(query.text, query.parameters(values)).fetchall()
+                    self._answers.keep(projection, question, rows)
+                return rows
+        except self._errors as error:
+            raise self.database.storage_error(error) from error
+
+    def events(self, kinds: Sequence[str], after_seq: int) -> list[Row]:
+        """Rows of the chain after an event, of some kinds; of all when there are none."""
+        try:
+            with self._asking() as writer:
+                if writer is None:
+                    with self._engine.connect() as connection:
+                        return [
+                            tuple(row) for row in connection.execute(self.queries.events(kinds, after_seq))
+                        ]
+                cursor = writer.cursor
+                others = cursor.execute(self.database.changes).fetchone()[0]
+                if others == self._latest[0] and after_seq >= self._latest[1].seq:
+                    return []
+                text = self.queries.events_text(len(kinds))
+                return list(cursor.execute(text, (after_seq, *kinds)).fetchall())
+        except self._errors as error:
+            raise self.database.storage_error(error) from error
+
     def write(self, work: Callable[[Unit], Result]) -> Result:
         """What `work` returns, once the transaction it ran in is durable.
 
@@ -110,6 +172,7 @@ class Transactions:
         with self._lock:
             if self._anchored is not self._known:
                 self._follow(self.anchor.signed(self._known))
+            self._inside = True
             try:
                 writer = self._begin()
                 try:
@@ -122,6 +185,7 @@ class Transactions:
                     self._undo(writer)
                     raise
                 signed = None if unit.head is head else self.anchor.signed(unit.head)
+                self._answers.touched(rows.touched)  # before: whatever interrupts, no old answer is left
                 self._commit(writer, unit.head)
                 self._keep_rows(rows)
             except RowsRefused as refused:
@@ -130,6 +194,12 @@ class Transactions:
             except self._errors as error:
                 self._drop_writer()
                 raise self.database.storage_error(error) from error
+            except BaseException:  # perhaps in the middle of the commit: what is durable is asked again
+                self._answers.forget()
+                self._latest = (None, self._known)
+                raise
+            finally:
+                self._inside = False
             if signed is not None:
                 self._known = unit.head
                 self._latest = (self._latest[0], unit.head)
@@ -241,6 +311,7 @@ class Transactions:
         """Forget the writing connection, whatever state it is in."""
         if self._writer is not None:
             writer, self._writer = self._writer.connection, None
+            self._answers.forget()
             self._latest = (None, self._known)  # another connection counts from another number
             writer.invalidate()
             writer.close()

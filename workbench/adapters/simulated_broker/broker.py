@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 
 from workbench.adapters.simulated_broker.market import (
     corporate_events,
@@ -102,6 +103,7 @@ class SimulatedBroker:
         self._opening: dict[str, Any] = {"account": account, "cash_micro": int(cash_micro), **rules}
         self._failed = ""
         self._asked_events_of = ""
+        self._quiet_until = 0  # before this time nothing happens at the venue by itself
         self._venue = Venue()
         self._database = _open_database(path)
         try:
@@ -203,10 +205,10 @@ class SimulatedBroker:
     def quotes(self, symbols: Sequence[str]) -> Quotes:
         """Bid and ask around the last known price, stamped now; 0 and -1 where there is no price."""
         now_ns = self._advance()
-        bid, ask, at = (np.zeros(len(symbols), dtype=np.int64) for _ in range(3))
-        for i, symbol in enumerate(symbols):
-            bid[i], ask[i] = standing_quote(self._venue, symbol)
-            at[i] = now_ns if bid[i] else -1
+        pairs = [standing_quote(self._venue, symbol) for symbol in symbols]
+        both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        bid, ask = both[:, 0].copy(), both[:, 1].copy()
+        at = np.where(bid != 0, np.int64(now_ns), np.int64(-1))
         return Quotes(tuple(symbols), bid, ask, at)
 
     def open_prices(self) -> dict[str, int]:
@@ -226,6 +228,8 @@ class SimulatedBroker:
                 next_step="mend the disk, then start again: the file holds all that was acknowledged",
             )
         now_ns, calendar = self.now_ns(), self._calendar
+        if now_ns < self._quiet_until:
+            return now_ns
         if not self._venue.account:
             self._open_account(now_ns)
         while True:
@@ -237,6 +241,9 @@ class SimulatedBroker:
                 at_ns = calendar.session_open_ns(session)
                 self._take_terms(session, at_ns - EARLIEST_NS, now_ns)
             if at_ns > now_ns:
+                early_ns = at_ns - EARLIEST_NS  # the terms of a session are taken before its open
+                waits = self._venue.phase != "open" and now_ns < early_ns
+                self._quiet_until = early_ns if waits else at_ns
                 return now_ns
             if self._venue.phase == "open":
                 self._do(self._closing(session, at_ns))
@@ -293,11 +300,14 @@ class SimulatedBroker:
         """Apply commands and store them in one transaction; a reply leaves only when it is on disk."""
         self._failed = "a command failed half-way"  # until proven otherwise: memory may lead the file
         replies = [self._venue.apply(command) for command in commands]
-        rows = [(canonical_json(c), canonical_json(r)) for c, r in zip(commands, replies, strict=True)]
+        rows = [(_text(c), _text(r)) for c, r in zip(commands, replies, strict=True)]
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            self._database.executemany("INSERT INTO commands (command, reply) VALUES (?, ?)", rows)
-            self._database.execute("COMMIT")
+            if len(rows) == 1:  # a transaction of its own
+                self._database.execute(_INSERT, rows[0])
+            else:
+                self._database.execute("BEGIN IMMEDIATE")
+                self._database.executemany(_INSERT, rows)
+                self._database.execute("COMMIT")
         except sqlite3.Error as error:
             self._failed = f"cannot store a command: {error}"
             raise StorageFailed(
@@ -336,6 +346,19 @@ class SimulatedBroker:
         same = (venue.fill_params, venue.fee_schedule) == now
         if not same or not set(rules["symbols"]) <= set(venue.symbols):
             self._do({"kind": "configure", "at_ns": venue.last_ns, **rules})
+
+
+_INSERT = "INSERT INTO commands (command, reply) VALUES (?, ?)"
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    """Canonical text of a command or reply; those of one order hold words and numbers only."""
+    if "prices" in value or "bars" in value or "fills" in value:
+        return canonical_json(value)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:  # what orjson cannot write, such as an integer beyond 64 bits
+        return canonical_json(value)
 
 
 def _open_database(path: Path) -> sqlite3.Connection:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.core.orders import OrderIntent
-from workbench.core.pretrade.codes import DenialCode
+from workbench.core.pretrade.codes import DenialCode, codes_of
 from workbench.core.pretrade.limits import Limits
 from workbench.core.pretrade.recent import Recent, known, per_symbol, sector_numbers
 from workbench.core.pretrade.row import MarketArrays, OrderArrays, RecentArrays, judge_orders
@@ -201,7 +201,7 @@ def check_orders(intents: Sequence[OrderIntent], limits: Limits, state: RiskStat
 def _verdict(intent: OrderIntent, bits: int, state: RiskState) -> Verdict:
     if intent.account != state.account:
         bits |= DenialCode.ACCOUNT_MISSING
-    codes = tuple(code.name for code in DenialCode if bits & code and code.name) if bits else ()
+    codes = codes_of(bits)
     return Verdict(intent.client_order_id, not codes, codes)
 
 
@@ -260,19 +260,64 @@ def recent_arrays(symbols: Sequence[str], recent: Recent, limits: Limits) -> Rec
 
 
 def flow_values(orders_last_minute: object, recent: Recent) -> FlowValues:
-    """What the account's own orders add up to in kernel form; what follows from symbols is room."""
+    """What the account's own orders add up to in kernel form."""
+    return account_flow(
+        attempts=_sum(orders_last_minute, recent.cancels_last_minute, recent.denials_last_minute),
+        window_notional_micro=recent.window_notional_micro,
+        session_notional_micro=recent.session_notional_micro,
+        closed_sessions=recent.closed_sessions,
+        shortfall_micro=recent.shortfall_micro,
+    )
+
+
+def account_flow(
+    *,
+    attempts: int,
+    window_notional_micro: object,
+    session_notional_micro: object,
+    closed_sessions: object,
+    shortfall_micro: object,
+) -> FlowValues:
+    """The same from numbers, any of which may not be known; what follows from symbols is room."""
     return FlowValues(
         net_long_micro=0.0,
         net_short_micro=0.0,
         working_orders=0,
         open_symbols=0,
-        attempts_last_minute=_sum(orders_last_minute, recent.cancels_last_minute, recent.denials_last_minute),
-        window_notional_micro=known(recent.window_notional_micro),
+        attempts_last_minute=attempts,
+        window_notional_micro=known(window_notional_micro),
         session_symbols=0,
         session_orders=0,
-        session_notional_micro=known(recent.session_notional_micro),
-        closed_sessions=known(recent.closed_sessions),
-        shortfall_micro=known(recent.shortfall_micro),
+        session_notional_micro=known(session_notional_micro),
+        closed_sessions=known(closed_sessions),
+        shortfall_micro=known(shortfall_micro),
+    )
+
+
+def account_now(
+    *,
+    cash_micro: object,
+    equity_micro: object,
+    session_start_equity_micro: object,
+    buying_power_micro: object,
+    messages_last_minute: int,
+    now_ns: object,
+    session_open_ns: object,
+    session_close_ns: object,
+) -> AccountValues:
+    """What is known of the account in kernel form; what earlier orders of a call use is room."""
+    return AccountValues(
+        cash_micro=known(cash_micro),
+        equity_micro=known(equity_micro),
+        session_start_equity_micro=known(session_start_equity_micro),
+        buying_power_micro=known(buying_power_micro),
+        reserved_micro=0.0,
+        used_micro=0.0,
+        gross_micro=0.0,
+        messages_last_minute=messages_last_minute,
+        now_ns=known(now_ns),
+        session_open_ns=known(session_open_ns),
+        session_close_ns=known(session_close_ns),
     )
 
 
@@ -283,18 +328,15 @@ def _sum(*values: object) -> int:
 
 
 def _account_values(state: RiskState) -> AccountValues:
-    return AccountValues(
-        cash_micro=known(state.cash_micro),
-        equity_micro=known(state.equity_micro),
-        session_start_equity_micro=known(state.session_start_equity_micro),
-        buying_power_micro=known(state.buying_power_micro),
-        reserved_micro=0.0,
-        used_micro=0.0,
-        gross_micro=0.0,
+    return account_now(
+        cash_micro=state.cash_micro,
+        equity_micro=state.equity_micro,
+        session_start_equity_micro=state.session_start_equity_micro,
+        buying_power_micro=state.buying_power_micro,
         messages_last_minute=_sum(state.orders_last_minute, state.recent.cancels_last_minute),
-        now_ns=known(state.now_ns),
-        session_open_ns=known(state.session_open_ns),
-        session_close_ns=known(state.session_close_ns),
+        now_ns=state.now_ns,
+        session_open_ns=state.session_open_ns,
+        session_close_ns=state.session_close_ns,
     )
 
 

@@ -58,6 +58,15 @@ class DenialCode(IntFlag):
         return _EXPLAIN[self]
 
 
+#: Each code as a number and a word: flags themselves are slow to compare.
+_BITS = tuple((int(code), str(code.name)) for code in DenialCode)
+
+
+def codes_of(bits: int) -> tuple[str, ...]:
+    """Names of the codes in a verdict; () = allowed."""
+    return tuple(name for bit, name in _BITS if bits & bit) if bits else ()
+
+
 _EXPLAIN: dict[DenialCode, str] = {
     DenialCode.QUANTITY: "More shares than one order may have.",
     DenialCode.NOTIONAL: "More value than one order may have, at its worst price.",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
+from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 
 from workbench.core.canonical import sha256_of
 from workbench.core.costs import FeeSchedule
@@ -42,6 +44,7 @@ class BookOrder:
     held_micro: int = 0
     state: OrderState = S.ACCEPTED
     reason: str = ""
+    shown: VenueOrder | None = field(default=None, repr=False, compare=False)  #: as it was reported last
 
     @property
     def leaves(self) -> int:
@@ -65,10 +68,22 @@ class BookOrder:
 
     def view(self) -> VenueOrder:
         """The order as a broker reports it."""
-        return VenueOrder(
-            self.client_order_id, self.venue_order_id, self.symbol, Side(self.side),
-            self.shares * NANO, self.filled * NANO, self.state, self.reason,
-        )  # fmt: skip
+        shown, quantity_nano, filled_nano = self.shown, self.shares * NANO, self.filled * NANO
+        if (
+            shown is None
+            or shown.state is not self.state
+            or shown.filled_nano != filled_nano
+            or shown.quantity_nano != quantity_nano
+            or shown.reason != self.reason
+        ):
+            shown = self.shown = VenueOrder(
+                self.client_order_id, self.venue_order_id, self.symbol, Side(self.side),
+                quantity_nano, filled_nano, self.state, self.reason,
+            )  # fmt: skip
+        return shown
+
+
+_KEPT = tuple(item.name for item in fields(BookOrder) if item.name != "shown")
 
 
 class Book:
@@ -109,6 +124,8 @@ class Book:
         self.fees_accrue = False
         self.accrued_micro = 0  # fees charged and not yet posted; only where fees accrue
         self.max_id_length = MAX_ID_LENGTH
+        self.standing: dict[str, tuple[int, int]] = {}  # bid and ask by symbol, until the same
+        self._viewed: VenueAccount | None = None  # until a command moves shares, cash or prices
         self.touched: dict[str, BookOrder] = {}  # orders that the latest command changed, by client id
 
     # --- changes -----------------------------------------------------------------------------------
@@ -230,11 +247,15 @@ class Book:
 
     def orders(self, *, since_ns: int) -> tuple[VenueOrder, ...]:
         """Orders accepted at or after `since_ns`, oldest first."""
-        return tuple(order.view() for order in self._orders.values() if order.accepted_ns >= since_ns)
+        found = itertools.takewhile(
+            lambda order: order.accepted_ns >= since_ns, reversed(self._orders.values())
+        )  # accepted in this order, so the rest is older
+        return tuple(order.view() for order in found)[::-1]
 
     def fills(self, *, since_ns: int) -> tuple[Fill, ...]:
         """Executions at or after `since_ns`, oldest first."""
-        return tuple(fill for fill in self._fills if fill.filled_at_ns >= since_ns)
+        first = bisect_left(self._fills, since_ns, key=lambda fill: fill.filled_at_ns)  # in time's order
+        return tuple(self._fills[first:])
 
     def fills_after(self, count: int) -> tuple[Fill, ...]:
         """Executions after the first `count`."""
@@ -246,7 +267,8 @@ class Book:
 
     def activities(self, *, since_ns: int) -> tuple[Activity, ...]:
         """Splits and dividends at or after `since_ns`, oldest first."""
-        return tuple(activity for activity in self._activities if activity.at_ns >= since_ns)
+        first = bisect_left(self._activities, since_ns, key=lambda activity: activity.at_ns)
+        return tuple(self._activities[first:])
 
     def price_micro(self, symbol: str) -> int:
         """Last known price, micros; 0 = none."""
@@ -259,6 +281,16 @@ class Book:
 
     def account_view(self) -> VenueAccount:
         """Cash, buying power, equity at the last known prices and positions that are not flat."""
+        if self._viewed is None or self._viewed.buying_power_micro != self.buying_power_micro:
+            self._viewed = self._view()
+        return self._viewed
+
+    def forget_views(self) -> None:
+        """Make the account and the standing quotes anew when they are asked for."""
+        self._viewed = None
+        self.standing.clear()
+
+    def _view(self) -> VenueAccount:
         held = {symbol: shares for symbol, shares in sorted(self._shares.items()) if shares}
         equity = self.cash_micro + sum(n * self._price_micro[symbol] for symbol, n in held.items())
         positions = {symbol: shares * NANO for symbol, shares in held.items()}
@@ -271,7 +303,7 @@ class Book:
             {
                 **({"quoted": quoted} if quoted else {}),
                 "account": self.account_view(),
-                "orders": [asdict(order) for order in self._orders.values()],
+                "orders": [{name: getattr(o, name) for name in _KEPT} for o in self._orders.values()],
                 "fills": self._fills,
                 "activities": self._activities,
                 "market": [self.last_ns, self.session, self.phase, self._price_micro, self._bar, self.halted],

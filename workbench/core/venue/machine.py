@@ -68,7 +68,12 @@ class Venue(Book):
             raise ValueError(f"venue command {kind}: account {self.account!r}")
         self.touched.clear()
         before = len(self._fills)
+        moves = kind != "submit"  # that one moves neither shares nor cash nor prices
+        if moves:
+            self.forget_views()
         reason = _HANDLERS[kind](self, command, at_ns)
+        if moves:
+            self.forget_views()
         self.last_ns = at_ns
         self.check(whole=kind not in _ONE_ORDER)
         executions = [fill.execution_id for fill in self._fills[before:]]

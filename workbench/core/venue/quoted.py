@@ -42,8 +42,10 @@ def standing_quote(book: Book, symbol: str) -> tuple[int, int]:
     """
     if symbol in book.quotes:
         return book.quotes[symbol]
-    bid, ask = quote_micro(book.price_micro(symbol), book.half_spread_bps(symbol))
-    return int(bid), int(ask)
+    if symbol not in book.standing:  # nothing between two commands moves it
+        bid, ask = quote_micro(book.price_micro(symbol), book.half_spread_bps(symbol))
+        book.standing[symbol] = (int(bid), int(ask))
+    return book.standing[symbol]
 
 
 def session_open(book: Book, command: Mapping[str, Any], at_ns: int) -> str:
