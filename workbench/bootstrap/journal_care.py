@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
 from workbench.adapters.journal import Archived, JournalDatabase, VerifyReport
 from workbench.bootstrap.desk import open_journal
 from workbench.bootstrap.signing import Credentials, people_of
-from workbench.bootstrap.trading import require_whole
 from workbench.config import Settings
-from workbench.errors import UsageError
+from workbench.errors import JournalCorrupt, UsageError
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,18 @@ class Migrated:
 
     version: int
     backup: str
+
+
+def require_whole(journal: JournalDatabase, *, archives: Sequence[Path] = ()) -> VerifyReport:
+    """Walk the whole journal before it is trusted with orders: chain, anchor and projections."""
+    report = journal.verify(archives)
+    if not report.ok:
+        raise JournalCorrupt(
+            f"the journal is damaged: {report.reason}",
+            next_step="restore the journal from a backup; nothing may trade on this one",
+            **asdict(report),
+        )
+    return report
 
 
 def verify_journal(settings: Settings, *, archives: Sequence[Path] = ()) -> VerifyReport:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.adapters.calendar import ExchangeCalendar
-from workbench.adapters.journal import JournalDatabase, VerifyReport
+from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.kernel_guard import KernelGuard, dead_holder, guard_kernel, process_holder
 from workbench.adapters.run_parameters import read_parameters
 from workbench.bootstrap.approving import limit_book
 from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
+from workbench.bootstrap.journal_care import require_whole
 from workbench.bootstrap.permission import book_waiting_halts, desk_supervision
 from workbench.bootstrap.releasing import beside_of
 from workbench.bootstrap.resources import present_code_hash
@@ -209,18 +209,6 @@ def load_strategy(account: Account, *, session: str, now_ns: int) -> Strategy:
         mode=settings.mode.value,
         cost_problem=problem,
     )
-
-
-def require_whole(journal: JournalDatabase, *, archives: Sequence[Path] = ()) -> VerifyReport:
-    """Walk the whole journal before it is trusted with orders: chain, anchor and projections."""
-    report = journal.verify(archives)
-    if not report.ok:
-        raise JournalCorrupt(
-            f"the journal is damaged: {report.reason}",
-            next_step="restore the journal from a backup; nothing may trade on this one",
-            **dataclasses.asdict(report),
-        )
-    return report
 
 
 @dataclass(frozen=True)

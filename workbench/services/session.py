@@ -24,6 +24,7 @@ from workbench.services.decision import DecisionMaker, Strategy
 from workbench.services.decision_record import decision_events
 from workbench.services.handing_on import HandedOn, take_over
 from workbench.services.last_look import LastLook
+from workbench.services.late import late_changes
 from workbench.services.legs import Legs
 from workbench.services.listening import Listening
 from workbench.services.oms import Oms
@@ -306,7 +307,7 @@ class TradingSession:
                     orders=self._journal.rows("orders", account=account, session=session),
                     fills=self._journal.rows("fills", account=account, session=session),
                     postings=self._journal.rows("postings", account=account, session=session),
-                    late=self._late_changes(),
+                    late=late_changes(self._journal, self.oms.orders, self._closings(), account, session),
                 ),
                 "equity_micro": equity_micro,
                 "cash_micro": self.oms.ledger.cash_micro,
@@ -389,19 +390,6 @@ class TradingSession:
             close_ns=self._calendar.session_close_ns,
             next_open_ns=lambda session: self._calendar.session_open_ns(self._calendar.next_session(session)),
         )
-
-    def _late_changes(self) -> list[dict[str, Any]]:
-        """Orders of earlier sessions that changed after their own closing record, as they are now."""
-        account, session, closings = self.strategy.account, self.times.session, self._closings()
-        changes = self._journal.events(
-            kinds=("order.changed", "order.adjusted", "fill.booked"),
-            after_seq=int(closings[-1]["added_seq"]) if closings else 0,
-        )
-        touched = {str(event.payload["client_order_id"]) for event in changes}
-        orders = self.oms.orders
-        late = [key for key in touched if key not in orders or orders[key].intent.session != session]
-        rows = [row for key in late for row in self._journal.rows("orders", client_order_id=key)]
-        return [row for row in rows if row["account"] == account and row["session"] != session]
 
     def _halt(self, reason: str) -> None:
         cause = "recovery" if reason.startswith("recovery") else "machine"
