@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from journals import NANO, Desk, alert, changed, intended, person
 
 from workbench.adapters.journal import reads
+from workbench.errors import UsageError
 
 
 @pytest.fixture
@@ -114,3 +115,30 @@ def test_two_handles_that_take_turns_never_read_what_is_over(
                 assert row["filled_nano"] == filled * NANO
     finally:
         desk.close()
+
+
+def test_an_interruption_right_after_the_commit_leaves_no_old_answer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = desk.open()
+    journal.commit([intended()])
+    assert (state(journal), journal.events(after_seq=1)) == ("INTENDED", ())
+    transactions = journal._transactions
+    commit = transactions._commit
+
+    def interrupted(*args: Any) -> None:
+        commit(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(transactions, "_commit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        journal.commit([changed("SENT")])
+    monkeypatch.undo()
+    assert state(journal) == "SENT"
+    assert [event.kind for event in journal.events(after_seq=1)] == ["order.changed"]
+
+
+def test_a_comparison_with_nothing_is_refused_instead_of_finding_nothing(desk: Desk) -> None:
+    journal = desk.open()
+    with pytest.raises(UsageError, match="compared with None"):
+        journal.rows("orders", account=None)

@@ -177,9 +177,14 @@ def test_books_are_read_again_when_another_hand_has_written(tmp_path: Path) -> N
     journal = parity.journalled(world(), tmp_path)
     row = journal.rows("sessions", account=ACCOUNT)[-1]
     flow = object.__new__(OwnFlow)
-    known = sessions.HandedOn(row["added_seq"], Books.of(journal, ACCOUNT), flow, [row])
+    (closed,) = [one for one in journal.events(kinds=("session.closed",)) if one.seq == row["added_seq"]]
+    known = sessions.HandedOn(ACCOUNT, closed.seq, closed.hash, Books.of(journal, ACCOUNT), flow, [row])
     assert take_over(journal, ACCOUNT, known) is known
+    assert take_over(journal, "another", known) is NOTHING
     assert take_over(journal, ACCOUNT, replace(known, seq=known.seq - 1)) is NOTHING
+    assert take_over(journal, ACCOUNT, replace(known, record_hash="0" * 64)) is NOTHING
+    former = journal.events(kinds=("session.closed",))[-2]
+    assert take_over(journal, ACCOUNT, replace(known, seq=former.seq, record_hash=former.hash)) is NOTHING
     assert take_over(journal, ACCOUNT, None) is NOTHING
     alert = Event("alert.raised", {"account": ACCOUNT, "code": "TEST", "text": "x", "at_ns": 1})
     journal.commit([alert])

@@ -356,6 +356,8 @@ def test_an_execution_on_the_other_side_is_not_booked_and_halts(world: World) ->
     world.oms.poll(since_ns=0)
     assert world.journal.rows("fills") == []
     assert len(world.halts) == 1
+    breaks = reconciler(world).reconcile(session=SESSION)  # what was heard and not booked stays a break
+    assert "fill_missing_here" in {found.kind for found in breaks}
 
 
 def test_an_execution_after_the_end_of_its_order_is_booked_and_halts(world: World) -> None:
