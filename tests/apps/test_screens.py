@@ -21,7 +21,7 @@ from workbench.bootstrap.dashboards import require_guarded, screen
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.lifting import lift
 from workbench.config import Settings, load_settings
-from workbench.config.sections import DashboardsSettings
+from workbench.config.watching import DashboardsSettings
 from workbench.errors import DataError, Refused, UsageError
 from workbench.pages import VERDICTS, bars, facts, verdict, work_line
 from workbench.pages.frame import is_doubtful, status_line

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from command_line import typed
 
-from workbench.bootstrap import admin, monitoring
+from workbench.bootstrap import monitoring, releasing
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.lifting import lift
 from workbench.bootstrap.status import desk_status
@@ -141,7 +141,7 @@ def test_status_and_alert_name_evidence_and_runbook(world: dict[str, Any]) -> No
 def test_the_model_is_not_promoted_while_it_is_stopped(world: dict[str, Any]) -> None:
     (model,) = Desk(world["settings"]).journal.rows("models")
     with pytest.raises(Refused, match=r"it is halted: monitoring of 2013-02-04: inputs\.shift_sd"):
-        admin.accept_model(world["settings"], model["model_id"], stage="replay", **WHO)
+        releasing.accept_model(world["settings"], model["model_id"], stage="replay", **WHO)
 
 
 def test_only_a_registered_person_lifts_it_and_then_it_trades_again(

@@ -288,3 +288,11 @@ def test_a_copy_of_a_secret_holds_nothing_and_says_so() -> None:
     copied = pickle.loads(pickle.dumps(Secret(WORD)))  # noqa: S301  our own bytes
     with pytest.raises(ConfigError, match="keeps no secrets"):
         copied.reveal()
+
+
+@pytest.mark.parametrize("host", ["https://hooks.slack.com/services/T0/", "my.host.example/api/webhooks/7/"])
+def test_a_hook_is_masked_whole_beside_words_of_a_million_letters(host: str) -> None:
+    """A bundle of scripts in a notebook has such words; a search that starts at each letter would not end."""
+    word = "abcdefghij" * 100_000
+    text = f"{word}://{word} see {host}{word[:20]} end"
+    assert redact(text) == f"{word}://{word} see {MASK} end"

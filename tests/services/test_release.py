@@ -22,9 +22,9 @@ from workbench.services.retrial import Retrial
 from workbench.services.return_series import ReturnSeries
 
 GATES = (
-    "manifest", "leakage", "stage", "holdout", "rows", "deflated Sharpe ratio", "superior predictive ability",
-    "backtest overfitting", "determinism", "leakage on its bars", "universe", "walk-forward", "sensitivity",
-    "degradation", "capacity", "drift",
+    "manifest", "leakage", "halts", "stage", "holdout", "rows", "deflated Sharpe ratio",
+    "superior predictive ability", "backtest overfitting", "determinism", "leakage on its bars",
+    "universe", "walk-forward", "sensitivity", "degradation", "capacity", "drift",
 )  # fmt: skip
 
 

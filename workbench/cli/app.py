@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import typer
@@ -41,8 +42,9 @@ _STOPPED = 130
 EPILOG = "Exit codes: 0 done, 2 usage or config, 3 refused by a guard, 4 outcome unknown, 5 failed."
 
 
+@cache
 def build() -> Any:
-    """The whole command tree, a group of typer's vendored click."""
+    """The whole command tree, a group of typer's vendored click; made once a process."""
     app = typer.Typer(
         name="workbench",
         help="Analyse, supervise and trade systematic US-equity strategies under guards that fail closed.",

@@ -13,19 +13,21 @@ from typing import Any, get_type_hints
 
 from workbench.config.secret import shown
 from workbench.config.sections import (
-    AlertsSettings,
     BudgetSettings,
-    DashboardsSettings,
     DeskSettings,
     JournalSettings,
     LeaseSettings,
     ModelSettings,
-    MonitoringSettings,
     PeopleSettings,
     Secrets,
     SessionSettings,
-    SupervisionSettings,
     VenueSettings,
+)
+from workbench.config.watching import (
+    AlertsSettings,
+    DashboardsSettings,
+    MonitoringSettings,
+    SupervisionSettings,
     WatchdogSettings,
 )
 from workbench.core.approvals import ApprovalRules

@@ -180,7 +180,10 @@ def noisy_bars(bars: Bars, *, fraction: float, seed: int) -> Bars:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         moves = bars.close[1:] / bars.close[:-1] - 1.0
-    deviation = np.nanstd(np.where(np.isfinite(moves), moves, np.nan), axis=0)
+    finite = np.isfinite(moves)
+    known = finite.any(axis=0)  # a symbol without two bars has no volatility to take a share of
+    deviation = np.zeros(moves.shape[1])
+    deviation[known] = np.nanstd(np.where(finite, moves, np.nan)[:, known], axis=0)
     draw = np.random.default_rng(seed).normal(size=bars.close.shape)
     factor = np.exp(fraction * np.nan_to_num(deviation) * draw)
     return Bars(
@@ -197,7 +200,11 @@ def market_regimes(bars: Bars, rows: Sequence[int]) -> dict[str, Booleans]:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         moves = bars.close[1:] / bars.close[:-1] - 1.0
-    market = np.concatenate([[0.0], np.nanmean(np.where(np.isfinite(moves), moves, np.nan), axis=1)])
+    finite = np.isfinite(moves)
+    known = finite.any(axis=1)
+    market = np.full(len(bars.close), np.nan)
+    market[0] = 0.0
+    market[1:][known] = np.nanmean(np.where(finite, moves, np.nan)[known], axis=1)
     market = np.nan_to_num(market)
     rough = np.zeros(len(market), dtype=np.bool_)
     falling = np.zeros(len(market), dtype=np.bool_)

@@ -62,6 +62,7 @@ class Legs:
         self._max_slice_shares = max_slice_shares
         self._allow_short, self._now_ns = allow_short, now_ns
         self._looked: tuple[int, Ledger | None] = (-1, None)
+        self._waits = False
 
     def proceed(self) -> int:
         """Send every leg that is due; returns how many were journalled.
@@ -70,11 +71,9 @@ class Legs:
         """
         orders = self._oms.orders
         at = (orders.changes, self._oms.ledger)
-        if (
-            at[0] == self._looked[0] and at[1] is self._looked[1]
-        ):  # only a filled leg has a successor, and only from where the ledger says
-            return 0
-        made = 0
+        if at[0] == self._looked[0] and at[1] is self._looked[1]:
+            return 0  # only a filled leg has a successor, from where the ledger says; no slice waits
+        made, self._waits = 0, False
         due: dict[int, set[str]] = {}
         for scheduled_ns, symbol in orders.filled_in(self._session):
             due.setdefault(scheduled_ns, set()).add(symbol)
@@ -86,7 +85,7 @@ class Legs:
                 for row in sorted(decision["rows"], key=lambda row: str(row["symbol"])):
                     if row["delta_shares"] and row["symbol"] in symbols:
                         made += self._proceed(decision, row)
-        self._looked = at
+        self._looked = (-1, None) if self._waits else at
         return made
 
     def _proceed(self, decision: dict[str, Any], row: dict[str, Any]) -> int:
@@ -97,6 +96,7 @@ class Legs:
             return 0
         planned = row.get("slices", ())
         if len(legs) < len(planned) and self._now_ns() < planned[len(legs)][1]:
+            self._waits = True  # time alone makes it due
             return 0
         leg = next_leg(
             start, target, legs, max_slice_shares=self._max_slice_shares, allow_short=self._allow_short,

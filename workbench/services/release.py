@@ -95,7 +95,7 @@ def judge_model(
     )
     if plain_manifest(row["manifest"]) != manifest.to_dict():
         reasons = (*reasons, "the journal holds another manifest for this model")
-    if row["stage"] == RETIRED:
+    if row.get("stage") == RETIRED:
         reasons = (*reasons, "it is retired, and a retired model never comes back")
     gates = [
         Gate(name="manifest", evidence="file, manifest and desk, hashed again", reasons=reasons),

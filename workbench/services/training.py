@@ -394,8 +394,6 @@ def _library_versions() -> dict[str, str]:
     import skops
 
     return {
-        "numpy": np.__version__,
-        "scikit-learn": sklearn.__version__,
-        "scipy": scipy.__version__,
+        "numpy": np.__version__, "scikit-learn": sklearn.__version__, "scipy": scipy.__version__,
         "skops": skops.__version__,
-    }
+    }  # fmt: skip
