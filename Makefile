@@ -46,7 +46,7 @@ test: env lint notebooks ## lint, notebooks and all tests but the long proofs
 	@$(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 notebooks: env ## run every interactive notebook with its default parameters
-	@$(PY) -m pytest --nbval-lax --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 -p no:cacheprovider -x notebooks
+	@$(PY) -m pytest --nbval-lax --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 -p no:cacheprovider -x -n $(WORKERS) --dist loadfile notebooks
 
 lint: env ## ruff, mypy and the import contracts
 	@$(PY) -m ruff check .

@@ -178,6 +178,7 @@ def test_a_log_in_sends_nobody_elsewhere(wanted: str, followed: str) -> None:
     assert inner_path(wanted) == followed
 
 
+@pytest.mark.prove
 def test_a_revoked_person_is_out_at_once(guarded: Guarded, tmp_path: Path) -> None:
     secret = tmp_path / "rita.txt"
     secret.write_text("rita looks for a while")

@@ -72,6 +72,7 @@ def wait_for_address(visit: Visit, part: str) -> None:
     visit.page.wait_for_function("part => location.href.includes(part)", arg=part, timeout=SOON_MS)
 
 
+@pytest.mark.prove
 def test_an_address_brings_the_choices_and_follows_them(browser: Any, server: Server, own: Settings) -> None:
     order = Desk(own).execution.orders().iloc[-1]
     visit = Visit(browser, f"{server.root}/tca?symbol={order['symbol']}&theme=dark&order={order['order_id']}")
@@ -172,6 +173,7 @@ def test_the_switch_can_be_reached_by_keys_alone(browser: Any, server: Server) -
     visit.page.close()
 
 
+@pytest.mark.prove
 def test_a_server_that_falls_silent_turns_the_page_grey(browser: Any, own: Settings) -> None:
     running = Server(own.desk_path.parents[1])
     try:
@@ -221,6 +223,7 @@ def test_an_executed_notebook_is_shown_without_running_anything(
     notebook.write_text(text)
 
 
+@pytest.mark.prove
 def test_a_journal_of_a_newer_version_is_said_on_every_page(
     browser: Any, own: Settings, tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_stopped_loop_counts_as_stuck(
     dog.stop()
 
 
+@pytest.mark.prove
 def test_a_journal_that_is_gone_halts_by_the_armed_file_and_is_told_then_journalled_once(
     tmp_path: Path, venue: ServedVenue, webhook: Webhook, watchdog: Start
 ) -> None:
@@ -139,6 +140,7 @@ def test_a_journal_that_is_gone_halts_by_the_armed_file_and_is_told_then_journal
     dog.stop()
 
 
+@pytest.mark.prove
 def test_a_writer_that_hangs_in_its_transaction_delays_neither_cancels_nor_people(
     tmp_path: Path, venue: ServedVenue, webhook: Webhook, watchdog: Start
 ) -> None:
@@ -177,6 +179,7 @@ def test_a_venue_that_is_gone_is_told_and_what_may_be_open_is_named(
     dog.stop()
 
 
+@pytest.mark.prove
 def test_a_watchdog_that_is_killed_and_started_again_tells_nothing_twice(
     tmp_path: Path, venue: ServedVenue, webhook: Webhook, watchdog: Start
 ) -> None:
@@ -205,6 +208,7 @@ def test_clocks_that_differ_halt_a_desk_that_trades_in_real_time(
     assert not armed(settings)
 
 
+@pytest.mark.prove
 def test_a_clean_end_does_not_halt_and_a_second_watchdog_is_refused(
     tmp_path: Path, venue: ServedVenue, webhook: Webhook, watchdog: Start
 ) -> None:

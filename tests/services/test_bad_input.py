@@ -175,6 +175,7 @@ def test_a_file_that_breaks_between_two_sessions_is_a_clean_refusal(
     whole(settings)
 
 
+@pytest.mark.prove
 def test_a_model_file_with_one_byte_changed(new_desk: Callable[[str], Settings], undisturbed: str) -> None:
     settings = new_desk("model")
     (model,) = (Desk(settings).paths.registry / "model").glob("*/content.bin")

