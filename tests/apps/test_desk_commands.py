@@ -75,10 +75,8 @@ def test_a_waiting_order_is_shown_in_full_and_answered_with_a_signature(
     visit.shows("Nothing waits for a person")
     identity = make_wait(folder, verdict, SESSION)
     visit.shows("every order waits")  # without a reload
-    visit.page.locator(".tabulator-row").filter(has_text=verdict.upper()).first.locator(
-        ".tabulator-cell[tabulator-field=symbol]"
-    ).click()
-    visit.shows("Expected cost, bps")
+    row = visit.page.locator(".tabulator-row").filter(has_text=verdict.upper()).first
+    visit.press_until(row.locator(".tabulator-cell[tabulator-field=symbol]"), "Expected cost, bps")
     fill(visit, "Your name", "grace")
     fill(visit, "Reason", "seen on the page")
     fill(visit, "Passphrase, to sign the answer", "a passphrase of somebody else")
@@ -105,13 +103,10 @@ def test_an_alert_is_acknowledged_with_a_name_and_a_reason(
     visit = Visit(browser, f"{server.root}/desk")
     visit.shows("<i>slow</i>")  # as text
     assert visit.page.locator("i", has_text="slow").count() == 0
-    visit.page.locator(".tabulator-row").filter(has_text="<i>slow</i>").first.locator(
-        ".tabulator-cell[tabulator-field=code]"
-    ).click()
-    visit.shows("What to do: docs/runbooks/")
+    row = visit.page.locator(".tabulator-row").filter(has_text="<i>slow</i>").first
+    visit.press_until(row.locator(".tabulator-cell[tabulator-field=code]"), "What to do: docs/runbooks/")
     press = visit.page.get_by_role("button", name="Acknowledge")
-    press.click()
-    visit.shows("give a name and a reason")
+    visit.press_until(press, "give a name and a reason")
     fill(visit, "Your name", "grace")
     fill(visit, "Reason", "a slow disk, being replaced")
     press.click()

@@ -6,6 +6,7 @@ import html
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_the_shown_sql_finds_the_shown_rows(traded: Settings) -> None:
     shown.poll()
     asked = [*desk_sources("demo", "2013-02-04"), "positions/AAPL", "runs/none", "drive/Last cycle"]
     order = Desk(traded).journal.rows("orders")[0]["client_order_id"]
-    with sqlite3.connect(DeskPaths(traded.desk_path).journal) as database:
+    with closing(sqlite3.connect(DeskPaths(traded.desk_path).journal)) as database:
         for question in [*asked, f"orders/{order}"]:
             found = shown.explain(question)
             assert found is not None, question

@@ -88,11 +88,9 @@ def test_the_desk_page_halts_after_a_name_a_reason_and_a_second_thought(
     visit = Visit(browser, f"{running.root}/desk")
     visit.shows("orders may be sent")
     press = visit.page.get_by_role("button", name="HALT")
-    press.click()
-    visit.shows("tick the box")
+    visit.press_until(press, "tick the box")
     visit.page.locator("input[type=checkbox]").check()
-    press.click()
-    visit.shows("give a name and a reason")
+    visit.press_until(press, "give a name and a reason")
     assert permission(settings).state == "ACTIVE"
     names = visit.page.locator("input[type=text]")
     names.nth(0).fill("operator")
@@ -164,13 +162,8 @@ def test_an_order_in_the_table_leads_to_its_story(browser: Any, server: Server) 
     visit = Visit(browser, f"{server.root}/tca")
     visit.shows("the dearest first")
     row = visit.page.locator(".tabulator-row").filter(has_text="2013-02-04").first
-    story = visit.page.get_by_text("The order, and the decision that wanted it").first
-    for _ in range(10):  # a click before the page listens is repeated, as a person would
-        row.locator(".tabulator-cell[tabulator-field=symbol]").click()
-        visit.page.wait_for_timeout(3_000)
-        if story.is_visible():
-            break
-    visit.shows("The order, and the decision that wanted it")
+    cell = row.locator(".tabulator-cell[tabulator-field=symbol]")
+    visit.press_until(cell, "The order, and the decision that wanted it")
     visit.shows("order.intended")
     with visit.page.expect_download(timeout=SOON_MS) as saved:
         visit.page.get_by_text("Save orders.csv").click()
@@ -186,8 +179,7 @@ def test_an_order_in_the_table_leads_to_its_story(browser: Any, server: Server) 
 def test_a_comparison_that_cannot_judge_is_not_green(browser: Any, server: Server) -> None:
     visit = Visit(browser, f"{server.root}/drift")
     visit.shows("press Compare")
-    visit.page.get_by_role("button", name="Compare").click()
-    visit.shows("INSUFFICIENT")
+    visit.press_until(visit.page.get_by_role("button", name="Compare"), "INSUFFICIENT")
     colours = visit.page.eval_on_selector_all(
         "b", "found => found.filter(b => b.textContent == 'INSUFFICIENT').map(b => b.style.color)"
     )

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,11 @@ def test_a_click_and_a_key_show_the_rows_behind_a_number(browser: Any, server: S
     visit.page.get_by_text("SELECT * FROM sessions").wait_for(state="detached", timeout=SOON_MS)
     held = sorted(row["positions"])[0]
     cells = visit.page.locator(".tabulator-row").filter(has_text=held)
-    cells.first.locator(".tabulator-cell[tabulator-field=symbol]").click()
-    visit.shows(f"ledger_account = 'securities:{held}'")
+    cell = cells.first.locator(".tabulator-cell[tabulator-field=symbol]")
+    visit.press_until(cell, f"ledger_account = 'securities:{held}'")
+    visit.page.get_by_text("Close", exact=True).click()
+    visit.page.get_by_text("SELECT * FROM").wait_for(state="detached", timeout=SOON_MS)
+    visit.press_until(cell, f"ledger_account = 'securities:{held}'")  # the chosen row can be asked again
     linked = Visit(browser, f"{server.root}/desk#why-nonsense")
     linked.shows("This page shows nothing called 'nonsense'")
     assert visit.complaints + linked.complaints == []
@@ -230,7 +234,7 @@ def test_a_journal_of_a_newer_version_is_said_on_every_page(
     folder = tmp_path / "desk"
     shutil.copytree(own.desk_path.parents[1], folder)
     settings = load_settings(str(folder / "workbench.toml"))
-    with sqlite3.connect(DeskPaths(settings.desk_path).journal) as database:
+    with closing(sqlite3.connect(DeskPaths(settings.desk_path).journal, isolation_level=None)) as database:
         database.execute("UPDATE meta SET value = '999' WHERE name = 'schema_version'")
     running = Server(folder)
     try:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def enlarge(settings: Settings) -> None:
     """Give the journal years of projections: rows as the desk makes them, without their events."""
     fills, per_session = FILLS, FILLS // SESSIONS
     days = [f"{2000 + n // 250:04d}-{1 + n % 250 // 21:02d}-{1 + n % 21:02d}" for n in range(SESSIONS)]
-    with sqlite3.connect(DeskPaths(settings.desk_path).journal) as database:
+    with closing(sqlite3.connect(DeskPaths(settings.desk_path).journal)) as database, database:
 
         def copies(table: str, change: Callable[[dict[str, Any], int], dict[str, Any]], count: int) -> None:
             cursor = database.execute(f"SELECT * FROM {table} LIMIT 1")  # noqa: S608 - own names

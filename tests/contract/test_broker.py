@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -389,9 +390,8 @@ def test_an_altered_file_is_named(tmp_path: Path, clock: HandClock, statement: s
     clock.at_ns += 2 * DAY_NS
     broker.account()
     broker.close()
-    with sqlite3.connect(tmp_path / "venue.sqlite") as database:
+    with closing(sqlite3.connect(tmp_path / "venue.sqlite", isolation_level=None)) as database:
         assert database.execute(statement).rowcount
-    database.close()
     with pytest.raises(DataError, match=r"command \d no longer gives"):
         simulated(tmp_path, clock)
 

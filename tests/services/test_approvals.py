@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -95,7 +96,7 @@ def passed(settings: Settings) -> list[dict[str, Any]]:
 
 def accepted(settings: Settings) -> list[str]:
     """Client ids of the orders that the embedded venue took, from its own record."""
-    with sqlite3.connect(Desk(settings).paths.venue) as database:
+    with closing(sqlite3.connect(Desk(settings).paths.venue)) as database:
         rows = database.execute(
             "SELECT json_extract(command, '$.client_order_id') FROM commands"
             " WHERE json_extract(command, '$.kind') = 'submit' AND json_extract(reply, '$.ok')"
@@ -309,7 +310,7 @@ def unsigned(loop: Loop, patch: pytest.MonkeyPatch) -> None:
 
 def edit(loop: Loop, change: str) -> None:
     """What somebody with the file and no manners does to the answer's row."""
-    with sqlite3.connect(Desk(loop.settings).paths.journal) as database:
+    with closing(sqlite3.connect(Desk(loop.settings).paths.journal, isolation_level=None)) as database:
         database.execute(f"UPDATE approvals SET {change}")  # noqa: S608
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,8 @@ def test_an_earlier_session_is_refused_once_a_later_one_was_measured(
     folder = tmp_path / "desk"
     shutil.copytree(world["folder"], folder)
     settings = load_settings(str(folder / "workbench.toml"))
-    with sqlite3.connect(Desk(settings).paths.journal) as file:  # as if the second had been the first one
+    journal = Desk(settings).paths.journal
+    with closing(sqlite3.connect(journal, isolation_level=None)) as file:  # as if the second were first
         file.execute("DELETE FROM monitored WHERE session = ?", (FIRST,))
     with pytest.raises(Refused, match="time would run backwards"):
         monitoring.monitor(settings, FIRST)

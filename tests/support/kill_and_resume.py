@@ -24,6 +24,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def finish(settings: Settings, sessions: tuple[str, ...]) -> dict[str, Any]:
     assert os.waitstatus_to_exitcode(status) == 0, "the last life failed"
     desk = Desk(settings)
     rows = desk.journal.rows("sessions", account=settings.account)
-    with sqlite3.connect(desk.paths.venue) as database:
+    with closing(sqlite3.connect(desk.paths.venue)) as database:
         commands = [json.loads(row[0]) for row in database.execute("SELECT command FROM commands")]
         replies = [json.loads(row[0]) for row in database.execute("SELECT reply FROM commands")]
     accepted = [

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from command_line import PROGRAM
+from playwright.sync_api import TimeoutError as NotYet
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 ARGUMENTS = [
@@ -17,6 +18,7 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 SOON_MS = 120_000  #: longer than any machine needs; a page that is ready sooner is not waited for
+AGAIN_MS = 10_000  #: after which a person would press once more
 
 
 class Server:
@@ -59,6 +61,18 @@ class Visit:
     def shows(self, text: str) -> None:
         """Wait until the text can be read on the page."""
         self.page.get_by_text(text).first.wait_for(timeout=SOON_MS)
+
+    def press_until(self, pressed: Any, text: str) -> None:
+        """Press until the text can be read: as a person would who pressed before the page listened."""
+        wanted = self.page.get_by_text(text).first
+        for _ in range(SOON_MS // AGAIN_MS):
+            pressed.click()
+            try:
+                wanted.wait_for(timeout=AGAIN_MS)
+            except NotYet:
+                continue
+            return
+        raise AssertionError(f"pressed again and again, and {text!r} did not appear")
 
     def foreign(self, root: str) -> set[str]:
         """Addresses outside this machine that the page asked for."""

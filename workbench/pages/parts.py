@@ -194,9 +194,12 @@ def table(
         selectable=bool(choose) and 1, stylesheets=[_GRID],
     )  # fmt: skip
     if choose is not None:
-        grid.param.watch(lambda event: choose(event.new[0]) if event.new else None, "selection")
+        # not by the selection: a second click on the chosen row would clear it, and a redraw does so too
+        grid.on_click(lambda event: choose(event.row))
 
     def show(frame: pd.DataFrame) -> None:
+        if "frame" in given and given["frame"].equals(frame):
+            return  # the reader's sorting, page and click stay
         given["frame"] = frame
         grid.formatters = {name: made for name in frame.columns if (made := _formatter(frame[name]))}
         grid.text_align = {name: "right" for name in frame.columns if frame[name].dtype.kind in "if"}
