@@ -39,6 +39,7 @@ from workbench.core.drift.histogram import (
     Chunks,
     ColumnSketch,
     Measured,
+    Tally,
     measure_exactly,
     measure_sketched,
     sketch_column,
@@ -181,12 +182,12 @@ def distances(
         raise DataError(
             "the tables share no numeric column", next_step="give tables with columns of equal names"
         )
-    rows = []
+    rows, tally = [], Tally.empty()
     for name in names:
         one = before[name]
         try:
             if isinstance(one, ColumnSketch):
-                rows.append(measure_sketched(one, after[name], empty=empty))
+                rows.append(measure_sketched(one, after[name], empty=empty, tally=tally))
             else:
                 rows.append(measure_exactly(one, after[name], bins=bins, empty=empty))
         except DataError:

@@ -33,9 +33,12 @@ def test_any_numbers_equal_the_sorted_oracle(
     found = histogram.measure_exactly(lambda: np.array_split(a, 3), lambda: [b], bins=10, empty=empty)
     assert found.ks == distances(*sides).ks
     assert found.psi == float(wb.drift.population_stability_index(a, b, empty=empty))
-    sketched = histogram.measure_sketched(
-        histogram.sketch_column(lambda: [a], bins=10), lambda: np.array_split(b, 2), empty=empty
-    )
+    tally = histogram.Tally.empty()
+    kept = histogram.sketch_column(lambda: [a], bins=10)
+    sketched = histogram.measure_sketched(kept, lambda: np.array_split(b, 2), empty=empty, tally=tally)
+    assert not any(part.any() for part in tally)  # as the next column has to find it
+    again = histogram.measure_sketched(kept, lambda: [b], empty=empty, tally=tally)
+    assert again == sketched
     assert sketched.psi == found.psi
     assert sketched.ks <= found.ks + 1e-12
     assert found.ks <= sketched.ks + sketched.ks_error + 1e-12
