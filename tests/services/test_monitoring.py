@@ -18,6 +18,7 @@ from command_line import typed
 from workbench.bootstrap import monitoring, releasing
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.lifting import lift
+from workbench.bootstrap.preflight import readiness
 from workbench.bootstrap.status import desk_status
 from workbench.config import Settings, load_settings
 from workbench.core.features import select_features
@@ -28,6 +29,7 @@ from workbench.core.types import Bars
 from workbench.errors import JournalConflict, Refused
 from workbench.services.drift_watch import watch_features
 from workbench.services.monitoring import input_measures
+from workbench.services.preflight import Check
 from workbench.services.promotion import read_model
 from workbench.services.session_measures import (
     HostFacts,
@@ -204,6 +206,19 @@ def test_a_session_is_recorded_once_and_never_out_of_order(world: dict[str, Any]
     with pytest.raises(JournalConflict, match="is not later"):
         journal.commit([Event("detector.kept", {**payload, "session": SECOND})])
     journal.close()
+
+
+def test_preflight_names_the_session_that_nobody_looked_at(world: dict[str, Any]) -> None:
+    def line(folder: Path) -> Check:
+        found = readiness(load_settings(str(folder / "workbench.toml")))
+        return {check.name: check for check in found.checks}["the last session was monitored"]
+
+    looked_at, not_yet = line(world["blocked"]), line(world["folder"])
+    assert looked_at.ok
+    assert SECOND in looked_at.found
+    assert not not_yet.ok
+    assert f"{THIRD} was not" in not_yet.found
+    assert "drift_report" in not_yet.next_step
 
 
 def test_an_earlier_session_is_refused_once_a_later_one_was_measured(

@@ -38,7 +38,7 @@ def test_a_prepared_replay_desk_is_ready_and_stays_as_it_was(new_desk: Callable[
     found = readiness(settings)
     assert failing(found) == {}
     assert found.session == "2013-02-01"
-    assert len(found.checks) == 17
+    assert len(found.checks) == 18
     assert contents(settings.desk_path) == before
 
 

@@ -49,7 +49,7 @@ def monitor(settings: Settings, session: str = "", *, found: pd.DataFrame | None
     desk = Desk(settings)
     journal = open_journal(settings, read_only=False)
     try:
-        session = session or _last_closed(journal, settings.account)
+        session = session or last_closed(journal, settings.account)
         watched = watched_of(settings, desk, journal)
         watching = SessionMonitor(
             journal, desk.bars, desk.calendar, watched=watched, host=host_facts(settings, desk)
@@ -118,7 +118,14 @@ def halts_by_monitoring(settings: Settings) -> tuple[Halt, ...]:
     return tuple(halt for halt in held if halt.cause == MONITORING)
 
 
-def _last_closed(journal: Journal, account: str) -> str:
+def last_closed(journal: Journal, account: str) -> str:
+    """The account's latest closed session.
+
+    Raises
+    ------
+    Refused
+        None was closed.
+    """
     session = max((str(row["session"]) for row in journal.rows("sessions", account=account)), default="")
     if not session:
         raise Refused(

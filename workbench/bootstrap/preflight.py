@@ -15,6 +15,7 @@ from workbench.adapters.clock import SystemClock
 from workbench.adapters.machine import clock_is_synchronised, free_bytes, readable_by_others, writable
 from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk, has_journal
+from workbench.bootstrap.monitoring import last_closed, last_monitored
 from workbench.bootstrap.resources import present_code_hash
 from workbench.bootstrap.trading import Account, load_strategy, session_times
 from workbench.bootstrap.venues import VenueLink, data_url, embedded_venue, open_venue, uses_alpaca
@@ -130,6 +131,7 @@ class _Questions:
             ("bars are fresh", self._bars, "workbench data ingest, then workbench data status"),
             ("quotes of every symbol", self._quotes, "look at the data subscription and venue.feed"),
             ("model and cost model", self._strategy, "workbench candidates; workbench calibrate"),
+            ("the last session was monitored", self._monitored, "workbench jobs run drift_report"),
             ("limits fit the account", self._limits, "lower limits.max_gross_notional_usd, or fund it"),
             ("nobody else trades", self._lease, "wait until it expires, or end that run"),
         )  # fmt: skip
@@ -258,6 +260,16 @@ class _Questions:
             f"gross {gross:,.0f} USD, equity {equity_usd:,.0f}, order {limits.max_order_notional_usd:,} USD"
         )
         return gross <= 2.0 * equity_usd, words  # Reg T: what an overnight margin account may hold
+
+    def _monitored(self) -> Answer:
+        """A desk that is monitored has looked at its last session; one that never was is told so."""
+        account, journal = self.settings.account, self.desk.journal
+        last = last_monitored(self.settings, journal)
+        if last is None:
+            return True, "monitoring has never run here; jobs.toml schedules drift_report"
+        closed = last_closed(journal, account)
+        found = f"monitored up to {last.session}, {last.level.value}"
+        return last.session == closed, found if last.session == closed else f"{found}; {closed} was not"
 
     def _lease(self) -> Answer:
         rows = self.desk.journal.rows("leases", account=self.settings.account)
