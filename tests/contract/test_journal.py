@@ -212,11 +212,11 @@ def test_a_url_that_names_no_database_of_ours_is_refused(tmp_path, url):
 
 def test_a_journal_of_a_newer_schema_is_refused_and_both_versions_named(desk):
     desk.open().close()
-    desk.raw("UPDATE meta SET value = '7' WHERE name = 'schema_version'")
+    desk.raw("UPDATE meta SET value = '8' WHERE name = 'schema_version'")
     for read_only in (False, True):
-        with pytest.raises(Refused, match=rf"version 7.*version {SCHEMA_VERSION}") as caught:
+        with pytest.raises(Refused, match=rf"version 8.*version {SCHEMA_VERSION}") as caught:
             desk.open(read_only=read_only)
-        assert (caught.value.found, caught.value.known) == ("7", SCHEMA_VERSION)
+        assert (caught.value.found, caught.value.known) == ("8", SCHEMA_VERSION)
 
 
 def test_a_database_that_is_no_journal_is_refused_untouched(desk):

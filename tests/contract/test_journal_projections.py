@@ -1,5 +1,6 @@
 """Projections are a fold of the events: the rules of each kind, and live rows equal a rebuild."""
 
+import ast
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from journals import NANO, changed, decision, fill, intended, intent, person, state
 from places import Place, file_place
 
-from workbench.adapters.journal import JournalDatabase
+from workbench.adapters.journal import JournalDatabase, rowstore
 from workbench.adapters.journal.kinds import FIELDS
 from workbench.adapters.journal.schema import PROJECTIONS
 from workbench.core.orders import TERMINAL, TRANSITIONS, OrderState
@@ -314,6 +315,32 @@ def test_every_kind_that_is_declared_folds_and_every_projection_is_reached():
 
     assert _FOLDS.keys() == FIELDS.keys()
     assert len(PROJECTIONS) >= 30
+
+
+def test_a_row_that_a_fold_looks_up_is_known_before_it_is_sent():
+    """Else two events of one row, far apart in life, are two rows of one rebuild, which then fails."""
+    folds = Path(rowstore.__file__).parent.glob("*.py")
+    calls = [
+        node for fold in folds for node in ast.walk(ast.parse(fold.read_text())) if isinstance(node, ast.Call)
+    ]
+    asked = {
+        call.args[0].value
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr in ("get", "put", "update")
+        and ast.unparse(call.func.value) == "rows" and isinstance(call.args[0], ast.Constant)
+    }  # fmt: skip
+    assert {"halts", "detectors", "exposures", "orders"} <= asked <= rowstore._CHANGED_LATER.keys()
+
+
+def test_rows_that_are_put_again_survive_a_rebuild(journal):
+    kept = {"account": "demo", "detector": "d", "model_id": "m", "alarmed": False, "state": "{}"}
+    judged = {"account": "demo", "session": "2013-02-01", "level": "ok", "judged": 1, "measures": [],
+              "peaks": [], "marks": {}, "working": {}}  # fmt: skip
+    for number, session in enumerate(("2013-02-01", "2013-02-04"), start=1):
+        journal.commit([Event("detector.kept", {**kept, "session": session})])
+        journal.commit([Event("exposure.judged", {**judged, "at_ns": number})])
+    assert journal.verify().ok
+    assert [row["at_ns"] for row in journal.rows("exposures")] == [2]
 
 
 # --- random programs -----------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from command_line import program, typed
 from journals import SECOND, Desk
 
 from workbench.adapters.journal import JournalDatabase
-from workbench.bootstrap import approving, signing
+from workbench.bootstrap import approving, releasing, signing
 from workbench.bootstrap.desk import Desk as OpenDesk
+from workbench.bootstrap.desk import open_journal
 from workbench.config import Settings, load_settings
 from workbench.errors import ApprovalRequired, ConfigError, Refused
 from workbench.services.limit_book import LimitBook
@@ -173,7 +174,45 @@ def test_approvals_and_signatures_are_guarded_as_limits_are(new_desk: Callable[[
     guarded = approving.guarded_limits(settings)
     assert {f"limits.{field.name}" for field in dataclasses.fields(settings.limits)} <= guarded.keys()
     assert {f"approvals.{field.name}" for field in dataclasses.fields(settings.approvals)} <= guarded.keys()
-    assert "people.signatures_required" in guarded
+    assert {f"people.{field.name}" for field in dataclasses.fields(settings.people)} <= guarded.keys()
+
+
+@pytest.mark.parametrize(
+    ("key", "strict", "loose"),
+    [
+        ("signatures_required", True, False),
+        ("promotion_second_person", "shadow", "live"),
+    ],
+)
+def test_words_of_people_are_asked_for_as_long_as_the_limits_in_force_say(
+    new_desk: Callable[[str], Settings], key: str, strict: Any, loose: Any
+) -> None:
+    """One person who edits the file takes neither signature nor second person away; two people do."""
+    settings = new_desk("in force")
+    file = settings.folder / "workbench.toml"
+    file.write_text(file.read_text().replace(f'{key} = "shadow"', f'{key} = "{loose}"'))
+    edited = load_settings(str(file))
+    limits = approving.guarded_limits(edited)
+    assert limits[f"people.{key}"] == loose
+    with open_journal(edited, read_only=False) as journal:
+
+        def record(**people: Any) -> None:
+            held = {**limits, **{f"people.{name}": value for name, value in people.items()}}
+            made = LimitBook(journal, account="demo", config_hash="c", limits=held, wall_ns=lambda: 1)
+            journal.commit([made._record((), "ada", "bob", weaker=False, reason="a test")])
+
+        def asked() -> bool:
+            if key == "signatures_required":
+                return signing.people_of(edited, journal).signatures_required
+            return releasing.examiner_of(edited, journal, "paper").two is not None
+
+        assert not asked()
+        record(**{key: strict})
+        assert asked()
+        with pytest.raises(Refused, match=f"looser.*{key}"):
+            approving.limit_book(edited, journal).require()
+        record()
+        assert not asked()
 
 
 @pytest.mark.parametrize("value", ["-1", "0", "nan", "inf"])

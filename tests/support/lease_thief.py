@@ -30,7 +30,7 @@ def main(config: str, name: str, seconds: float, seed: int) -> None:
     done = {"steals": 0, "lost": 0, "sent": 0, "conflicts": 0}
     number = 0
     while time.monotonic() < ends:
-        time.sleep(draw.uniform(0.0, 0.05))
+        time.sleep(draw.uniform(0.0, 0.1))
         try:
             path.steal()
             done["steals"] += 1

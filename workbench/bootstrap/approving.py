@@ -21,7 +21,7 @@ from workbench.services.overrides import Overriding
 from workbench.services.two_people import Agreement
 
 #: Sections and keys whose loosening takes two people.
-_GUARDED = ("limits.", "approvals.", "people.signatures_required")
+_GUARDED = ("limits.", "approvals.", "people.")
 
 
 @contextmanager

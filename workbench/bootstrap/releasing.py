@@ -16,12 +16,14 @@ from workbench.config import Settings
 from workbench.core import costs
 from workbench.core.features import features_hash, select_features
 from workbench.core.gates import ReleaseVerdict
+from workbench.core.limit_changes import stricter
 from workbench.core.manifest import ModelManifest
 from workbench.core.ports import Event, Journal
 from workbench.errors import JournalCorrupt, ManifestMismatch, UsageError
 from workbench.services.decision import Strategy
 from workbench.services.evidence import BEFORE
 from workbench.services.examiner import DeskExaminer
+from workbench.services.limit_book import limits_in_force
 from workbench.services.promotion import SHADOW, STAGES, latest_cost_model, read_model
 from workbench.services.release import Desk, judge_model, retire_model, roll_back, stage_model
 from workbench.services.retrial import Market, Retrial
@@ -142,6 +144,8 @@ def examiner_of(
     """What judges candidates of this desk beyond replay."""
     desk = DeskHandle(settings)
     first = settings.people.promotion_second_person
+    in_force = (limits_in_force(journal, settings.account) or {}).get("people.promotion_second_person", first)
+    first = stricter("promotion_second_person", first, str(in_force))
     needed = stage in STAGES and STAGES.index(stage) >= STAGES.index(first)
     return DeskExaminer(
         journal=journal,

@@ -19,6 +19,7 @@ from workbench.bootstrap.desk import open_journal
 from workbench.config import Settings
 from workbench.core.ports import Journal
 from workbench.errors import UsageError
+from workbench.services.limit_book import limits_in_force
 from workbench.services.people import People
 from workbench.services.two_people import TwoPeople
 
@@ -35,6 +36,8 @@ __all__ = [
     "two_people_of",
     "verify",
 ]
+
+SIGNATURES = "people.signatures_required"
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,17 @@ class Verified:
 
 
 def people_of(settings: Settings, journal: Journal, credentials: Credentials | None = None) -> People:
-    """The people of the desk; with credentials, one of them can sign."""
+    """The people of the desk; with credentials, one of them can sign.
+
+    Signatures stay required while the limits in force say so: a file that one person edits takes them away
+    only once two people have agreed.
+    """
+    in_force = limits_in_force(journal, settings.account) or {}
     return People(
         journal,
         signing=Ed25519Signing(credentials),
         config_hash=settings.config_hash,
-        signatures_required=settings.signatures_required,
+        signatures_required=settings.signatures_required or bool(in_force.get(SIGNATURES)),
     )
 
 

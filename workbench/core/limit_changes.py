@@ -12,6 +12,8 @@ _MORE_PERMITS_LESS: Final = ("min_", "duplicate_window")
 #: Switches that permit more when they are on, and when they are off.
 _ON_PERMITS_MORE: Final = ("allow_",)
 _ON_PERMITS_LESS: Final = ("required", "first_order_of_symbol", "signatures_required")
+#: Words in the order in which they permit more.
+_STEPS: Final = {"promotion_second_person": ("shadow", "paper", "live")}
 #: Lists from which nothing may be taken: what stands there is forbidden.
 _FORBIDDEN_LISTS: Final = ("restricted",)
 
@@ -63,12 +65,26 @@ def limit_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Limit
     return tuple(found)
 
 
+def stricter(name: str, one: str, other: str) -> str:
+    """Of two words of a setting whose words have an order, the one that permits less.
+
+    Examples
+    --------
+    >>> stricter("promotion_second_person", "live", "paper")
+    'paper'
+    """
+    return min(one, other, key=_STEPS[name].index)
+
+
 def _permits_more(name: str, old: Any, new: Any) -> bool:
     """Whether the new value lets anything pass that the old one stopped; what is not known does."""
     if isinstance(old, bool) and isinstance(new, bool):
         if name.startswith(_ON_PERMITS_MORE):
             return new
         return not new if name in _ON_PERMITS_LESS else True
+    steps = _STEPS.get(name, ())
+    if old in steps and new in steps:
+        return steps.index(new) > steps.index(old)
     if isinstance(old, list) and isinstance(new, list):
         return not (name in _FORBIDDEN_LISTS and set(old) <= set(new))
     if isinstance(old, int | float) and isinstance(new, int | float):

@@ -35,7 +35,7 @@ class HandedOn:
 
 
 #: What a session writes after its own closing record, in the same transaction or about its shadow.
-AFTER_CLOSING = ("session.timed", "shadow.")
+AFTER_CLOSING = ("session.timed", "exposure.judged", "shadow.")
 NOTHING = HandedOn("", 0, "", None, None, None)
 
 

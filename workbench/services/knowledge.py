@@ -92,6 +92,11 @@ class Knowledge:
         """The bars a decision at `as_of_ns` may see: exactly the declared lookback, known by then."""
         return self._facts(as_of_ns).panel
 
+    def closes(self, now_ns: int) -> dict[str, int]:
+        """Each symbol's last close in micros, of the panel that was looked at last; 0 = none is known."""
+        facts = self._last or self._facts(now_ns)
+        return dict(zip(facts.panel.symbols, facts.market.prices.tolist(), strict=True))
+
     def snapshot(self, session: str, scheduled_ns: int) -> Snapshot:
         """Everything the decision may know, one element a symbol."""
         facts = self._facts(scheduled_ns)

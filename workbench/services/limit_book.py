@@ -13,6 +13,12 @@ from workbench.errors import Refused
 from workbench.services.two_people import Agreement, TwoPeople
 
 
+def limits_in_force(journal: Journal, account: str) -> dict[str, Any] | None:
+    """The limits that an account recorded last, whatever its settings say by now; None before the first."""
+    rows = journal.rows("limits_in_force", account=account)
+    return dict(json.loads(rows[-1]["limits"])) if rows else None
+
+
 class LimitBook:
     """Which limits an account trades under, and since when.
 
@@ -40,8 +46,7 @@ class LimitBook:
 
     def in_force(self) -> dict[str, Any] | None:
         """The limits recorded last; None before the first start."""
-        rows = self._journal.rows("limits_in_force", account=self._account)
-        return dict(json.loads(rows[-1]["limits"])) if rows else None
+        return limits_in_force(self._journal, self._account)
 
     def changes(self) -> tuple[LimitChange, ...]:
         """What the settings at hand would change."""

@@ -22,6 +22,7 @@ from workbench.services.approvals import Approvals
 from workbench.services.authority import Authority
 from workbench.services.decision import DecisionMaker, Strategy
 from workbench.services.decision_record import decision_events
+from workbench.services.exposure_watch import ExposureWatch
 from workbench.services.handing_on import HandedOn, take_over
 from workbench.services.last_look import LastLook
 from workbench.services.late import late_changes
@@ -116,7 +117,7 @@ class TradingSession:
         self.handed_on: HandedOn | None = None
         self._listening = Listening(
             clock=clock, hints=hints, halt=self._halt, silence_s=silence_s,
-            poll=lambda: self.oms.poll(since_ns=self._since_ns()),
+            poll=lambda: self.exposure.after(self.oms.poll(since_ns=self._since_ns())),
             reconcile=lambda: self.reconciler.reconcile(session=times.session, since_ns=self._since_ns()),
         )  # fmt: skip
         self.oms = Oms(
@@ -148,6 +149,11 @@ class TradingSession:
         self._stops = Stops(
             journal=journal, clock=clock, lease=authority.lease, halt=self._halt, flow=self._maker.flow
         )
+        self.exposure = ExposureWatch(
+            journal=journal, broker=broker, clock=clock, strategy=strategy, times=times,
+            lease=authority.lease, books=lambda: (self.oms.ledger, self.oms.orders),
+            closes=lambda: self._maker.known.closes(clock.now_ns()), start_equity_micro=self._last_equity,
+        )  # fmt: skip
         self.legs = Legs(
             journal=journal, oms=self.oms, account=account, strategy=strategy.name, session=times.session,
             judge=self._judge, intend=self.approvals.intend, allow_short=strategy.limits.allow_short,
@@ -175,19 +181,15 @@ class TradingSession:
         """Everything that must hold before trading, each with what was found and what to do."""
         with self.timer.stage("preflight"):
             checks = preflight_checks(
-                times=self.times,
-                strategy=self.strategy,
-                bars=self._bars,
-                broker=self._broker,
-                calendar=self._calendar,
-                clock=self._clock,
+                times=self.times, strategy=self.strategy, bars=self._bars, broker=self._broker,
+                calendar=self._calendar, clock=self._clock,
                 permission=self._supervision.permission(),
                 code_hash=self._authority.code_hash,
                 ledger=self.oms.ledger,
                 begun=bool(
                     self._journal.rows("decisions", account=self.strategy.account, session=self.times.session)
                 ),
-            )
+            )  # fmt: skip
             return (*checks, *self._more_checks())
 
     @orderly
@@ -230,7 +232,7 @@ class TradingSession:
         known = self._journal.rows("decisions", account=account, strategy=strategy, scheduled_ns=scheduled_ns)
         if not known:
             with self.timer.stage("decide"):
-                self.oms.poll(since_ns=self._since_ns())  # as a restart would, before it decides
+                self.exposure.after(self.oms.poll(since_ns=self._since_ns()))  # as a restart would, first
                 self.timer.lap("reconcile")
                 cycle = self._maker.think(
                     self.times.session, scheduled_ns, buying_power_micro=self._buying_power_micro()
@@ -250,6 +252,7 @@ class TradingSession:
                 self._resender.proceed(self._listening.catch_up)
             except OutcomeUnknown:  # a last look had no answer, so nothing of it left: `watch` sends it again
                 pass
+        self.exposure.judge()
         self._beside.decide()
         return self.oms.of_decision(scheduled_ns)
 
@@ -291,12 +294,9 @@ class TradingSession:
             self._stops.settle()
             self._supervision.require(risk_reducing=True)
             report = session_report(
-                journal=self._journal,
-                bars=self._bars,
-                strategy=self.strategy,
-                times=self.times,
+                journal=self._journal, bars=self._bars, strategy=self.strategy, times=self.times,
                 ledger=self.oms.ledger,
-            )
+            )  # fmt: skip
             equity_micro = report["equity_micro"]
             payload = {
                 "account": account,
@@ -317,6 +317,7 @@ class TradingSession:
         events = [
             Event("session.closed", payload),
             *self.timer.events(account, session, self._clock.now_ns()),
+            *self.exposure.closing(),
         ]
         closed, *_ = self._journal.commit(events, lease=self._authority.lease())
         self._last_closing = self._journal.rows("sessions", account=account, session=session)

@@ -128,6 +128,9 @@ _DECLARED: dict[str, str] = {
     "run.inputs": "run_id:text account:text session:text inputs:dict",
     "run.sealed": "run_id:text account:text messages:int sha256:text",
     "session.timed": "account:text session:text stages:dict",
+    # exposure within a session, at each change of its level and at the close
+    "exposure.judged": "account:text session:text at_ns:int level:text judged:int measures:list peaks:list "
+    "marks:dict working:dict",
 }
 
 

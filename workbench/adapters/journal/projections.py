@@ -11,6 +11,7 @@ from workbench.adapters.journal.encoding import nested_text
 from workbench.adapters.journal.folds_alerts import FOLDS as ALERT_FOLDS
 from workbench.adapters.journal.folds_controls import FOLDS as CONTROLS_FOLDS
 from workbench.adapters.journal.folds_exec import EXEC_FOLDS
+from workbench.adapters.journal.folds_exposure import FOLDS as EXPOSURE_FOLDS
 from workbench.adapters.journal.folds_jobs import JOB_FOLDS
 from workbench.adapters.journal.folds_kill import FOLDS as KILL_FOLDS
 from workbench.adapters.journal.folds_monitor import FOLDS as MONITOR_FOLDS
@@ -356,6 +357,7 @@ _FOLDS: dict[str, Fold] = {
     **folds_approve.FOLDS,
     **CONTROLS_FOLDS,
     **MONITOR_FOLDS,
+    **EXPOSURE_FOLDS,
     **folds_adoption.FOLDS,
     **folds_rewind.FOLDS,
     **JOB_FOLDS,

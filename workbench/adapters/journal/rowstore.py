@@ -303,7 +303,7 @@ _CHANGED_LATER = {
     for name in (
         "orders", "configs", "people", "state", "leases", "tickets", "runs", "models", "cost_models",
         "halts", "desks", "person_keys", "agreements", "approvals", "outbox", "disabled_symbols",
-        "schedules", "pauses", "releases",
+        "schedules", "pauses", "releases", "detectors", "exposures", "holdout_reads",
     )
 }  # fmt: skip
 _RANK = {name: position for position, name in enumerate(PROJECTIONS)}

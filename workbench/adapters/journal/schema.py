@@ -17,7 +17,7 @@ from workbench.core.canonical import canonical_json
 from workbench.core.orders import TERMINAL
 
 #: Rises when the meaning of the stored rows changes; older code refuses a journal with a larger one.
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 #: Name of the row of `meta` that says which event was archived last.
 CHECKPOINT = "archived"
@@ -346,6 +346,12 @@ _projection(
     "detectors",
     "account:text detector:text model_id:text session:text alarmed:bool state:text",
     key="account detector",
+)
+# exposure within each session as it was judged last, with the largest there was
+_projection(
+    "exposures",
+    "account:text session:text at_ns:int level:text judged:int measures:json peaks:json",
+    key="account session",
 )
 
 #: The tables that a rebuild drops and refolds; events and meta are never among them.
