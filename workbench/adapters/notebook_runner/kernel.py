@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import queue
+import select
 import shutil
 import signal
 import sys
@@ -30,7 +31,7 @@ sys.modules["debugpy"] = None
 from ipykernel import kernelapp
 kernelapp.launch_new_instance()
 """
-# The same, with the libraries of an analysis loaded before anybody needs the kernel. Until a run takes it,
+# The same, with libraries loaded before anybody needs the kernel. Until a run takes it,
 # nothing but its parent's life keeps it: it dies with the runner at once, guarded or not.
 _LAUNCH_WARM: Final = """
 import ctypes, gc, os, signal, sys
@@ -40,8 +41,7 @@ sys.modules["debugpy"] = None
 ctypes.CDLL(None).prctl(1, int(signal.SIGKILL), 0, 0, 0)
 if os.getppid() != int(os.environ["JPY_PARENT_PID"]):
     sys.exit(1)
-import workbench
-workbench.start_job, workbench.tca
+PRELOAD
 from ipykernel import kernelapp
 kernelapp.launch_new_instance()
 """
@@ -49,6 +49,16 @@ kernelapp.launch_new_instance()
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
 _READY_S: Final = 60.0
 _STOPPING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+def _await_end(pid: int) -> None:
+    """Return at the moment at which a killed process is gone; `Popen.wait` would look only now and then."""
+    with contextlib.suppress(OSError, AttributeError):  # a system without pidfd: the caller's wait will do
+        descriptor = os.pidfd_open(pid)
+        try:
+            select.select([descriptor], [], [], 10.0)
+        finally:
+            os.close(descriptor)
 
 
 def kernel_environment(added: Mapping[str, str], withheld: Sequence[str]) -> dict[str, str]:
@@ -68,10 +78,13 @@ class Kernel:
         None = a kernel that is started before its run is known; `enter` then names the run.
     environment : mapping of str to str
         As `kernel_environment` makes it.
+    preload : str, default ""
+        Source that such a kernel runs before it takes orders, such as imports; no name of it is left.
     """
 
-    def __init__(self, run_dir: Path | None, environment: Mapping[str, str]) -> None:
+    def __init__(self, run_dir: Path | None, environment: Mapping[str, str], *, preload: str = "") -> None:
         self._run_dir = run_dir
+        self._preload = preload
         self.environment = dict(environment)
         self._enter: list[str] = []
         self._folder: Path | None = None
@@ -82,7 +95,7 @@ class Kernel:
     def start(self) -> None:
         """Start the process; its own output goes, redacted, to `kernel.log` in the run's folder."""
         self._folder = _socket_folder()
-        launch = _LAUNCH_WARM if self._run_dir is None else _LAUNCH
+        launch = _LAUNCH if self._run_dir is not None else _LAUNCH_WARM.replace("PRELOAD", self._preload)
         self.manager = _new_manager(self._folder, self._clients, launch, self._enter)
         self._log = RedactedLog(None if self._run_dir is None else self._run_dir / "kernel.log")
         try:
@@ -134,6 +147,7 @@ class Kernel:
         try:
             process = getattr(getattr(self.manager, "provisioner", None), "process", None)
             if process is not None:
+                _await_end(process.pid)
                 process.wait(timeout=10)
             if self._log is not None:
                 self._log.finish()

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from workbench.adapters.notebook_runner.engine import ENGINE, register_engine
 from workbench.adapters.notebook_runner.kernel import (
     Kernel,
     kernel_environment,
@@ -142,11 +143,10 @@ class NotebookRunner:
             taken = self._warm.take(request) if self._warm is not None else None
             if taken is not None:
                 taken.enter(run_dir)
-            try:
-                return _execute(request, run_dir, taken)
-            finally:
-                if self._warm is not None:
-                    self._warm.fill()
+            result = _execute(request, run_dir, taken)
+            if self._warm is not None:
+                self._warm.replace()
+            return result
 
 
 def _split(run_id: str) -> tuple[str, str]:
@@ -186,7 +186,7 @@ def _execute(request: RunRequest, run_dir: Path, taken: Kernel | None) -> RunRes
 
 
 def _papermill(request: RunRequest, run_dir: Path, output: Path, manager: Any, deadline: float) -> None:
-    papermill = _import_papermill()
+    papermill = import_papermill()
     notebook = papermill.iorw.load_notebook_node(str(request.notebook))
     total = len(notebook.cells) + 1  # papermill adds the injected parameters
 
@@ -200,6 +200,7 @@ def _papermill(request: RunRequest, run_dir: Path, output: Path, manager: Any, d
             notebook,
             str(output),
             parameters={"params_file": str(run_dir / "parameters.json")},
+            engine_name=ENGINE,
             kernel_name="python3",
             language="python",
             progress_bar=False,
@@ -266,7 +267,8 @@ def _short(failure: Exception) -> str:
 
 
 @functools.cache
-def _import_papermill() -> Any:
+def import_papermill() -> Any:
+    """The library with our engine, which writes redacted notebooks; who waits for a run loads it first."""
     # rfc3987_syntax builds a grammar for two seconds when imported. jsonschema does without it, and no
     # notebook schema asks for the one format that it checks.
     name = "rfc3987_syntax"
@@ -279,4 +281,5 @@ def _import_papermill() -> Any:
         if hidden:
             del sys.modules[name]
     mask_written_notebooks(papermill.iorw)
+    register_engine(papermill.engines)
     return papermill

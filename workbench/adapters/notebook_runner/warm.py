@@ -27,14 +27,23 @@ class WarmKernels:
         Variables that these kernels never get, such as the venue's keys.
     stamp : callable () -> str
         What the code on disk is now: a kernel that loaded other code is thrown away unused.
+    preload : str, default ""
+        Source that each kernel runs while it waits, such as imports.
+    refill : bool, default True
+        Whether what was taken is replaced when its run has ended.
     """
 
-    def __init__(self, count: int, *, withheld: Sequence[str] = (), stamp: Callable[[], str]) -> None:
+    def __init__(
+        self, count: int, *, withheld: Sequence[str] = (), stamp: Callable[[], str], preload: str = "",
+        refill: bool = True,
+    ) -> None:  # fmt: skip
         if count < 1:
             raise UsageError(f"{count} warm kernels are none", next_step="leave the pool out, or give 1")
         self._count = count
         self._withheld = tuple(withheld)
         self._stamp = stamp
+        self._preload = preload
+        self._refill = refill
         self._ready: list[tuple[Kernel, str]] = []
 
     def take(self, request: RunRequest) -> Kernel | None:
@@ -55,10 +64,15 @@ class WarmKernels:
     def fill(self) -> None:
         """Start as many as are missing; returns while they load."""
         while len(self._ready) < self._count:
-            kernel = Kernel(None, kernel_environment({}, self._withheld))
+            kernel = Kernel(None, kernel_environment({}, self._withheld), preload=self._preload)
             stamp = self._stamp()  # before it loads anything: code that changes meanwhile is other code
             kernel.start()
             self._ready.append((kernel, stamp))
+
+    def replace(self) -> None:
+        """After a run: start what was taken anew, where that is wanted."""
+        if self._refill:
+            self.fill()
 
     def wait(self) -> None:
         """Return when every kernel that was started answers."""
