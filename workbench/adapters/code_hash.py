@@ -32,6 +32,11 @@ def code_hash(notebook: Path, *, package: Path = PACKAGE) -> str:
     return sha256_of({"package": _sources(package), "notebook": _code_cells(notebook)})
 
 
+def package_hash() -> str:
+    """Hex sha256 of every Python source of the running package."""
+    return sha256_of(_sources(PACKAGE))
+
+
 def code_stamp(*, package: Path = PACKAGE) -> str:
     """What tells at a glance whether a source of the package was changed: names, sizes and times of change.
 
