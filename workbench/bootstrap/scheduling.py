@@ -17,6 +17,7 @@ from workbench.adapters.health_server import HealthServer
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.kernel_guard import dead_holder, process_holder
 from workbench.adapters.run_processes import RunProcesses
+from workbench.bootstrap import ordered_run
 from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.health import HealthAnswers
@@ -95,7 +96,7 @@ def serve(
     if settings.file is None:
         raise UsageError("a scheduler needs a settings file", next_step="name it with --config")
     desk = Desk(settings)
-    command = [sys.executable, "-m", "workbench.bootstrap.ordered_run", str(settings.file)]
+    command = [sys.executable, "-m", ordered_run.__name__, str(settings.file)]
     jobs = declared_jobs(settings)
     launcher = RunProcesses(
         command, desk.paths.runs / ".scheduler", spares=settings.scale.warm_kernels,

@@ -10,6 +10,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     "storage push": _COPIED,
     "storage pull": _COPIED,
     "storage status": _COPIED,
+    "jobs prune": {"deleted": "whether they are gone", "runs": "run, days, keep_days and bytes of each"},
     "init": {
         "config": "settings file",
         "desk": "folder of the desk",

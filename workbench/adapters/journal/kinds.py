@@ -132,7 +132,9 @@ _DECLARED: dict[str, str] = {
 
 
 def _parse(declared: str) -> dict[str, tuple[str, bool]]:
-    fields = {}
+    fields = {  # jobs
+        "run.pruned": "run_id:text days:int keep_days:int at_ns:int",
+    }
     for word in declared.split():
         name, _, kind = word.partition(":")
         fields[name] = (kind.rstrip("?"), kind.endswith("?"))
