@@ -28,7 +28,8 @@ def desk(new_desk: Callable[[str], Settings]) -> Settings:
         job, _, rest = run_id.partition("/")
         began = {
             "run_id": run_id, "job": job, "session": rest[:10], "attempt": 1, "parameters_hash": "p",
-            "code_hash": "c", "cause": "person", "due_ns": 0, "lease": "none", "owner_token": 0, "holder": "h",
+            "code_hash": "c", "cause": "person", "due_ns": 0, "lease": "none", "owner_token": 0,
+            "holder": "h",
         }  # fmt: skip
         done = {"run_id": run_id, "status": "done", "exit_code": 0, "reason": "", "notebook": "n"}
         folder = Desk(settings).paths.runs / run_id

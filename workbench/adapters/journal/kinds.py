@@ -128,13 +128,13 @@ _DECLARED: dict[str, str] = {
     "run.inputs": "run_id:text account:text session:text inputs:dict",
     "run.sealed": "run_id:text account:text messages:int sha256:text",
     "session.timed": "account:text session:text stages:dict",
+    # folders of runs that were deleted
+    "run.pruned": "run_id:text days:int keep_days:int at_ns:int",
 }
 
 
 def _parse(declared: str) -> dict[str, tuple[str, bool]]:
-    fields = {  # jobs
-        "run.pruned": "run_id:text days:int keep_days:int at_ns:int",
-    }
+    fields = {}
     for word in declared.split():
         name, _, kind = word.partition(":")
         fields[name] = (kind.rstrip("?"), kind.endswith("?"))
