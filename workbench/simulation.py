@@ -24,6 +24,7 @@ from workbench.core.simulate import (
     simulate,
 )
 from workbench.core.types import MICRO, Bars, Floats, Integers
+from workbench.core.workers import Workers
 from workbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def sweep(
     forecast: Floats,
     *,
     parameters: Sequence[Parameters],
-    workers: int = 1,
+    workers: int | Workers = 1,
     resume: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
     research: Research | None = None,
@@ -71,7 +72,8 @@ def sweep(
     bars, forecast
         As `simulate`.
     parameters : sequence of Parameters
-    workers : int, default 1
+    workers : int or Workers, default 1
+        Threads, or where else the runs are worked on, such as `desk.workers`.
     resume : path or None, default None
         File of JSON lines that each finished run is added to. A sweep that was stopped goes on from it;
         runs of another market, forecast or parameter set in it are left alone.
@@ -97,7 +99,6 @@ def sweep(
         `research` with `resume` or without `family`.
     """
     import pandas as pd
-    from joblib import Parallel, delayed
 
     if research is not None and (resume is not None or not family):
         raise UsageError(
@@ -114,9 +115,7 @@ def sweep(
     done = len(keys) - len(missing)
     if progress is not None and done:
         progress(done, len(keys))
-    runs = Parallel(n_jobs=workers, prefer="threads", return_as="generator")(
-        delayed(_run)(market, values, parameters[at], keys[at]) for at in missing
-    )
+    runs = _spread(workers, [(parameters[at], keys[at]) for at in missing], (market, values))
     with nullcontext() if research is None else research.recording() as recorder:
         for at, (row, equity) in zip(missing, runs, strict=True):
             known[row["key"]] = row
@@ -141,9 +140,24 @@ def _record(recorder: Any, family: str, bars: Bars, one: Parameters, equity: Int
     )
 
 
+def _spread(
+    workers: int | Workers, pieces: Sequence[tuple[Parameters, str]], shared: tuple[MarketHistory, Floats]
+) -> Iterator[tuple[dict[str, Any], Integers]]:
+    """Every run, in order; a number means threads of this process, which share the market as it is."""
+    if not isinstance(workers, int):
+        return workers.map(_run, pieces, shared=shared)
+    from joblib import Parallel, delayed
+
+    runs: Iterator[tuple[dict[str, Any], Integers]] = Parallel(
+        n_jobs=workers, prefer="threads", return_as="generator"
+    )(delayed(_run)(*shared, piece) for piece in pieces)
+    return runs
+
+
 def _run(
-    market: MarketHistory, forecast: Floats, one: Parameters, key: str
+    market: MarketHistory, forecast: Floats, piece: tuple[Parameters, str]
 ) -> tuple[dict[str, Any], Integers]:
+    one, key = piece
     result = simulate(
         market, forecast, policy=one.policy, limits=one.limits, costs=one.costs, fills=one.fills,
         seed=one.seed, cash_usd=one.cash_usd,

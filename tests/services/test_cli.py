@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from command_line import ROOT, Answer, program, typed
+from object_service import object_service
 from staging import put_to_shadow
 from waiting import make_denied, make_wait
 
@@ -93,6 +94,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("jobs export", "--target", "cron", "--to", str(folder / "units"))
     for name in set(declared_jobs(load_settings(str(folder / "workbench.toml")))) - {"reconcile"}:
         do("jobs pause", name, *WHO)
+    do("jobs prune")
     do("jobs serve", "--first", "2013-02-04", "--last", "2013-02-04")
     do("jobs resume", "reconcile", *WHO)
     do("status")
@@ -138,6 +140,15 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     number = do("alerts list")["alerts"][0]["alert"]
     do("alerts acknowledge", str(number), *WHO)
     do("alerts judge", str(number), "real", *WHO)
+    with object_service() as address, pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "SCALE__STORAGE": "s3://desk/walked", "SCALE__STORAGE_ENDPOINT": address,
+            "SECRETS__STORAGE_KEY": "made-up", "SECRETS__STORAGE_SECRET": "made-up",
+        }.items():  # fmt: skip
+            patch.setenv(f"WORKBENCH_{name}", value)
+        do("storage push")
+        do("storage pull")
+        do("storage status")
     do("journal verify")
     do("journal migrate")
     do("journal export", "--to", str(folder / "exported"))

@@ -152,7 +152,7 @@ def test_an_ordered_run_is_a_process_of_its_own_and_an_order_of_nobody_is_refuse
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     settings = new_desk("desk")
-    command = [sys.executable, "-m", "workbench.bootstrap.scheduling", str(settings.file)]
+    command = [sys.executable, "-m", "workbench.bootstrap.ordered_run", str(settings.file)]
     processes = RunProcesses(command, settings.desk_path / "logs")
     processes.start("ingest", "2013-02-01", RunPlan())
     assert processes.running() == (("ingest", "2013-02-01", 0),)

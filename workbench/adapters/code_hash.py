@@ -32,6 +32,20 @@ def code_hash(notebook: Path, *, package: Path = PACKAGE) -> str:
     return sha256_of({"package": _sources(package), "notebook": _code_cells(notebook)})
 
 
+def package_hash() -> str:
+    """Hex sha256 of every Python source of the running package."""
+    return sha256_of(_sources(PACKAGE))
+
+
+def code_stamp(*, package: Path = PACKAGE) -> str:
+    """What tells at a glance whether a source of the package was changed: names, sizes and times of change.
+
+    For processes that have loaded the code already. What may trade is told by `code_hash`.
+    """
+    files = ((file, file.stat()) for file in sorted(package.rglob("*.py")))
+    return sha256_of([[str(file), stat.st_size, stat.st_mtime_ns] for file, stat in files])
+
+
 def _sources(package: Path) -> dict[str, str]:
     files = sorted(package.rglob("*.py"))
     if not files:

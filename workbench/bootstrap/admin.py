@@ -132,6 +132,7 @@ def train(
             journal=journal,
             input_bounds=settings.monitoring.input_bounds(),
             progress=progress or (lambda what, done, steps: None),
+            workers=desk.workers,
         )
     finally:
         journal.close()

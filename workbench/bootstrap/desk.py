@@ -18,10 +18,12 @@ from workbench.adapters.calendar import ExchangeCalendar
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.registry import FileRegistry
 from workbench.adapters.run_parameters import TradingLoopParameters
+from workbench.bootstrap.clusters import workers_of
 from workbench.bootstrap.research import Research
 from workbench.config import Settings, load_settings
 from workbench.core.fill_model import FillModel
 from workbench.core.ports import RecordedEvent
+from workbench.core.workers import Workers
 from workbench.errors import ConfigError, StorageFailed
 from workbench.services.execution import ExecutionRecords
 from workbench.services.fill_calibration import latest_fill_model
@@ -173,6 +175,11 @@ class Desk:
     def research(self) -> Research:
         """The trial ledger: what was tried here, and the place to record what is tried."""
         return Research(self)
+
+    @cached_property
+    def workers(self) -> Workers:
+        """Where research is worked on: the cluster of the setting `scale.cluster`, or here."""
+        return workers_of(self.settings)
 
     @cached_property
     def plots(self) -> ModuleType:

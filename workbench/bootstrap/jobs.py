@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 
 from workbench.adapters.clock import SystemClock
-from workbench.adapters.code_hash import code_hash
+from workbench.adapters.code_hash import code_hash, code_stamp
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.kernel_guard import process_holder
-from workbench.adapters.notebook_runner import NotebookRunner
+from workbench.adapters.notebook_runner import NotebookRunner, WarmKernels
 from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.config import Settings
@@ -19,20 +19,34 @@ from workbench.services.jobs import JobService
 
 #: What a kernel does not get unless its job is declared with `venue_keys`.
 VENUE_KEYS = ("WORKBENCH_SECRETS__VENUE_KEY", "WORKBENCH_SECRETS__VENUE_SECRET")
+#: What every production notebook loads with its first word.
+_LIBRARIES = "import workbench; workbench.start_job"
 
 
 @contextmanager
-def job_service(settings: Settings, *, clock: Clock | None = None) -> Iterator[JobService]:
+def job_service(
+    settings: Settings, *, clock: Clock | None = None, warm: WarmKernels | None = None
+) -> Iterator[JobService]:
     """The job service of a desk, with the journal open while it is used; None = the machine's clock."""
     journal = open_journal(settings, read_only=False)
     try:
-        yield make_service(settings, journal, clock or SystemClock())
+        yield make_service(settings, journal, clock or SystemClock(), warm=warm)
     finally:
         journal.close()
 
 
-def make_service(settings: Settings, journal: JournalDatabase, clock: Clock) -> JobService:
-    """The job service of a desk over a journal that is open.
+def warm_kernels(count: int, *, refill: bool = True) -> AbstractContextManager[WarmKernels | None]:
+    """Kernels that wait for analysis runs, none of them with the venue's keys; ended with the context."""
+    if not count:
+        return nullcontext()
+    warm = WarmKernels(count, withheld=VENUE_KEYS, stamp=code_stamp, preload=_LIBRARIES, refill=refill)
+    return closing(warm)
+
+
+def make_service(
+    settings: Settings, journal: JournalDatabase, clock: Clock, *, warm: WarmKernels | None = None
+) -> JobService:
+    """The job service of a desk over a journal that is open; `warm` = kernels that analysis runs may take.
 
     Raises
     ------
@@ -49,7 +63,7 @@ def make_service(settings: Settings, journal: JournalDatabase, clock: Clock) -> 
         journal,
         desk.calendar,
         clock,
-        NotebookRunner(desk.paths.runs),
+        NotebookRunner(desk.paths.runs, warm=warm),
         jobs=declared_jobs(settings),
         code_hash=code_hash,
         config_path=str(settings.file),

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
@@ -17,13 +16,14 @@ from workbench.adapters.clock import SimulatedClock, SystemClock
 from workbench.adapters.health_server import HealthServer
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.kernel_guard import dead_holder, process_holder
-from workbench.adapters.run_processes import RunProcesses, read_order
+from workbench.adapters.run_processes import RunProcesses
+from workbench.bootstrap import ordered_run
 from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.health import HealthAnswers
-from workbench.bootstrap.jobs import job_service, make_service
+from workbench.bootstrap.jobs import job_service, make_service, warm_kernels
 from workbench.bootstrap.signing import Credentials, people_of
-from workbench.config import Settings, load_settings
+from workbench.config import Settings
 from workbench.core.agenda import agenda
 from workbench.core.exposition import Figure
 from workbench.core.jobs import RunLauncher, RunPlan, RunResult
@@ -96,8 +96,12 @@ def serve(
     if settings.file is None:
         raise UsageError("a scheduler needs a settings file", next_step="name it with --config")
     desk = Desk(settings)
-    command = [sys.executable, "-m", "workbench.bootstrap.scheduling", str(settings.file)]
-    launcher = RunProcesses(command, desk.paths.runs / ".scheduler")
+    command = [sys.executable, "-m", ordered_run.__name__, str(settings.file)]
+    jobs = declared_jobs(settings)
+    launcher = RunProcesses(
+        command, desk.paths.runs / ".scheduler", spares=settings.scale.warm_kernels,
+        takes_spare=lambda job: jobs[job].is_analysis,
+    )  # fmt: skip
     clock = SystemClock()
     until_ns = clock.now_ns() + int(seconds * NANO) if seconds is not None else None
     pulse = Pulse(clock.now_ns)
@@ -110,7 +114,10 @@ def serve(
     ):
         ready(server.address)
         while not stopped() and (until_ns is None or clock.now_ns() < until_ns):
-            tell(pulse.took(scheduler.tick()))
+            tick = pulse.took(scheduler.tick())
+            tell(tick)
+            if tick.owner:  # the others wait for a turn that may never come
+                launcher.keep_spares()
             clock.sleep_until(clock.now_ns() + int(POLL_S * NANO))
 
 
@@ -162,7 +169,10 @@ def simulate(settings: Settings, first: str, last: str, *, tell: Callable[[Tick]
     calendar.require_session(last, argument="--last")
     clock = SimulatedClock(calendar.session_open_ns(first) - _BEFORE_NS)
     end_ns = calendar.session_close_ns(last) + _AFTER_NS
-    with job_service(settings, clock=clock) as service:
+    with (
+        warm_kernels(settings.scale.warm_kernels) as warm,
+        job_service(settings, clock=clock, warm=warm) as service,
+    ):
         with _scheduler(settings, clock, InlineRuns(service)) as scheduler:
             while clock.now_ns() <= end_ns:
                 tick = scheduler.tick()
@@ -343,20 +353,3 @@ def _declared_in_journal(settings: Settings, job: str) -> Iterator[JournalDataba
         yield journal
     finally:
         journal.close()
-
-
-def run_ordered(config: Path, order: str) -> int:
-    """The run that a scheduler ordered from this process; its exit code."""
-    job, session, plan = read_order(order)
-    settings = load_settings(str(config))
-    with job_service(settings) as service:
-        return service.run(job, session, plan=plan).exit_code
-
-
-if __name__ == "__main__":
-    try:
-        code = run_ordered(Path(sys.argv[1]), sys.argv[2])
-    except WorkbenchError as problem:
-        print(f"{type(problem).__name__}: {problem}", file=sys.stderr)
-        code = problem.exit_code
-    sys.exit(code)

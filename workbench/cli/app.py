@@ -29,6 +29,7 @@ from workbench.cli import (
     replay,
     report,
     settings,
+    storage,
     surveillance,
     venue,
 )
@@ -68,6 +69,7 @@ def build() -> Any:
         "journal": journal,
         "venue": venue,
         "alerts": alerts,
+        "storage": storage,
     }
     for name, module in groups.items():
         app.add_typer(module.app, name=name)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from workbench.bootstrap import admin, market_data
+from workbench.bootstrap import admin, market_data, storage
 from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, emit, rows_table
 from workbench.config import load_settings
 from workbench.errors import UsageError
@@ -22,8 +23,9 @@ Exchange = Annotated[str, typer.Option("--calendar", help="Exchange of the store
 @app.command("ingest")
 def ingest(
     path: Annotated[
-        Path | None, typer.Argument(help="CSV, Parquet or JSON file, or a folder; without it the sample.")
-    ] = None,
+        str,
+        typer.Argument(help="CSV, Parquet or JSON file, a folder, or s3://...; without it the sample."),
+    ] = "",
     source: Annotated[str, typer.Option("--source", help="Where the rows come from; kept with them.")] = "",
     kind: Annotated[str, typer.Option("--kind", help="daily, minute, quotes or trades.")] = "",
     schema: Annotated[
@@ -45,7 +47,7 @@ def ingest(
     settings = load_settings(str(config))
     missing: tuple[str, ...] = ()
     if alpaca:
-        if path is not None or not first or not last:
+        if path or not first or not last:
             raise UsageError(
                 "--alpaca takes no file and needs --first and --last",
                 next_step="workbench data ingest --alpaca universe --first 2026-01-02 --last 2026-01-30",
@@ -55,13 +57,16 @@ def ingest(
             settings, names, kind=kind or "daily", first=first, last=last, feed=feed
         )
         report, missing = fetched.report, fetched.missing
-    elif path is None:
+    elif not path:
         report = admin.ingest_sample(settings)
     else:
-        report = market_data.ingest(
-            settings, path, source=source, kind=kind or None, schema=schema, splits=splits,
-            dividends=dividends, renames=renames,
-        )  # fmt: skip
+        with (
+            storage.delivery(settings, path) if path.startswith("s3://") else nullcontext(Path(path)) as here
+        ):
+            report = market_data.ingest(
+                settings, here, source=source or (path if path.startswith("s3://") else ""),
+                kind=kind or None, schema=schema, splits=splits, dividends=dividends, renames=renames,
+            )  # fmt: skip
     text = f"{report}\nnot there: {', '.join(missing)}" if missing else str(report)
     payload = {**dataclasses.asdict(report), "missing": list(missing)}
     emit(payload, as_json, lambda out: out.print(text, markup=False))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.bootstrap import job_export, run_logs, scheduling
+from workbench.bootstrap import job_export, retention, run_logs, scheduling
 from workbench.bootstrap.declared import jobs_file, read_jobs
 from workbench.bootstrap.logs import patient_log
 from workbench.cli.console import (
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the group of jobs."""
     for name, command in (
         ("check", check), ("next", ahead), ("serve", serve), ("logs", logs), ("pause", pause),
-        ("resume", resume), ("export", export),
+        ("resume", resume), ("export", export), ("prune", prune),
     ):  # fmt: skip
         app.command(name)(command)
 
@@ -195,3 +195,19 @@ def export(
     files = job_export.export(load_settings(str(config)), target, to)
     names = [str(path) for path in files]
     emit({"target": target, "files": names}, as_json, lambda out: out.print("\n".join(names), markup=False))
+
+
+def prune(
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete them; without it they are only named.")
+    ] = False,
+    config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Folders of runs that ended longer ago than their job's keep_days; journal rows are never deleted."""
+    found = retention.prune(load_settings(str(config)), delete=delete)
+    columns = ["run", "days", "keep_days", "bytes"]
+    rows = [(one.run_id, one.days, one.keep_days, one.bytes) for one in found]
+    payload = {"deleted": delete, "runs": [dict(zip(columns, row, strict=True)) for row in rows]}
+    title = "deleted" if delete else "would be deleted with --delete"
+    emit(payload, as_json, lambda out: out.print(rows_table(title, columns, rows)))

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+_COPIED = {"url": "the object storage", "stores": "what each store got, or holds", "runs": "ids of runs"}
 #: Keys of the one object that a command prints when it did not fail, by the command's path.
 KEYS: Final[dict[str, dict[str, str]]] = {
+    "storage push": _COPIED,
+    "storage pull": _COPIED,
+    "storage status": _COPIED,
+    "jobs prune": {"deleted": "whether they are gone", "runs": "run, days, keep_days and bytes of each"},
     "init": {
         "config": "settings file",
         "desk": "folder of the desk",

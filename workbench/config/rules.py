@@ -160,6 +160,30 @@ def _journal_url(value: str) -> str:
     return ""
 
 
+def _cluster(value: str) -> str:
+    """A Dask scheduler; its own protocol has no password, so it belongs behind TLS or in a closed network."""
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        whole = parts.scheme in ("tcp", "tls") and bool(parts.hostname) and bool(parts.port)
+    except ValueError:
+        whole = False
+    return "" if whole and not parts.path else 'must be "" or tcp://HOST:PORT (tls://HOST:PORT)'
+
+
+def _storage(value: str) -> str:
+    """A bucket and a prefix; keys in the URL are refused before, as in every value."""
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return "is not a URL"
+    plain = parts.scheme == "s3" and parts.netloc and not (parts.query or parts.fragment or "@" in value)
+    return "" if plain and ".." not in parts.path.split("/") else 'must be "" or s3://BUCKET/PREFIX'
+
+
 _SINGLE: Mapping[str, Callable[[Any], str]] = {
     "account": _name,
     "strategy": _name,
@@ -211,6 +235,10 @@ _SINGLE: Mapping[str, Callable[[Any], str]] = {
     "watchdog.journal_silent_s": _within(1, 300),
     "watchdog.max_growth_mb_per_hour": _within(1, 100_000),
     "watchdog.min_free_disk_mb": _within(10, 1_000_000),
+    "scale.cluster": _cluster,
+    "scale.storage": _storage,
+    "scale.storage_endpoint": _url,
+    "scale.warm_kernels": _within(0, 8),
     **{f"budgets.{stage}_ms": _positive for stage in CYCLE_STAGES},
 }
 

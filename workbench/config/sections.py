@@ -259,6 +259,10 @@ class Secrets:
         Addresses that are told when nobody acknowledges a critical alert.
     person_passphrase : Secret
         Passphrase of the person who acts, where no prompt can ask for it.
+    storage_key : Secret
+        Key id for the object storage that scale.storage names.
+    storage_secret : Secret
+        Secret that belongs to storage_key.
     """
 
     venue_key: Secret | None = None
@@ -268,3 +272,5 @@ class Secrets:
     alert_urls: Secret | None = None
     alert_urls_second: Secret | None = None
     person_passphrase: Secret | None = None
+    storage_key: Secret | None = None
+    storage_secret: Secret | None = None

@@ -11,6 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from workbench.config.scale import ScaleSettings
 from workbench.config.secret import shown
 from workbench.config.sections import (
     BudgetSettings,
@@ -46,6 +47,7 @@ LOCATION_KEYS = frozenset(
     | {"monitoring.health_port"}
     | {f"alerts.{item.name}" for item in dataclasses.fields(AlertsSettings)}
     | {f"dashboards.{item.name}" for item in dataclasses.fields(DashboardsSettings)}
+    | {f"scale.{item.name}" for item in dataclasses.fields(ScaleSettings)}
     | {f"budgets.{item.name}" for item in dataclasses.fields(BudgetSettings)}
 )
 _NOT_SETTINGS = frozenset({"secrets", "sources", "folder", "file"})
@@ -70,7 +72,7 @@ class Settings:
         Seed of everything that draws random numbers.
     desk, journal, session, venue, people, model, lease : dataclasses
         The sections of `workbench.config.sections`.
-    supervision, dashboards, alerts, watchdog, monitoring, budgets : dataclasses
+    supervision, dashboards, alerts, watchdog, monitoring, budgets, scale : dataclasses
         The sections of `workbench.config.sections`.
     approvals, limits, policy, prior_cost, fees, fills, surveillance : dataclasses
         Parameters of the kernels, exactly as they are called with them.
@@ -103,6 +105,7 @@ class Settings:
     watchdog: WatchdogSettings
     monitoring: MonitoringSettings
     budgets: BudgetSettings
+    scale: ScaleSettings
     limits: Limits
     policy: PolicyParams
     prior_cost: PriorCost

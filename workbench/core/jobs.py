@@ -128,6 +128,14 @@ class Job:
     keep_days: int = 365
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
+    @property
+    def is_analysis(self) -> bool:
+        """Whether a run can neither send, nor hold the account, nor reach the venue.
+
+        Only such a run may take a kernel that was started before it was known.
+        """
+        return not (self.sends_orders or self.holds_account or self.venue_keys)
+
 
 @dataclass(frozen=True)
 class RunPlan:
@@ -170,6 +178,8 @@ class RunRequest:
         Called with (cells finished, cells in all) before each cell and at the end.
     withheld : tuple of str
         Variables of the runner's environment that the kernel does not get, such as the venue's keys.
+    warm : bool
+        Whether a kernel that was started beforehand will do; never for what sends or holds the account.
     """
 
     run_id: str
@@ -179,6 +189,7 @@ class RunRequest:
     timeout_s: float
     progress: Callable[[int, int], None] | None = field(default=None, repr=False)
     withheld: tuple[str, ...] = ()
+    warm: bool = False
 
 
 @dataclass(frozen=True)

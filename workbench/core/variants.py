@@ -15,6 +15,7 @@ import pandas as pd
 
 from workbench.core.kernel import allocating_kernel
 from workbench.core.types import BPS, Floats
+from workbench.core.workers import HERE, Workers
 
 SIGNALS = ("momentum", "reversal", "trend", "low_volatility")
 
@@ -48,6 +49,7 @@ def strategy_variants(
     holds: Sequence[int],
     tops: Sequence[int],
     signals: Sequence[str] = SIGNALS,
+    workers: Workers = HERE,
 ) -> StrategyVariants:
     """Every combination of signal, lookback, holding period and breadth, net of cost.
 
@@ -65,6 +67,8 @@ def strategy_variants(
         Symbols held at a time.
     signals : sequence of {"momentum", "reversal", "trend", "low_volatility"}
         Return over the lookback; minus it; close over its mean; minus the deviation of returns.
+    workers : Workers, default here
+        Where signals are worked on, such as `desk.workers`; the result is the same.
 
     Returns
     -------
@@ -81,11 +85,11 @@ def strategy_variants(
     moves = np.vstack([np.zeros(price.shape[1]), price[1:] / price[:-1] - 1.0])
     first = max(lookbacks) + 1
     made, rows = {}, []
-    for signal, lookback in product(signals, lookbacks):
-        place = _places(_signal(price, moves, signal, lookback))
-        for hold, top in product(holds, tops):
-            target = (place < top) / top
-            returns, turnover = _held(target, moves, first, hold, cost_bps)
+    pieces = list(product(signals, lookbacks))
+    shared = (price, moves, first, cost_bps, tuple(product(holds, tops)))
+    found = workers.map(_variants_of, pieces, shared=shared)
+    for (signal, lookback), held in zip(pieces, found, strict=True):
+        for (hold, top), (returns, turnover) in zip(shared[-1], held, strict=True):
             name = f"{signal}_{lookback}_{hold}_{top}"
             made[name] = returns
             rows.append((name, signal, lookback, hold, top, turnover))
@@ -99,6 +103,15 @@ def strategy_variants(
         pd.DataFrame(rows, columns=columns).set_index("variant"),
         cost_bps,
     )
+
+
+def _variants_of(
+    price: Floats, moves: Floats, first: int, cost_bps: float, books: Sequence[tuple[int, int]],
+    piece: tuple[str, int],
+) -> list[tuple[Floats, float]]:  # fmt: skip
+    """Returns and mean turnover of every (hold, top) in `books` for one signal and lookback."""
+    place = _places(_signal(price, moves, *piece))
+    return [_held((place < top) / top, moves, first, hold, cost_bps) for hold, top in books]
 
 
 def _signal(price: Floats, moves: Floats, signal: str, lookback: int) -> Floats:

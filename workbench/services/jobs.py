@@ -257,7 +257,9 @@ class JobService:
                 self._journal, run_id=run_id, code_hash=code_hash, wall_ns=self._clock.wall_ns()
             )
         withheld = () if job.venue_keys else self._venue_keys
-        request = RunRequest(run_id, job.notebook, parameters, environment, job.timeout_s, progress, withheld)
+        request = RunRequest(
+            run_id, job.notebook, parameters, environment, job.timeout_s, progress, withheld, job.is_analysis
+        )
         try:
             result = self._runner.run(request)
         except BaseException as error:  # also a stop signal: the record says how it ended, then it goes on

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.forecast import ForecastModel
+from workbench.core.types import Floats
 from workbench.errors import ManifestMismatch
 
 if TYPE_CHECKING:
@@ -140,3 +141,26 @@ def _unusable(what: str) -> ManifestMismatch:
     return ManifestMismatch(
         f"model file cannot be used: {what}", next_step="train the model again: `workbench train`"
     )
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that a fit depends on, by name."""
+    import scipy
+    import sklearn
+    import skops
+
+    return {
+        "numpy": np.__version__, "scikit-learn": sklearn.__version__, "scipy": scipy.__version__,
+        "skops": skops.__version__,
+    }  # fmt: skip
+
+
+def prove_readable(content: bytes, matrix: Floats, names: tuple[str, ...]) -> None:
+    """Refuse a file whose two readers do not forecast the same."""
+    ours = read_forecast_model(content, names).forecast(matrix)
+    theirs = read_pipeline(content).predict(matrix)
+    if not np.max(np.abs(ours - theirs)) <= 1e-6:
+        raise ManifestMismatch(
+            "the model file forecasts differently when scikit-learn reads it",
+            next_step="check that the environment is the locked one: `make env`",
+        )

@@ -19,11 +19,17 @@ from workbench.core.forecast import ForecastModel
 from workbench.core.labels import Label
 from workbench.core.manifest import ModelManifest, compatible
 from workbench.core.ports import Calendar, Journal, Registry
-from workbench.core.types import BPS, Bars, Floats
+from workbench.core.types import BPS, Bars, Floats, Integers
 from workbench.core.validation.guard import leak_reasons
+from workbench.core.workers import HERE, Workers
 from workbench.errors import DataError, ManifestMismatch, Refused
 from workbench.services.estimators import Estimator, fit_pipeline
-from workbench.services.model_files import model_bytes, read_forecast_model, read_pipeline
+from workbench.services.model_files import (
+    library_versions,
+    model_bytes,
+    prove_readable,
+    read_forecast_model,
+)
 from workbench.services.promotion import accepted_model, read_model, register_model
 from workbench.services.research import TRAINING, record_trial
 from workbench.services.return_series import ReturnSeries
@@ -125,6 +131,7 @@ def train_candidate(
     journal: Journal,
     input_bounds: Mapping[str, float] = _NO_BOUNDS,
     progress: Progress = lambda what, done, steps: None,
+    workers: Workers = HERE,
 ) -> CandidateReport:
     """Train, evaluate and register a candidate; the same inputs give the same bytes everywhere.
 
@@ -144,6 +151,8 @@ def train_candidate(
     input_bounds : mapping of str to float
         How far inputs may drift while the model opens risk, for the manifest.
     progress : callable (what, done, steps)
+    workers : Workers, default here
+        Where the blocks of the walk-forward evaluation are worked on; the candidate is the same.
 
     Raises
     ------
@@ -165,10 +174,12 @@ def train_candidate(
     rows = training_rows(
         bars, experiment.features, label=experiment.label, horizon_sessions=experiment.horizon_sessions
     )
-    folds = _walk_forward(experiment, bars, rows, sessions, lambda what, done: progress(what, done, steps))
+    folds = _walk_forward(
+        experiment, bars, rows, sessions, lambda what, done: progress(what, done, steps), workers
+    )
     progress("final fit", FOLDS + 1, steps)
     content = fit_file(experiment, rows.matrix, rows.target)
-    _prove_readable(content, rows.matrix, experiment.names)
+    prove_readable(content, rows.matrix, experiment.names)
     manifest = ModelManifest(
         kind=experiment.estimator.kind,
         features=experiment.names,
@@ -185,7 +196,7 @@ def train_candidate(
         as_of_ns=as_of_ns,
         config_hash=config_hash,
         code_hash=code_hash,
-        library_versions=_library_versions(),
+        library_versions=library_versions(),
         content_sha256=hashlib.sha256(content).hexdigest(),
         metrics=_metrics(folds),
         parameters=experiment.parameters(),
@@ -236,19 +247,26 @@ def _walk_forward(
     rows: TrainingRows,
     sessions: Sequence[str],
     progress: Callable[[str, int], None],
+    workers: Workers,
 ) -> tuple[Fold, ...]:
     """Out-of-sample results block by block; every model is given only what was settled before its block."""
     cost_bps = cost_per_side_bps(bars, experiment.cost_model, notional_usd=experiment.notional_usd)
     book = Book(bars, cost_bps, experiment.horizon_sessions, experiment.allow_short)
+    found = workers.map(_fold, forecast_blocks(rows), shared=(experiment, rows, sessions, book))
+    folds = []
+    for number in range(1, FOLDS + 1):
+        progress(f"walk-forward {number} of {FOLDS}", number)
+        folds.append(next(found))
+    return tuple(folds)
 
+
+def _fold(
+    experiment: Experiment, rows: TrainingRows, sessions: Sequence[str], book: Book, block: Integers
+) -> Fold:
     def fit(matrix: Floats, target: Floats) -> ForecastModel:
         return read_forecast_model(fit_file(experiment, matrix, target), experiment.names)
 
-    folds = []
-    for number, block in enumerate(forecast_blocks(rows), start=1):
-        progress(f"walk-forward {number} of {FOLDS}", number)
-        folds.append(evaluate_block(rows, block, sessions=sessions, fit=fit, book=book))
-    return tuple(folds)
+    return evaluate_block(rows, block, sessions=sessions, fit=fit, book=book)
 
 
 def load_model(
@@ -363,17 +381,6 @@ def fit_file(experiment: Experiment, matrix: Floats, target: Floats) -> bytes:
     )
 
 
-def _prove_readable(content: bytes, matrix: Floats, names: tuple[str, ...]) -> None:
-    """Refuse a file whose two readers do not forecast the same."""
-    ours = read_forecast_model(content, names).forecast(matrix)
-    theirs = read_pipeline(content).predict(matrix)
-    if not np.max(np.abs(ours - theirs)) <= 1e-6:
-        raise ManifestMismatch(
-            "the model file forecasts differently when scikit-learn reads it",
-            next_step="check that the environment is the locked one: `make env`",
-        )
-
-
 _SCORES = ("ic", "hit_rate", "gross_bps", "cost_bps", "net_bps", "turnover", "hold_bps")
 
 
@@ -386,14 +393,3 @@ def _metrics(folds: Sequence[Fold]) -> dict[str, float]:
     for name in _SCORES:
         metrics[f"mean_{name}"] = round(math.fsum(getattr(fold, name) for fold in folds) / len(folds), 6)
     return metrics
-
-
-def _library_versions() -> dict[str, str]:
-    import scipy
-    import sklearn
-    import skops
-
-    return {
-        "numpy": np.__version__, "scikit-learn": sklearn.__version__, "scipy": scipy.__version__,
-        "skops": skops.__version__,
-    }  # fmt: skip

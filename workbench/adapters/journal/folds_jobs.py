@@ -69,10 +69,21 @@ def _paused(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
     )  # fmt: skip
 
 
+def _pruned(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
+    """The event is the record; a run that is under way has a folder that somebody writes."""
+    run = rows.get("runs", payload["run_id"])
+    if run is None or run["status"] == "running":
+        raise JournalConflict(
+            f"the folder of {payload['run_id']} may not be deleted: it is no run that has ended",
+            next_step="workbench jobs history shows how the runs ended; nothing was written",
+        )
+
+
 JOB_FOLDS: Final[dict[str, Callable[[RowWriter, RecordedEvent, Payload], None]]] = {
     "run.started": _run_started,
     "schedule.counted": _counted,
     "schedule.missed": _missed,
     "schedule.paused": _paused,
     "schedule.resumed": _paused,
+    "run.pruned": _pruned,
 }

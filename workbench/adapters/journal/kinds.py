@@ -131,6 +131,8 @@ _DECLARED: dict[str, str] = {
     # exposure within a session, at each change of its level and at the close
     "exposure.judged": "account:text session:text at_ns:int level:text judged:int measures:list peaks:list "
     "marks:dict working:dict",
+    # folders of runs that were deleted
+    "run.pruned": "run_id:text days:int keep_days:int at_ns:int",
 }
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import queue
+import select
 import shutil
 import signal
 import sys
@@ -30,18 +31,62 @@ sys.modules["debugpy"] = None
 from ipykernel import kernelapp
 kernelapp.launch_new_instance()
 """
+# The same, with libraries loaded before anybody needs the kernel. Until a run takes it,
+# nothing but its parent's life keeps it: it dies with the runner at once, guarded or not.
+_LAUNCH_WARM: Final = """
+import ctypes, gc, os, signal, sys
+gc.set_threshold(50_000, 20, 50)
+sys.path[:] = filter(None, sys.path)
+sys.modules["debugpy"] = None
+ctypes.CDLL(None).prctl(1, int(signal.SIGKILL), 0, 0, 0)
+if os.getppid() != int(os.environ["JPY_PARENT_PID"]):
+    sys.exit(1)
+PRELOAD
+from ipykernel import kernelapp
+kernelapp.launch_new_instance()
+"""
 # The sums of one session are small: a second thread would only wait for them, and busily.
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
+_READY_S: Final = 60.0
 _STOPPING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
-class Kernel:
-    """One kernel process of this very interpreter, reachable over sockets in a private folder."""
+def _await_end(pid: int) -> None:
+    """Return at the moment at which a killed process is gone; `Popen.wait` would look only now and then."""
+    with contextlib.suppress(OSError, AttributeError):  # a system without pidfd: the caller's wait will do
+        descriptor = os.pidfd_open(pid)
+        try:
+            select.select([descriptor], [], [], 10.0)
+        finally:
+            os.close(descriptor)
 
-    def __init__(self, run_dir: Path, environment: Mapping[str, str], withheld: Sequence[str] = ()) -> None:
+
+def kernel_environment(added: Mapping[str, str], withheld: Sequence[str]) -> dict[str, str]:
+    """Variables of a kernel: this process's and the added ones, without those that it must not have."""
+    environment = {**_ONE_THREAD, **os.environ, **added}
+    for name in ("PYTHONSTARTUP", *withheld):  # a person's start-up code is not part of the run
+        environment.pop(name, None)
+    return environment
+
+
+class Kernel:
+    """One kernel process of this very interpreter, reachable over sockets in a private folder.
+
+    Parameters
+    ----------
+    run_dir : Path or None
+        None = a kernel that is started before its run is known; `enter` then names the run.
+    environment : mapping of str to str
+        As `kernel_environment` makes it.
+    preload : str, default ""
+        Source that such a kernel runs before it takes orders, such as imports; no name of it is left.
+    """
+
+    def __init__(self, run_dir: Path | None, environment: Mapping[str, str], *, preload: str = "") -> None:
         self._run_dir = run_dir
-        self._environment = environment
-        self._withheld = ("PYTHONSTARTUP", *withheld)  # a person's start-up code is not part of the run
+        self._preload = preload
+        self.environment = dict(environment)
+        self._enter: list[str] = []
         self._folder: Path | None = None
         self._clients: list[Any] = []
         self._log: RedactedLog | None = None
@@ -50,24 +95,44 @@ class Kernel:
     def start(self) -> None:
         """Start the process; its own output goes, redacted, to `kernel.log` in the run's folder."""
         self._folder = _socket_folder()
-        self.manager = _new_manager(self._folder, self._clients)
-        environment = {**_ONE_THREAD, **os.environ, **self._environment}
-        for name in self._withheld:
-            environment.pop(name, None)
-        environment["IPYTHONDIR"] = str(self._folder / "ipython")
-        self._log = RedactedLog(self._run_dir / "kernel.log")
+        launch = _LAUNCH if self._run_dir is not None else _LAUNCH_WARM.replace("PRELOAD", self._preload)
+        self.manager = _new_manager(self._folder, self._clients, launch, self._enter)
+        self._log = RedactedLog(None if self._run_dir is None else self._run_dir / "kernel.log")
         try:
             _wait_for(
                 self.manager.start_kernel(
                     extra_arguments=["--HistoryManager.hist_file=:memory:"],
-                    env=environment,
-                    cwd=str(self._run_dir),
+                    env={**self.environment, "IPYTHONDIR": str(self._folder / "ipython")},
+                    cwd=str(self._run_dir or self._folder),
                     stdout=self._log.descriptor,
                     stderr=self._log.descriptor,
                 )
             )
         finally:
             self._log.hand_over()
+
+    def enter(self, run_dir: Path) -> None:
+        """Give a kernel that was started beforehand to a run: its folder, and its log."""
+        if self._run_dir is not None or self._log is None:
+            raise RuntimeError("a kernel belongs to one run")
+        self._run_dir = run_dir
+        self._log.write_to(run_dir / "kernel.log")
+        self._enter.append(f"__import__('os').chdir({str(run_dir)!r})")
+
+    def is_alive(self) -> bool:
+        """Whether the process has been started and has not ended."""
+        process = getattr(getattr(self.manager, "provisioner", None), "process", None)
+        return process is not None and process.poll() is None
+
+    def wait_until_ready(self) -> None:
+        """Return when the kernel answers; JobFailed when it died or takes a minute."""
+        client = self.manager.client()
+        client.start_channels()
+        try:
+            _wait_for(_until_ready(client, _READY_S, []))
+        finally:
+            client.stop_channels()
+            self._clients.remove(client)
 
     def kill(self) -> None:
         """SIGKILL the kernel and the processes of its group; safe inside a signal handler."""
@@ -82,6 +147,7 @@ class Kernel:
         try:
             process = getattr(getattr(self.manager, "provisioner", None), "process", None)
             if process is not None:
+                _await_end(process.pid)
                 process.wait(timeout=10)
             if self._log is not None:
                 self._log.finish()
@@ -95,7 +161,7 @@ class Kernel:
                 shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _new_manager(folder: Path, clients: list[Any]) -> Any:
+def _new_manager(folder: Path, clients: list[Any], launch: str, enter: list[str]) -> Any:
     from jupyter_client.asynchronous.client import AsyncKernelClient
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
@@ -103,12 +169,12 @@ def _new_manager(folder: Path, clients: list[Any]) -> Any:
     class ThisInterpreter(KernelSpecManager):
         # An installed kernelspec of that name, such as a user's own, must not decide what trades.
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            argv = [sys.executable, "-c", _LAUNCH, "-f", "{connection_file}"]
+            argv = [sys.executable, "-c", launch, "-f", "{connection_file}"]
             return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
     class Client(AsyncKernelClient):
         async def wait_for_ready(self, timeout: float | None = None) -> None:
-            await _until_ready(self, timeout or 60.0)
+            await _until_ready(self, timeout or _READY_S, enter)
 
     class Manager(AsyncKernelManager):
         def client(self, **options: Any) -> Any:
@@ -125,7 +191,8 @@ def _new_manager(folder: Path, clients: list[Any]) -> Any:
     )
 
 
-async def _until_ready(client: Any, timeout: float) -> None:
+async def _until_ready(client: Any, timeout: float, enter: list[str]) -> None:
+    """Wait for the first answer, then let the kernel do what must stand before the first cell."""
     # jupyter_client looks once a second and then listens for silence: half a second lost on each kernel.
     deadline = time.monotonic() + timeout
     request = ""
@@ -136,6 +203,8 @@ async def _until_ready(client: Any, timeout: float) -> None:
             if reply["parent_header"].get("msg_id") == request:
                 request = ""  # ask again, unless the broadcast channel is connected as well
                 await client.iopub_channel.get_msg(timeout=0.1)
+                for code in enter:
+                    await _done(client, code, deadline)
                 return
         if not await client.is_alive():
             raise JobFailed(
@@ -144,6 +213,18 @@ async def _until_ready(client: Any, timeout: float) -> None:
     raise JobFailed(
         f"the kernel was not ready in {timeout:.0f} s", next_step="look at the load of the machine"
     )
+
+
+async def _done(client: Any, code: str, deadline: float) -> None:
+    request = client.execute(code, silent=True, store_history=False)
+    while time.monotonic() < deadline:
+        with contextlib.suppress(queue.Empty):
+            reply = await client.shell_channel.get_msg(timeout=0.1)
+            if reply["parent_header"].get("msg_id") == request and reply["content"]["status"] == "ok":
+                return
+            if reply["parent_header"].get("msg_id") == request:
+                break
+    raise JobFailed("the kernel could not enter the run's folder", next_step="read kernel.log there")
 
 
 def _socket_folder() -> Path:

@@ -52,16 +52,30 @@ def _redacted(part: Any) -> Any:
 class RedactedLog:
     """A file that a process writes through a pipe, redacted line by line.
 
+    Parameters
+    ----------
+    path : Path or None
+        None while nobody knows the run yet; what is said until `write_to` is kept.
+
     Attributes
     ----------
     descriptor : int
         The pipe's end for the process; `hand_over` closes it here once the process has its own.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         reading, self.descriptor = os.pipe()
-        self._copying = threading.Thread(target=_copy, args=(reading, path), name="kernel log", daemon=True)
+        self._path = path
+        self._known = threading.Event()
+        if path is not None:
+            self._known.set()
+        self._copying = threading.Thread(target=self._copy, args=(reading,), name="kernel log", daemon=True)
         self._copying.start()
+
+    def write_to(self, path: Path) -> None:
+        """Name the file, once."""
+        self._path = path
+        self._known.set()
 
     def hand_over(self) -> None:
         """Close our copy of the writing end: the log ends when the process does."""
@@ -69,12 +83,17 @@ class RedactedLog:
             os.close(self.descriptor)
 
     def finish(self) -> None:
-        """Wait until everything that was said is in the file."""
+        """Wait until everything that was said is in the file; without a file it is dropped."""
+        self._known.set()
         self._copying.join(timeout=5)
 
-
-def _copy(reading: int, path: Path) -> None:
-    with os.fdopen(reading, "rb") as pipe, path.open("wb", buffering=0) as log:
-        for line in redact_lines(raw.decode(errors="replace") for raw in pipe):
-            with contextlib.suppress(OSError):  # a full disk must not block the kernel: go on reading
-                log.write(line.encode())
+    def _copy(self, reading: int) -> None:
+        # A kernel that nobody uses yet says a line or two; the pipe holds that much.
+        with os.fdopen(reading, "rb") as pipe:
+            self._known.wait()
+            if self._path is None:
+                return
+            with self._path.open("wb", buffering=0) as log:
+                for line in redact_lines(raw.decode(errors="replace") for raw in pipe):
+                    with contextlib.suppress(OSError):  # a full disk must not block the kernel: go on reading
+                        log.write(line.encode())

@@ -21,7 +21,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from workbench.adapters.notebook_runner.kernel import Kernel, loop_is_running, stop_signals
+from workbench.adapters.notebook_runner.engine import ENGINE, register_engine
+from workbench.adapters.notebook_runner.kernel import (
+    Kernel,
+    kernel_environment,
+    loop_is_running,
+    stop_signals,
+)
 from workbench.adapters.notebook_runner.notebook_check import check_notebook
 from workbench.adapters.notebook_runner.page import write_page
 from workbench.adapters.notebook_runner.redacted_output import mask_written_notebooks
@@ -33,6 +39,7 @@ from workbench.adapters.notebook_runner.run_folder import (
     try_lock,
     write_durably,
 )
+from workbench.adapters.notebook_runner.warm import WarmKernels
 from workbench.core.canonical import canonical_json
 from workbench.core.jobs import RunRequest, RunResult
 from workbench.errors import JobFailed, Refused, UsageError
@@ -53,10 +60,13 @@ class NotebookRunner:
     ----------
     runs_root : Path
         Folder of all runs; a run writes only in `runs_root/JOB/DATE.N/`.
+    warm : WarmKernels or None, default None
+        Kernels kept ready for runs that ask for one; without them every run starts its own.
     """
 
-    def __init__(self, runs_root: Path) -> None:
+    def __init__(self, runs_root: Path, *, warm: WarmKernels | None = None) -> None:
         self._root = runs_root.absolute()
+        self._warm = warm
         self._held: set[str] = set()
 
     @contextlib.contextmanager
@@ -130,7 +140,13 @@ class NotebookRunner:
             run_dir = self._root / job / name
             claim_folder(run_dir, request.run_id)
             write_durably(run_dir / "parameters.json", canonical_json(dict(request.parameters)).encode())
-            return _execute(request, run_dir)
+            taken = self._warm.take(request) if self._warm is not None else None
+            if taken is not None:
+                taken.enter(run_dir)
+            result = _execute(request, run_dir, taken)
+            if self._warm is not None:
+                self._warm.replace()
+            return result
 
 
 def _split(run_id: str) -> tuple[str, str]:
@@ -140,17 +156,18 @@ def _split(run_id: str) -> tuple[str, str]:
     return match["job"], match["name"]
 
 
-def _execute(request: RunRequest, run_dir: Path) -> RunResult:
+def _execute(request: RunRequest, run_dir: Path, taken: Kernel | None) -> RunResult:
     started = time.monotonic()
     output = run_dir / f"{request.notebook.stem}.ipynb"
     partial = output.with_name(f"{output.name}.tmp")
-    kernel = Kernel(run_dir, request.environment, request.withheld)
+    kernel = taken or Kernel(run_dir, kernel_environment(request.environment, request.withheld))
     failure: Exception | None = None
     try:
         with stop_signals(kernel.kill), heartbeat(run_dir / HEARTBEAT), contextlib.ExitStack() as cleanup:
             cleanup.callback(kernel.close)
             try:
-                kernel.start()
+                if taken is None:
+                    kernel.start()
                 _papermill(request, run_dir, partial, kernel.manager, started + request.timeout_s)
             except Exception as error:  # the boundary: whatever ended the run is judged, never swallowed
                 failure = error
@@ -169,7 +186,7 @@ def _execute(request: RunRequest, run_dir: Path) -> RunResult:
 
 
 def _papermill(request: RunRequest, run_dir: Path, output: Path, manager: Any, deadline: float) -> None:
-    papermill = _import_papermill()
+    papermill = import_papermill()
     notebook = papermill.iorw.load_notebook_node(str(request.notebook))
     total = len(notebook.cells) + 1  # papermill adds the injected parameters
 
@@ -183,6 +200,7 @@ def _papermill(request: RunRequest, run_dir: Path, output: Path, manager: Any, d
             notebook,
             str(output),
             parameters={"params_file": str(run_dir / "parameters.json")},
+            engine_name=ENGINE,
             kernel_name="python3",
             language="python",
             progress_bar=False,
@@ -249,7 +267,8 @@ def _short(failure: Exception) -> str:
 
 
 @functools.cache
-def _import_papermill() -> Any:
+def import_papermill() -> Any:
+    """The library with our engine, which writes redacted notebooks; who waits for a run loads it first."""
     # rfc3987_syntax builds a grammar for two seconds when imported. jsonschema does without it, and no
     # notebook schema asks for the one format that it checks.
     name = "rfc3987_syntax"
@@ -262,4 +281,5 @@ def _import_papermill() -> Any:
         if hidden:
             del sys.modules[name]
     mask_written_notebooks(papermill.iorw)
+    register_engine(papermill.engines)
     return papermill

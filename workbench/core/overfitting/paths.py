@@ -11,10 +11,14 @@ import pandas as pd
 from workbench.core.overfitting.gate import deflate_with
 from workbench.core.overfitting.returns_matrix import returns_matrix
 from workbench.core.overfitting.sharpe import sharpe_moments
+from workbench.core.types import Floats, Integers
 from workbench.core.validation.splitters import CombinatorialPurgedKFold
+from workbench.core.workers import HERE, Workers
 
 
-def selection_paths(returns: pd.DataFrame, splitter: CombinatorialPurgedKFold) -> pd.DataFrame:
+def selection_paths(
+    returns: pd.DataFrame, splitter: CombinatorialPurgedKFold, *, workers: Workers = HERE
+) -> pd.DataFrame:
     """Returns of the trial that was best in training, out of sample, one column a path.
 
     Parameters
@@ -22,6 +26,8 @@ def selection_paths(returns: pd.DataFrame, splitter: CombinatorialPurgedKFold) -
     returns : DataFrame (rows, trials)
         Net returns in order of time.
     splitter : CombinatorialPurgedKFold
+    workers : Workers, default here
+        Where splits are worked on, such as `desk.workers`; the result is the same.
 
     Returns
     -------
@@ -42,16 +48,21 @@ def selection_paths(returns: pd.DataFrame, splitter: CombinatorialPurgedKFold) -
     (60, 5)
     """
     matrix = returns_matrix(returns)
-    chosen = []
-    for train, test in splitter.split(matrix):
-        part = matrix[train]
-        deviation = part.std(axis=0, ddof=1)
-        if not np.all(deviation > 0.0):
-            raise ValueError(f"trial in column {int(np.argmin(deviation))} never varies in a training set")
-        chosen.append(matrix[test, int(np.argmax(part.mean(axis=0) / deviation))])
+    chosen = list(workers.map(_of_the_best, list(splitter.split(matrix)), shared=(matrix,)))
     paths = splitter.reassemble(matrix, chosen)
     columns = pd.RangeIndex(1, len(paths) + 1, name="path")
     return pd.DataFrame(paths.T, index=returns.index, columns=columns)
+
+
+def _of_the_best(matrix: Floats, split: tuple[Integers, Integers]) -> Floats:
+    """Returns in the test rows of the trial that was best in the training rows."""
+    train, test = split
+    part = matrix[train]
+    deviation = part.std(axis=0, ddof=1)
+    if not np.all(deviation > 0.0):
+        raise ValueError(f"trial in column {int(np.argmin(deviation))} never varies in a training set")
+    best: Floats = matrix[test, int(np.argmax(part.mean(axis=0) / deviation))]
+    return best
 
 
 def deflation_curve(returns: Any, *, n_trials: Sequence[int], trial_sharpe_variance: float) -> pd.DataFrame:
