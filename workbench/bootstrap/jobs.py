@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from workbench.adapters.clock import SystemClock
 from workbench.adapters.code_hash import code_hash
@@ -12,7 +13,7 @@ from workbench.adapters.kernel_guard import process_holder
 from workbench.adapters.notebook_runner import NotebookRunner
 from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk, open_journal
-from workbench.config import Settings
+from workbench.config import Settings, load_extensions
 from workbench.core.ports import Clock
 from workbench.errors import ConfigError
 from workbench.services.jobs import JobService
@@ -51,7 +52,7 @@ def make_service(settings: Settings, journal: JournalDatabase, clock: Clock) -> 
         clock,
         NotebookRunner(desk.paths.runs),
         jobs=declared_jobs(settings),
-        code_hash=code_hash,
+        code_hash=partial(code_hash, extensions=load_extensions(settings.model.extensions)),
         config_path=str(settings.file),
         desk_path=str(desk.paths.root),
         account=settings.account,

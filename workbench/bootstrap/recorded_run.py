@@ -178,8 +178,9 @@ class RecordedRun:
         told = []
         ran = [e.payload["code_hash"] for e in self.events if e.kind == "run.started"
                and e.payload["run_id"] == self.run_id]  # fmt: skip
-        if ran and ran[-1] != present_code_hash():
-            told.append(f"the software was {str(ran[-1])[:12]}, it is {present_code_hash()[:12]}")
+        present = present_code_hash(self.desk.settings)
+        if ran and ran[-1] != present:
+            told.append(f"the software was {str(ran[-1])[:12]}, it is {present[:12]}")
         bars = {str(event.payload["bars_fingerprint"]) for event in self.decided}
         if bars != {self.desk.bars.fingerprint()}:
             told.append("the bars store has other content than then; what was known then is read from it")
