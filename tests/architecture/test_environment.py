@@ -70,6 +70,18 @@ def test_conda_and_pip_get_the_same_environment(root: Path, project: dict[str, A
     }
 
 
+def test_an_extra_asks_for_nothing_that_is_not_locked(project: dict[str, Any]) -> None:
+    """Each row of an extra stands with the same range in the base set or in the tests' one."""
+    extras = project["optional-dependencies"]
+    assert {"alpaca", "postgres", "dask", "docs", "dev", "test"} <= set(extras)
+    known = wanted(project)
+    for extra in ("alpaca", "postgres", "dask", "docs"):
+        rows = {canonicalize_name(one.name): one.specifier for one in map(Requirement, extras[extra])}
+        assert rows.items() <= known.items(), extra
+    (dev,) = map(Requirement, extras["dev"])
+    assert (dev.name, dev.extras) == (project["name"], {"dask", "docs", "test"})
+
+
 def locked(text: str) -> dict[str, str]:
     """Versions by canonical name."""
     rows = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", text, flags=re.MULTILINE)

@@ -205,9 +205,9 @@ def find_run(run: str | Path, config: str | Path | Settings) -> RecordedRun:
     folder, name = Path(run), str(run)
     if (folder / "parameters.json").is_file():
         found = read_parameters(folder / "parameters.json", expected_hash=recorded_hash)
-        settings = load_settings(found.config_path, overrides=found.overrides)
+        settings = load_settings(found.config_path, overrides=found.overrides, keys_needed=False)
         return _recorded(found.run_id, found.session, settings)
-    settings = config if isinstance(config, Settings) else load_settings(str(config))
+    settings = config if isinstance(config, Settings) else load_settings(str(config), keys_needed=False)
     if folder.is_dir():
         name = f"{folder.absolute().parent.name}/{folder.absolute().name}"
     journal = open_journal(settings, read_only=True)
