@@ -14,7 +14,7 @@ WORKERS ?= auto
 PY := .venv/bin/python
 STAMP := .venv/made-from-$(shell cat requirements.lock requirements-uv.lock pyproject.toml | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])')
 
-.PHONY: help env demo test notebooks lint prove bench lab docs lock clean
+.PHONY: help env demo test notebooks lint prove bench lab docs release lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -65,6 +65,12 @@ lab: env ## JupyterLab in the notebooks folder
 
 docs: env ## write the generated reference pages anew
 	@for page in docs/reference/build_*.py; do $(PY) "$$page"; done
+
+release: env ## wheel, source archive and bill of materials in dist, without the network
+	@rm -rf dist
+	@$(PY) -m build --no-isolation --outdir dist .
+	@.venv/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --no-validate \
+	  --output-file dist/sbom.json
 
 lock: env ## write requirements.lock and requirements-uv.lock anew
 	@.venv/bin/uv pip compile --quiet --upgrade --generate-hashes --extra test --universal --python-version 3.11 --no-emit-index-url \

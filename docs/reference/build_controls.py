@@ -57,7 +57,8 @@ class Tests:
 def read_tests(root: Path) -> Tests:
     """Every test of the project by its syntax; nothing is imported or run."""
     found = Tests()
-    for path in sorted((root / "tests").rglob("test_*.py")):
+    contracts = sorted((root / "workbench" / "testing").glob("*_contract.py"))
+    for path in [*sorted((root / "tests").rglob("test_*.py")), *contracts]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         place = path.relative_to(root).as_posix()
         parts, imported = _parts(tree), frozenset(_imports(tree))

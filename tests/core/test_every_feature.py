@@ -25,137 +25,26 @@ from workbench.core.features import (
     registered_features,
     select_features,
 )
-from workbench.core.types import Bars
+from workbench.testing.feature_checks import (
+    FEATURE_CHECKS,
+    SEEDS,
+    changes_with_a_split,
+    depends_on_other_symbols,
+    depends_on_the_order_of_symbols,
+    hides_a_missing_bar,
+    is_not_finite,
+    is_not_pure,
+    needs_another_lookback,
+    reads_the_future,
+    says_otherwise_of_other_symbols,
+)
+from workbench.testing.panels import PARTS, columns, panel
 
 ALL = registered_features()
-ROWS, SYMBOLS = 140, 5
-PARTS = ("open", "high", "low", "close", "volume")
-SEEDS = range(4)
 each_feature = pytest.mark.parametrize("one", ALL, ids=lambda one: one.name)
 
 
-def panel(seed: int, rows: int = ROWS, symbols: int = SYMBOLS) -> Bars:
-    draw = np.random.default_rng(seed)
-    close = np.round(50.0 * np.exp(np.cumsum(draw.normal(0.0, 0.02, (rows, symbols)), axis=0)), 2)
-    above, below = (np.round(draw.uniform(0.05, 1.0, (rows, symbols)), 2) for _ in range(2))
-    opening = np.round(close - below + (above + below) * draw.uniform(0, 1, (rows, symbols)), 2)
-    volume = draw.integers(10_000, 5_000_000, (rows, symbols)).astype(np.float64)
-    return Bars(
-        np.arange(1, rows + 1), tuple(f"S{i}" for i in range(symbols)), opening, close + above,
-        close - below, close, volume, np.ones((rows, symbols), dtype=np.bool_),
-    )  # fmt: skip
-
-
-def changed(bars: Bars, rows, columns, **values) -> Bars:
-    parts = {name: getattr(bars, name).copy() for name in (*PARTS, "tradable")}
-    for name, value in values.items():
-        parts[name][rows, columns] = value
-    return replace(bars, **parts)
-
-
-def columns(bars: Bars, order: list[int], symbols: tuple[str, ...] | None = None) -> Bars:
-    parts = {name: getattr(bars, name)[:, order] for name in (*PARTS, "tradable")}
-    return replace(bars, symbols=symbols or bars.symbols, **parts)
-
-
-# --- each check names what is wrong, so that it can be shown to find it ------------------------------
-
-
-def reads_the_future(one: Feature) -> str:
-    for seed in SEEDS:
-        bars = panel(seed)
-        row = ROWS - 9
-        value = compute_history([one], bars, [row])
-        cut = compute_history([one], bars.rows(0, row + 1), [row])
-        other = changed(bars, slice(row + 1, None), slice(None), **dict.fromkeys(PARTS, 7.5), tradable=False)
-        if not (value.tobytes() == cut.tobytes() == compute_history([one], other, [row]).tobytes()):
-            return "the value changes with what follows it"
-    return ""
-
-
-def needs_another_lookback(one: Feature) -> str:
-    matters = False
-    for seed in SEEDS:
-        bars = panel(seed)
-        value = compute([one], bars)
-        if compute([one], bars.tail(one.lookback)).tobytes() != value.tobytes():
-            return "the last `lookback` rows give another value than all rows"
-        if one.lookback > 1 and np.isfinite(compute([one], bars.tail(one.lookback - 1))).any():
-            return "fewer than `lookback` rows give a value"
-        factors = np.random.default_rng(seed).uniform(0.25, 4.0, (len(PARTS), SYMBOLS))
-        first = {name: getattr(bars, name)[-one.lookback] * f for name, f in zip(PARTS, factors, strict=True)}
-        other = compute([one], changed(bars, -one.lookback, slice(None), **first))
-        matters |= other.tobytes() != value.tobytes()
-    return "" if matters else "the first row of the window never matters: the lookback is too long"
-
-
-def depends_on_the_order_of_symbols(one: Feature) -> str:
-    for seed in SEEDS:
-        bars, order = panel(seed), list(np.random.default_rng(seed).permutation(SYMBOLS))
-        window = Window(*(getattr(bars, name)[-one.lookback :] for name in PARTS))
-        turned = Window(*(part[:, order] for part in window))
-        if one.function(turned).tobytes() != one.function(window)[order].tobytes():  # unrounded
-            return "another order of the symbols gives other values"
-    return ""
-
-
-def depends_on_other_symbols(one: Feature) -> str:
-    bars = panel(3)
-    for at in range(SYMBOLS):
-        alone = compute([one], columns(bars, [at], ("X",)))
-        if alone.tobytes() != compute([one], bars)[[at]].tobytes():
-            return "a symbol alone has another value than among others"
-    return ""
-
-
-def hides_a_missing_bar(one: Feature) -> str:
-    bars = panel(2)
-    for back in {0, one.lookback // 2, one.lookback - 1}:
-        for name in (*PARTS, "tradable"):
-            holed = changed(bars, ROWS - 1 - back, 1, **{name: False if name == "tradable" else math.nan})
-            values = compute([one], holed)[:, 0]
-            if not math.isnan(values[1]) or not np.isfinite(values[[0, 2, 3, 4]]).all():
-                return f"a missing {name} {back} rows back gives {values.tolist()}"
-    before = changed(bars, ROWS - 1 - one.lookback, 1, tradable=False)
-    if compute([one], before).tobytes() != compute([one], bars).tobytes():
-        return "a missing bar before the window changes the value"
-    return ""
-
-
-def changes_with_a_split(one: Feature) -> str:
-    for seed in SEEDS:
-        bars = panel(seed)
-        split = replace(
-            bars, **{name: getattr(bars, name) / 4.0 for name in PARTS[:4]}, volume=bars.volume * 4.0
-        )
-        if compute([one], split).tobytes() != compute([one], bars).tobytes():  # powers of two are exact
-            return "prices / 4 and volumes x 4 give another value"
-    return ""
-
-
-def is_not_finite(one: Feature) -> str:
-    if not all(np.isfinite(compute([one], panel(seed))).all() for seed in range(10)):
-        return "ordinary bars give no value"
-    for price in (50.0, 50.1, 0.07):  # a price that never moves, with and without volume
-        for volume in (0.0, 100_001.0):
-            flat = changed(panel(1), slice(None), 0, **dict.fromkeys(PARTS[:4], price), volume=volume)
-            value = compute([one], flat)[0, 0]
-            if math.isinf(value) or abs(value) > 1.0:
-                return f"a flat price of {price} gives {value}"
-    return ""
-
-
-CHECKS = (
-    reads_the_future,
-    needs_another_lookback,
-    depends_on_the_order_of_symbols,
-    hides_a_missing_bar,
-    changes_with_a_split,
-    is_not_finite,
-)
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", FEATURE_CHECKS, ids=lambda check: check.__name__)
 @each_feature
 def test_a_feature_is_causal_local_in_time_and_free_of_scale(one: Feature, check) -> None:
     assert check(one) == ""
@@ -179,6 +68,19 @@ def test_a_feature_is_described(one: Feature) -> None:
     assert not one.uses_future
 
 
+def _writes(window: Window):
+    window.close[0] = 1.0
+    return window.close[-1] / window.close[0]
+
+
+_seen: list[float] = []
+
+
+def _remembers(window: Window):
+    _seen.append(float(window.close[-1, 0]))
+    return window.close[-1] / _seen[max(len(_seen) - 2, 0)]
+
+
 def _lies(name: str, lookback: int, function) -> Feature:
     return Feature(name, lookback, function)
 
@@ -191,6 +93,11 @@ def _lies(name: str, lookback: int, function) -> Feature:
         (depends_on_the_order_of_symbols, _lies("sums", 2, lambda w: w.close[-1] / np.cumsum(w.close[-1]))),
         (depends_on_other_symbols, _lies("mean", 2, lambda w: w.close[-1] / w.close[-1].mean())),
         (hides_a_missing_bar, _lies("fill", 3, lambda w: w.close[-1] / w.close[-1].mean())),
+        (is_not_pure, _lies("writes", 3, _writes)),
+        (is_not_pure, _lies("remembers", 3, _remembers)),
+        (is_not_pure, _lies("rounds", 3, lambda w: w.close[-1].astype(np.float32))),
+        (reads_the_future, _lies("remembers", 3, _remembers)),
+        (says_otherwise_of_other_symbols, _lies("alone", 2, lambda w: w.close[-1] / w.close[-1].mean())),
         (changes_with_a_split, _lies("price", 1, lambda w: w.close[-1])),
         (changes_with_a_split, _lies("shares", 1, lambda w: w.volume[-1])),
         (is_not_finite, _lies("rate", 10, lambda w: w.close.mean(axis=0) / w.close.std(axis=0))),

@@ -62,6 +62,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("data status")
     do("features")
     do("data compact")
+    do("new", "feature", "weekly_range")
     do("people add", "operator", "--role", "operator")
     do("people list")
     phrase = folder / "phrase"

@@ -319,6 +319,15 @@ def test_live_needs_address_account_approvals_and_both_secrets(
     assert set(problems_of(caught.value)) == {key}
 
 
+def test_a_reader_needs_no_keys_and_everything_else_is_still_required(tmp_path: Path) -> None:
+    """Jobs whose kernels get no keys, and notebooks, read the settings of a desk that trades."""
+    read = load(tmp_path, LIVE, keys_needed=False)
+    assert read.config_hash == load(tmp_path, LIVE, environ=SECRETS).config_hash
+    assert (read.secrets.venue_key, read.secrets.venue_secret) == (None, None)
+    with pytest.raises(ConfigError, match="account_id"):
+        load(tmp_path, {**LIVE, "venue.account_id": ""}, keys_needed=False)
+
+
 @pytest.mark.parametrize("mode", ["paper", "shadow"])
 def test_only_live_may_use_the_live_address_and_live_no_other(tmp_path: Path, mode: str) -> None:
     paper = "https://paper-api.alpaca.markets"

@@ -68,7 +68,7 @@ def test_little_room_and_changed_code_are_named(
     new_desk: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preflight, "free_bytes", lambda path: 10**6)
-    monkeypatch.setattr(preflight, "present_code_hash", lambda: "0" * 64)
+    monkeypatch.setattr(preflight, "present_code_hash", lambda settings: "0" * 64)
     assert set(failing(readiness(new_desk("desk")))) == {"room on the disk", "accepted code"}
 
 

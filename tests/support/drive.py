@@ -36,7 +36,7 @@ def make_desk(folder: Path, toml: str | None = None) -> Settings:
 
 def start(settings: Settings, session: str, attempt: int = 1) -> Any:
     """A job inside this process, with a ticket of its own."""
-    code_hash = present_code_hash()
+    code_hash = present_code_hash(settings)
     run_id = f"trading_loop/{session}.{attempt}-{os.getpid()}"
     journal = open_journal(settings, read_only=False)
     try:

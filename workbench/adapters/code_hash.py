@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +14,13 @@ from workbench.errors import ConfigError
 PACKAGE: Final = Path(__file__).resolve().parents[1]
 
 
-def code_hash(notebook: Path, *, package: Path = PACKAGE) -> str:
-    """Hex sha256 of every Python source of the package and of the notebook's code cells.
+_NO_EXTENSIONS: Final[Mapping[str, Path]] = {}
+
+
+def code_hash(
+    notebook: Path, *, package: Path = PACKAGE, extensions: Mapping[str, Path] = _NO_EXTENSIONS
+) -> str:
+    """Hex sha256 of every Python source of the package, of its extensions and of the notebook's code cells.
 
     Parameters
     ----------
@@ -23,13 +29,18 @@ def code_hash(notebook: Path, *, package: Path = PACKAGE) -> str:
         of the code cells and the kernel's name do.
     package : Path, default the running package
         Folder whose `*.py` files count, by relative name and content.
+    extensions : mapping of str to Path, default none
+        Folder, or single file, of every other package whose code a desk lets decide, by name.
 
     Raises
     ------
     ConfigError
         A file cannot be read, or the notebook is not one.
     """
-    return sha256_of({"package": _sources(package), "notebook": _code_cells(notebook)})
+    hashed: dict[str, Any] = {"package": _sources(package), "notebook": _code_cells(notebook)}
+    if extensions:
+        hashed["extensions"] = {name: _sources(path) for name, path in extensions.items()}
+    return sha256_of(hashed)
 
 
 def package_hash() -> str:
@@ -47,7 +58,10 @@ def code_stamp(*, package: Path = PACKAGE) -> str:
 
 
 def _sources(package: Path) -> dict[str, str]:
-    files = sorted(package.rglob("*.py"))
+    if package.is_file():
+        package, files = package.parent, [package]
+    else:
+        files = sorted(package.rglob("*.py"))
     if not files:
         raise ConfigError(f"{package} holds no Python sources", next_step="install the package again")
     try:

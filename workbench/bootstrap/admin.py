@@ -127,7 +127,7 @@ def train(
             bars_fingerprint=desk.bars.fingerprint(),
             provenance=_provenance(desk),
             config_hash=settings.config_hash,
-            code_hash=present_code_hash(),
+            code_hash=present_code_hash(settings),
             registry=desk.registry,
             journal=journal,
             input_bounds=settings.monitoring.input_bounds(),
@@ -253,7 +253,7 @@ def resume(
         reconciler.reconcile(session="")
         register_desk(settings, account.journal)
         return account.supervision.resume(
-            person=person, reason=reason, code_hash=present_code_hash(), after_epoch=epoch
+            person=person, reason=reason, code_hash=present_code_hash(settings), after_epoch=epoch
         )
 
 

@@ -62,7 +62,7 @@ def prepare(config_path: Path) -> Iterator[Step]:
     permission = admin.permission(settings)
     if not permission.epoch:  # a new desk; whoever halted one that has traded is asked, never overruled
         permission = admin.resume(settings, person=PERSON, reason=REASON)
-    if permission.state != ACTIVE or permission.code_hash != present_code_hash():
+    if permission.state != ACTIVE or permission.code_hash != present_code_hash(settings):
         found = permission.reason if permission.state != ACTIVE else "the code is not the accepted one"
         raise TradingHalted(
             f"the desk is not ready to trade: {found}",

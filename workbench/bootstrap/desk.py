@@ -275,7 +275,7 @@ def open_journal(settings: Settings, *, read_only: bool, with_key: bool = False)
 
 def recorded_hash(parameters: TradingLoopParameters) -> str:
     """The hash of a run's parameters that the journal holds; "" when it knows no such run."""
-    settings = load_settings(parameters.config_path, overrides=parameters.overrides)
+    settings = load_settings(parameters.config_path, overrides=parameters.overrides, keys_needed=False)
     rows = open_journal(settings, read_only=True).rows("runs", run_id=parameters.run_id)
     return str(rows[0]["parameters_hash"]) if rows else ""
 

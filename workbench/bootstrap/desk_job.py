@@ -135,9 +135,11 @@ def open_job(params_file: str) -> DeskJob:
         )
     guard = guard_kernel(path.parent)
     parameters = read_parameters(path, expected_hash=recorded_hash)
-    settings = load_settings(parameters.config_path, overrides=parameters.overrides)
+    settings = load_settings(parameters.config_path, overrides=parameters.overrides, keys_needed=False)
     job = declared_jobs(settings).get(parameters.job)
-    if job is None or not job.venue_keys:
+    if job is not None and job.venue_keys:
+        settings = load_settings(parameters.config_path, overrides=parameters.overrides)
+    else:
         settings = replace(settings, secrets=replace(settings.secrets, venue_key=None, venue_secret=None))
     values = MappingProxyType(dict(parameters.parameters))
     return DeskJob(parameters.run_id, parameters.session, Desk(settings), guard, values)

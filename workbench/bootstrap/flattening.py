@@ -44,7 +44,7 @@ def flatten(
     Refused
         The person may not act, a running loop holds the account, or positions are not reconciled.
     """
-    code_hash = present_code_hash()
+    code_hash = present_code_hash(settings)
 
     def ticket(account: Account) -> bool:
         """One for this flatten, issued on the person's word and used up at once."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import contextmanager
+from functools import partial
 
 from workbench.adapters.clock import SystemClock
 from workbench.adapters.code_hash import code_hash, code_stamp
@@ -12,7 +14,7 @@ from workbench.adapters.kernel_guard import process_holder
 from workbench.adapters.notebook_runner import NotebookRunner, WarmKernels
 from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk, open_journal
-from workbench.config import Settings
+from workbench.config import Settings, load_extensions
 from workbench.core.ports import Clock
 from workbench.errors import ConfigError
 from workbench.services.jobs import JobService
@@ -65,7 +67,7 @@ def make_service(
         clock,
         NotebookRunner(desk.paths.runs, warm=warm),
         jobs=declared_jobs(settings),
-        code_hash=code_hash,
+        code_hash=partial(code_hash, extensions=load_extensions(settings.model.extensions)),
         config_path=str(settings.file),
         desk_path=str(desk.paths.root),
         account=settings.account,

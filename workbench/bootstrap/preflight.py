@@ -206,7 +206,7 @@ class _Questions:
         return permission.state != HALTED, f"{permission.state}: {permission.reason}"
 
     def _code(self) -> Answer:
-        accepted, present = self._supervision().permission().code_hash, present_code_hash()
+        accepted, present = self._supervision().permission().code_hash, present_code_hash(self.settings)
         return accepted == present, f"present {present[:12]}, accepted {accepted[:12] or 'none'}"
 
     def _account(self) -> Answer:

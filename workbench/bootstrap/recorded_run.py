@@ -178,8 +178,9 @@ class RecordedRun:
         told = []
         ran = [e.payload["code_hash"] for e in self.events if e.kind == "run.started"
                and e.payload["run_id"] == self.run_id]  # fmt: skip
-        if ran and ran[-1] != present_code_hash():
-            told.append(f"the software was {str(ran[-1])[:12]}, it is {present_code_hash()[:12]}")
+        present = present_code_hash(self.desk.settings)
+        if ran and ran[-1] != present:
+            told.append(f"the software was {str(ran[-1])[:12]}, it is {present[:12]}")
         bars = {str(event.payload["bars_fingerprint"]) for event in self.decided}
         if bars != {self.desk.bars.fingerprint()}:
             told.append("the bars store has other content than then; what was known then is read from it")
@@ -204,9 +205,9 @@ def find_run(run: str | Path, config: str | Path | Settings) -> RecordedRun:
     folder, name = Path(run), str(run)
     if (folder / "parameters.json").is_file():
         found = read_parameters(folder / "parameters.json", expected_hash=recorded_hash)
-        settings = load_settings(found.config_path, overrides=found.overrides)
+        settings = load_settings(found.config_path, overrides=found.overrides, keys_needed=False)
         return _recorded(found.run_id, found.session, settings)
-    settings = config if isinstance(config, Settings) else load_settings(str(config))
+    settings = config if isinstance(config, Settings) else load_settings(str(config), keys_needed=False)
     if folder.is_dir():
         name = f"{folder.absolute().parent.name}/{folder.absolute().name}"
     journal = open_journal(settings, read_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.adapters.code_hash import code_hash
+from workbench.config import Settings, load_extensions
 from workbench.errors import ConfigError
 
 PRODUCTION_NOTEBOOK = "trading_loop.ipynb"
@@ -27,9 +28,15 @@ def apps_folder() -> Path:
     return _find("apps")
 
 
-def present_code_hash() -> str:
-    """Hash of the installed package and of the production notebook: what a resume accepts."""
-    return code_hash(jobs_folder() / PRODUCTION_NOTEBOOK)
+def template_folder(name: str) -> Path:
+    """Folder of a worked example that `workbench new` copies."""
+    return _find(name)
+
+
+def present_code_hash(settings: Settings) -> str:
+    """Hash of the package, of the desk's extensions and of the production notebook: what a resume accepts."""
+    extensions = load_extensions(settings.model.extensions)
+    return code_hash(jobs_folder() / PRODUCTION_NOTEBOOK, extensions=extensions)
 
 
 def _find(name: str) -> Path:

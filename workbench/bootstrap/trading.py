@@ -386,7 +386,7 @@ def start_job(params_file: str) -> Job:
         settings,
         parameters.session,
         run_id=parameters.run_id,
-        code_hash=present_code_hash(),
+        code_hash=present_code_hash(settings),
         environ=os.environ,
         guard=guard,
     )

@@ -23,6 +23,7 @@ from workbench.cli import (
     limits,
     models,
     monitoring,
+    new,
     people,
     preflight,
     release,
@@ -57,7 +58,7 @@ def build() -> Any:
     )
     for module in (
         desk, killing, models, release, replay, approvals, alerts, limits, report, preflight, surveillance,
-        monitoring, adjusting,
+        monitoring, adjusting, new,
     ):  # fmt: skip
         module.register(app)
     job_schedule.register(jobs.app)

@@ -16,6 +16,12 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "desk": "folder of the desk",
         "config_hash": "hash of the effective settings",
     },
+    "new": {
+        "kind": "what was started",
+        "name": "its name",
+        "files": "what was written",
+        "next_step": "what to do with it",
+    },
     "status": {
         "account": "account of the desk",
         "mode": "replay, shadow, paper or live",

@@ -1,5 +1,6 @@
 """Typed settings of a desk: one name a setting, one value a name, and the source of each."""
 
+from workbench.config.extensions import load_extensions
 from workbench.config.loading import load_settings, settings_of_record
 from workbench.config.secret import Secret
 from workbench.config.sections import SessionTime
@@ -16,6 +17,7 @@ __all__ = [
     "SessionTime",
     "Settings",
     "leaves",
+    "load_extensions",
     "load_settings",
     "secret_keys",
     "sections",

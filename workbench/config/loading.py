@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def load_settings(
     *,
     overrides: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
+    keys_needed: bool = True,
 ) -> Settings:
     """The typed, frozen settings of a desk, with the source of each value.
 
@@ -49,6 +51,9 @@ def load_settings(
         environment, except ``desk.path``, and ``mode``, which may only be lowered to "replay".
     environ : mapping of str to str, optional
         Environment variables; the process's own when not given.
+    keys_needed : bool, default True
+        Whether a mode that talks to a venue outside must find its keys. False for what only reads the desk: a
+        notebook, or the kernel of a job that gets no keys. Such settings cannot connect to the venue.
 
     Returns
     -------
@@ -76,7 +81,8 @@ def load_settings(
     found += from_environment(environ, problems)
     found += from_mapping(overrides or {}, OVERRIDE, problems)
     secrets, secret_sources = read_secrets(environ, problems)
-    values, sources = _values(found, frozenset(secrets), problems)
+    present = frozenset(secrets) if keys_needed else frozenset(item.name for item in fields(Secrets))
+    values, sources = _values(found, present, problems)
     if problems:
         raise _config_error(problems, path)
     return Settings(

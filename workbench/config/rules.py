@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
+from workbench.config.extensions import load_extensions
 from workbench.config.secret import shown
 from workbench.config.sections import SessionTime
 from workbench.config.settings import leaves, sections
@@ -17,6 +18,7 @@ from workbench.config.sources import Problem
 from workbench.core.features import select_features
 from workbench.core.timings import CYCLE_STAGES
 from workbench.core.types import Mode
+from workbench.errors import ConfigError
 
 LIVE_HOST = "api.alpaca.markets"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -64,6 +66,17 @@ def _symbols(value: tuple[str, ...]) -> str:
 
 def _universe(value: tuple[str, ...]) -> str:
     return _symbols(value) if value else "is empty: a desk needs at least one symbol to trade"
+
+
+def _extensions(value: tuple[str, ...]) -> str:
+    """Loaded here, so that the features of the packages are known to the rules that follow."""
+    if len(set(value)) < len(value):
+        return "names a package more than once"
+    try:
+        load_extensions(value)
+    except ConfigError as error:
+        return f"{error.message}; {error.next_step}"
+    return ""
 
 
 def _features(value: tuple[str, ...]) -> str:
@@ -209,6 +222,7 @@ _SINGLE: Mapping[str, Callable[[Any], str]] = {
     "model.horizon_sessions": _positive,
     "model.ridge_alpha": _positive,
     "model.train_first_session": _iso_date,
+    "model.extensions": _extensions,
     "model.features": _features,
     "model.holdout_sessions": _not_negative,
     "lease.ttl_s": _positive,

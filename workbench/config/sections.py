@@ -217,6 +217,8 @@ class ModelSettings:
     holdout_sessions : int
         Last sessions before `--until` that no training sees, to be looked at once per candidate; with 0
         nothing is held out, and no candidate goes beyond replay.
+    extensions : tuple of str
+        Installed packages whose own features and strategies this desk loads; no other package is loaded.
     """
 
     horizon_sessions: int = 5
@@ -224,6 +226,7 @@ class ModelSettings:
     train_first_session: str = "2005-01-03"
     features: tuple[str, ...] = DEFAULT_FEATURES
     holdout_sessions: int = 0
+    extensions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
