@@ -14,7 +14,7 @@ KEPT_PANELS = 8
 
 @dataclass(frozen=True)
 class Standing:
-    """A panel, and the instants as of which it is the answer: from `from_ns` up to, not including, `until_ns`."""
+    """A panel, and the instants as of which it is the answer: from `from_ns` on and before `until_ns`."""
 
     bars: Bars
     from_ns: int
