@@ -34,20 +34,37 @@ RESULTS: dict[str, Any] = {}
 OUT = Path(os.environ.get("WORKBENCH_BENCHMARKS", ".benchmarks"))
 
 
-@njit(nogil=True)
 def forecasts(price_micro: np.ndarray, out: np.ndarray) -> None:
     """`sma.forecasts` by running sums of ticks, which are integers and so exact."""
-    for i in range(price_micro.shape[1]):
-        fast, slow = 0, 0
-        for t in range(price_micro.shape[0]):
-            fast += price_micro[t, i]
-            slow += price_micro[t, i]
-            if t >= sma.FAST:
-                fast -= price_micro[t - sma.FAST, i]
-            if t >= sma.SLOW:
-                slow -= price_micro[t - sma.SLOW, i]
-            known = t >= sma.SLOW - 1
-            out[t, i] = (sma.SIZE if fast * sma.SLOW > slow * sma.FAST else -sma.SIZE) if known else np.nan
+    one_forecast(price_micro[:, 0], out[:, 0]) if out.shape[1] == 1 else many_forecasts(price_micro, out)
+
+
+@njit(nogil=True)
+def one_forecast(price_micro: np.ndarray, out: np.ndarray) -> None:
+    fast, slow = 0, 0
+    for t in range(len(price_micro)):
+        fast += price_micro[t]
+        slow += price_micro[t]
+        if t >= sma.FAST:
+            fast -= price_micro[t - sma.FAST]
+        if t >= sma.SLOW:
+            slow -= price_micro[t - sma.SLOW]
+        known = t >= sma.SLOW - 1
+        out[t] = (sma.SIZE if fast * sma.SLOW > slow * sma.FAST else -sma.SIZE) if known else np.nan
+
+
+@njit(nogil=True)
+def many_forecasts(price_micro: np.ndarray, out: np.ndarray) -> None:
+    rows, symbols = price_micro.shape  # row by row, as they lie in memory
+    fast, slow = np.zeros(symbols, np.int64), np.zeros(symbols, np.int64)
+    for t in range(rows):
+        left_fast, left_slow = max(t - sma.FAST, 0), max(t - sma.SLOW, 0)
+        began_fast, began_slow = int(t >= sma.FAST), int(t >= sma.SLOW)
+        for i in range(symbols):
+            fast[i] += price_micro[t, i] - began_fast * price_micro[left_fast, i]
+            slow[i] += price_micro[t, i] - began_slow * price_micro[left_slow, i]
+            up = fast[i] * sma.SLOW > slow[i] * sma.FAST
+            out[t, i] = (sma.SIZE if up else -sma.SIZE) if t >= sma.SLOW - 1 else np.nan
 
 
 @njit(nogil=True)
@@ -124,8 +141,9 @@ def test_moving_averages(rows: int, symbols: int) -> None:
         forecasts(market.arrays.price_micro, forecast)
         simulate(market, forecast, **sma.rules(symbols, cash_usd=cash))
 
+    opened = np.ascontiguousarray(market.arrays.panel[..., 0])
     spent = cpu_s(job)
-    bare = cpu_s(lambda: bare_loop(market.arrays.price_micro, market.arrays.panel[0], 1e6))
+    bare = cpu_s(lambda: bare_loop(market.arrays.price_micro, opened, 1e6))
     prepared = cpu_s(lambda: prepare(bars), repeats=3)
     orders = len(simulate(market, forecast, **sma.rules(symbols, cash_usd=cash)).order_record)
     total = rows * symbols

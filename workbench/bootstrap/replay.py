@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from workbench.core.rewind import Timeline
 from workbench.errors import Refused, UsageError
 from workbench.services.replay import ReplayReport, SessionRecord, compare
 from workbench.services.what_if import WhatIf, contrast
+
+_SHARED_MEMORY = Path("/dev") / "shm"
+_EVENT_BYTES, _SPARE_BYTES = 65_536, 256 * 2**20
 
 #: Changes that name an artifact instead of a setting.
 _ARTIFACTS = ("model", "cost_model")
@@ -172,8 +176,19 @@ def _proved(found: RecordedRun, *, accept_versions: bool) -> Iterator[tuple[Path
     """A folder to trade in, once everything that the run was made of is known to be there."""
     versions = found.versions(accept=accept_versions)
     found.require_whole()
-    with tempfile.TemporaryDirectory(prefix="workbench-replay-") as folder:
+    with tempfile.TemporaryDirectory(prefix="workbench-replay-", dir=folder_in_memory(found)) as folder:
         yield Path(folder), versions
+
+
+def folder_in_memory(found: RecordedRun) -> Path | None:
+    """A folder of the machine's memory with room for the copy, which is thrown away; None = any folder.
+
+    Nobody needs the copy after a power cut, so a flush for each of its commits would only cost time.
+    """
+    recorded = found.desk.paths.journal
+    size = recorded.stat().st_size if recorded.is_file() else len(found.events) * _EVENT_BYTES
+    has_room = _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).free > 4 * size + _SPARE_BYTES
+    return _SHARED_MEMORY if has_room else None
 
 
 def _strayed(questions: tuple[str, ...]) -> tuple[str, ...]:

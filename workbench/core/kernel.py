@@ -33,6 +33,17 @@ def kernel(function: F) -> F:
     return cast(F, njit(**OPTIONS)(function))
 
 
+def inlined_kernel(function: F) -> F:
+    """As `kernel`, but a part of every kernel that calls it: for the steps of one loop.
+
+    A compiled call hands over every field of every array and tuple, some three hundred values where a
+    loop's whole state is passed, and that took most of the time of an order. What is called from one
+    place, or is small, belongs to its caller instead. It is typed where it is used, so a name keeps one
+    type through a function.
+    """
+    return cast(F, njit(**OPTIONS, forceinline=True)(function))
+
+
 def allocating_kernel(function: F) -> F:
     """As `kernel`, for an analysis that makes arrays of its own; it may call kernels, none may call it."""
     return cast(F, njit(**ANALYSIS)(function))

@@ -248,9 +248,9 @@ class Snapshot:
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
                 if value.dtype == np.float64:  # round to the grid; -0.0 and NaN payloads made one
-                    grid = np.where(np.isnan(value), np.nan, np.round(value * 100.0) / 100.0 + 0.0)
+                    grid = np.round(value * 100.0) / 100.0 + 0.0
                     # what is on the grid already is what rounding to two digits would give
-                    on_grid = bool(np.nanmax(np.abs(grid), initial=0.0) < 1e12)
+                    on_grid = bool(np.fmax.reduce(np.abs(grid), initial=0.0) < 1e12)
                     digits = grid.tolist() if on_grid else [round(x, 2) for x in grid.tolist()]
                     value = [None if x != x else x for x in digits]
                 else:

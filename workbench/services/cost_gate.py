@@ -34,7 +34,7 @@ def decide_at_cost(strategy: Strategy, snapshot: Snapshot, forecast: Floats) -> 
     that nobody trusts must stop new risk, never the way out.
     """
     if cost_status(strategy, snapshot) == "ok":
-        return decide(snapshot, forecast, strategy.policy, cost_floors(strategy, snapshot, forecast))
+        return decide(snapshot, forecast, strategy.policy, _floors(strategy, snapshot, forecast))
     last = _floors(strategy, snapshot, forecast)
     return without_increases(decide(snapshot, forecast, strategy.policy, last), snapshot.position_shares)
 

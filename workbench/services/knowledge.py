@@ -201,6 +201,9 @@ class Knowledge:
         """The panel known at a moment and its statistics; the orders of one moment share them."""
         if self._last is None or self._last.as_of_ns != as_of_ns:
             panel = self._bars.read(self._universe, as_of_ns=as_of_ns, rows=self._lookback)
+            if self._last is not None and self._last.panel is panel:  # nothing more was known by then
+                self._last.as_of_ns = as_of_ns
+                return self._last
             adv, volatility, half_spread = market_statistics(panel)
             market = MarketFacts.of(panel, volatility, self._lately.limits)
             self._last = _Facts(as_of_ns, panel, adv, volatility, half_spread, market)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.ledger import Ledger
 from workbench.core.ports import BarStore, Journal
-from workbench.core.types import BPS, MICRO, to_micro
+from workbench.core.types import BPS, NANO, Side, to_micro
 
 if TYPE_CHECKING:
     from workbench.services.decision import Strategy
@@ -78,36 +78,31 @@ def closing_prices_micro(
 def _shortfall(
     orders: list[dict[str, Any]], fills: list[dict[str, Any]], closes: dict[str, int]
 ) -> tuple[int, int]:
-    """Implementation shortfall and paper notional, exact in micros, over the orders that were sent."""
-    import pandas as pd
+    """Implementation shortfall and paper notional, exact in micros, over the orders that were sent.
 
-    from workbench.core.tca import implementation_shortfall  # pandas only when a session closes
+    Raises
+    ------
+    ValueError
+        A fill of no order that was sent, or more filled than ordered: the record contradicts itself.
+    """
+    from workbench.core.tca.shortfall import total_cost  # pandas only when a session closes
 
-    sent = [row for row in orders if row["sent_at_ns"]]
-    if not sent:
-        return 0, 0
-    frame = pd.DataFrame(
-        {
-            "order_id": [row["client_order_id"] for row in sent],
-            "symbol": [row["symbol"] for row in sent],
-            "side": [row["side"] for row in sent],
-            "quantity": [row["quantity_nano"] // 1_000_000_000 for row in sent],
-            "decision_price": [row["reference_micro"] / MICRO for row in sent],
-            "arrival_price": [row["reference_micro"] / MICRO for row in sent],
-            "final_price": [closes.get(row["symbol"], row["reference_micro"]) / MICRO for row in sent],
-        }
-    )
-    executions = pd.DataFrame(
-        {
-            "order_id": [row["client_order_id"] for row in fills],
-            "quantity": [row["quantity_nano"] // 1_000_000_000 for row in fills],
-            "price": [row["price_micro"] / MICRO for row in fills],
-            "fee": [row["fee_micro"] / MICRO for row in fills],
-        }
-    )
-    split = implementation_shortfall(frame, executions, split="cfa")
-    paper = sum(_notional(row["quantity_nano"], row["reference_micro"]) for row in sent)
-    return to_micro(float(split["total"].sum())), paper
+    sent = {row["client_order_id"]: row for row in orders if row["sent_at_ns"]}
+    filled = dict.fromkeys(sent, (0, 0, 0))  # shares, size x price, fees
+    for row in fills if sent else ():
+        if (identity := row["client_order_id"]) not in filled:
+            raise ValueError(f"fill of order {identity!r}: there is no such order")
+        shares, paid, fees = filled[identity]
+        size = row["quantity_nano"] // NANO
+        filled[identity] = (shares + size, paid + size * row["price_micro"], fees + row["fee_micro"])
+    total = 0
+    for identity, row in sent.items():
+        ordered, (shares, paid, fees) = row["quantity_nano"] // NANO, filled[identity]
+        if shares > ordered:
+            raise ValueError(f"order {identity!r}: filled {shares} of {ordered}")
+        side, decision = int(Side[row["side"].upper()]), row["reference_micro"]
+        total += total_cost(side, ordered, shares, paid, decision, closes.get(row["symbol"], decision), fees)
+    return total, sum(_notional(row["quantity_nano"], row["reference_micro"]) for row in sent.values())
 
 
 def _notional(quantity_nano: int, price_micro: int) -> int:

@@ -103,6 +103,11 @@ class Events:
         """Every event: splits, dividends, renames."""
         return (*sorted(self.splits), *sorted(self.dividends), *sorted(self.renames))
 
+    def instants(self) -> list[int]:
+        """When each event was known and in force, UTC nanoseconds."""
+        every = (*self.splits, *self.dividends, *self.renames)
+        return [max(event.effective_ns, event.known_at_ns) for event in every]
+
     def plus(self, more: Events) -> Events:
         """Both together."""
         return Events(

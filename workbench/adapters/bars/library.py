@@ -15,6 +15,7 @@ from workbench.adapters.bars.events import Dividend, Events, Rename, Split, even
 from workbench.adapters.bars.files import ROW_KINDS, Manifest, Part, read_manifest, verify_part
 from workbench.adapters.bars.rows import Index, Rows, concatenated, read_index, rows_from_parquet
 from workbench.adapters.bars.schema import Kind
+from workbench.adapters.bars.standing import StandingPanels
 from workbench.core.ports import Calendar
 from workbench.errors import DataError
 
@@ -47,6 +48,8 @@ class Library:
         self.calendar = calendar
         self._shelf: Shelf | None = None
         self._tried = ""
+        self._read: tuple[Manifest | None, str] = (None, "")
+        self.standing = StandingPanels()
         self._small = True
         self._verified: set[str] = set()
         self._indexes: dict[str, Index] = {}
@@ -55,7 +58,8 @@ class Library:
 
     def open(self, empty: Manifest) -> Shelf:
         """The present state of the store."""
-        manifest, digest = read_manifest(self.root)
+        manifest, digest = read_manifest(self.root, self._read)
+        self._read = (manifest, digest)
         self._tried = digest
         if self._shelf is None or self._shelf.digest != digest:
             self._shelf = self._opened(manifest or empty, digest)
@@ -63,7 +67,7 @@ class Library:
 
     def stale(self) -> bool:
         """Whether another process has committed since the last `open` began."""
-        return read_manifest(self.root)[1] != self._tried
+        return read_manifest(self.root, self._read)[1] != self._tried
 
     def rows(
         self,

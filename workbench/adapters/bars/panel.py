@@ -59,6 +59,8 @@ class Canvas:
     layers: Floats = field(init=False)
     first: int = field(init=False)
     stop: int = 0
+    #: The first instant after `as_of_ns` at which more of what was painted became known.
+    until_ns: int = np.iinfo(np.int64).max
     _places: dict[str, int] = field(init=False)
     _splits: dict[str, list[Split]] = field(init=False)
     _dividends: dict[str, list[Dividend]] = field(init=False)
@@ -75,12 +77,10 @@ class Canvas:
         pieces = []
         for segment in segments:
             block = rows.bounds(segment.name)
-            ts = rows["ts_ns"][block]
-            mask = (
-                (rows["known_at_ns"][block] <= self.as_of_ns)
-                & (ts > segment.from_ns)
-                & (ts <= segment.until_ns)
-            )
+            ts, known_at = rows["ts_ns"][block], rows["known_at_ns"][block]
+            later = known_at[known_at > self.as_of_ns]
+            self.until_ns = min(self.until_ns, int(later.min())) if len(later) else self.until_ns
+            mask = (known_at <= self.as_of_ns) & (ts > segment.from_ns) & (ts <= segment.until_ns)
             pieces.append(block.start + np.flatnonzero(mask))
         at = np.concatenate(pieces[::-1]) if pieces else np.array([], np.int64)
         ts = rows["ts_ns"][at]

@@ -26,22 +26,39 @@ def painted(
     library: Library, shelf: Shelf, names: tuple[str, ...], *, as_of_ns: int, rows: int | None, view: str,
     start_ns: int | None, hours: str,
 ) -> Bars:  # fmt: skip
-    """The panel of `ParquetBarStore.read`."""
+    """The panel of `ParquetBarStore.read`; a decision's lookback is painted anew once more is known."""
+    question = (shelf.digest, names, rows, view, start_ns, hours)
+    standing = library.standing.found(question, as_of_ns)
+    if standing is not None:
+        return standing
+    bars, until_ns = _painted(library, shelf, names, as_of_ns, rows, view, start_ns, hours)
+    if rows is not None:
+        library.standing.keep(question, bars, as_of_ns, until_ns)
+    return bars
+
+
+def _painted(
+    library: Library, shelf: Shelf, names: tuple[str, ...], as_of_ns: int, rows: int | None, view: str,
+    start_ns: int | None, hours: str,
+) -> tuple[Bars, int]:  # fmt: skip
+    """The panel, and the first later instant as of which another one may be the answer."""
+    midnight_ns = (as_of_ns // DAY_NS + 1) * DAY_NS  # the days that are looked at end with the present one
+    until_ns = min([midnight_ns, *(at for at in shelf.events.instants() if at > as_of_ns)])
     chains = {name: segments_of(name, shelf.events, as_of_ns) for name in names}
     held = [shelf.index[one.name] for chain in chains.values() for one in chain if one.name in shelf.index]
     if not held:
         empty = Canvas(np.array([], np.int64), names, as_of_ns, view, shelf.events, False)
-        return empty.bars(0, 0)
+        return empty.bars(0, 0), until_ns
     last = min(max(entry[2] for entry in held), min(as_of_ns // DAY_NS + 1, LAST_DAY))
     first = min(entry[1] for entry in held)
     if start_ns is not None:
         first = max(first, start_ns // DAY_NS - 1)
     if rows is not None:
-        bars = _tail(library, shelf, names, chains, (first, last), as_of_ns, rows, view, start_ns, hours)
-        if bars is not None:
-            return bars
+        found = _tail(library, shelf, names, chains, (first, last), as_of_ns, rows, view, start_ns, hours)
+        if found is not None:
+            return found[0], min(until_ns, found[1])
     canvas = _canvas(library, shelf, names, chains, (first, last), as_of_ns, view, hours)
-    return _trimmed(canvas, rows, start_ns)
+    return _trimmed(canvas, rows, start_ns), min(until_ns, canvas.until_ns)
 
 
 def session_row(library: Library, shelf: Shelf, names: tuple[str, ...], only: tuple[int, int]) -> Bars:
@@ -55,8 +72,11 @@ def session_row(library: Library, shelf: Shelf, names: tuple[str, ...], only: tu
 def _tail(
     library: Library, shelf: Shelf, names: tuple[str, ...], chains: dict[str, list[Segment]],
     days: tuple[int, int], as_of_ns: int, rows: int, view: str, start_ns: int | None, hours: str,
-) -> Bars | None:  # fmt: skip
-    """The last `rows` bars from a narrow window of days, or None when it does not hold them for sure."""
+) -> tuple[Bars, int] | None:  # fmt: skip
+    """The last `rows` bars from a narrow window of days and until when they stand there.
+
+    None when the window does not hold them for sure.
+    """
     if days[1] < days[0] or view == "total_return":
         return None
     sessions = library.calendar.sessions_between(session_text(days[0]), session_text(days[1]))
@@ -67,7 +87,8 @@ def _tail(
     canvas = _canvas(library, shelf, names, chains, (first, days[1]), as_of_ns, view, hours)
     start = canvas.stop - rows
     # The panel may not begin before the first bar of all: that it does not must be seen in the window.
-    return _trimmed(canvas, rows, start_ns) if start >= 0 and canvas.first <= start else None
+    whole = start >= 0 and canvas.first <= start
+    return (_trimmed(canvas, rows, start_ns), canvas.until_ns) if whole else None
 
 
 def _trimmed(canvas: Canvas, rows: int | None, start_ns: int | None) -> Bars:

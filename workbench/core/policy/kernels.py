@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -69,9 +68,14 @@ def target_weight_micro(forecast_micro: int, volatility_bps: float, values: Poli
     """
     if forecast_micro == MISSING or not 1.0 <= volatility_bps < 1e5:
         return MISSING
-    risk = volatility_bps / 1e4 * math.sqrt(values.horizon)
-    weight = float(np.rint(values.gain * forecast_micro / risk))
     lowest = -values.max_weight_micro if values.allow_short == 1 else 0
+    reach, gained = volatility_bps * values.root_horizon, values.gain * forecast_micro
+    if gained * 9_999.0 >= (values.max_weight_micro + 1) * reach:  # surely clipped, told without a division
+        return values.max_weight_micro
+    if gained * 9_999.0 <= (lowest - 1) * reach:
+        return lowest
+    risk = volatility_bps / 1e4 * values.root_horizon
+    weight = float(np.rint(gained / risk))
     return int(min(max(weight, float(lowest)), float(values.max_weight_micro)))
 
 
@@ -158,7 +162,7 @@ def decide_symbol(weight_micro: int, standing: Standing, equity_micro: int, valu
     increase = abs(target) > abs(position)
     edge_micro = abs(forecast)
     if not increase:
-        risk = standing.volatility_bps / 1e4 * math.sqrt(values.horizon)
+        risk = standing.volatility_bps / 1e4 * values.root_horizon
         edge_micro = int(np.rint(min(change_micro * risk / values.gain, 1e12)))
     if change_micro < values.min_trade_micro:
         return Choice(target, 0, 0, 0, _WITHIN_BAND, edge_micro, floor_micro)
@@ -213,10 +217,9 @@ def surely_idle(
     """
     if weight_micro == 0 and position_shares == 0:
         return True
-    equity = equity_micro / 1e6
-    held = float(position_shares) * price_micro
-    reach = abs(weight_micro * equity - held) + float(values.lot_shares) * price_micro
-    return reach < (values.min_trade_micro - 1) * equity and reach < known_micro
+    equity, price = float(equity_micro), price_micro * 1e6
+    reach = abs(weight_micro * equity - position_shares * price) + values.lot_shares * price
+    return reach < (values.min_trade_micro - 1) * equity and reach < known_micro * 1e6
 
 
 @kernel

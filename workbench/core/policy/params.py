@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -92,7 +93,7 @@ class PolicyParams:
     def values(self) -> PolicyValues:
         """The parameters as the kernels take them."""
         return PolicyValues(
-            horizon=float(self.horizon_sessions),
+            root_horizon=math.sqrt(self.horizon_sessions),
             gain=float(self.gain),
             max_weight_micro=round(self.max_weight * MICRO),
             max_gross_micro=round(self.max_gross_weight * MICRO),
@@ -109,7 +110,7 @@ class PolicyParams:
 class PolicyValues(NamedTuple):
     """`PolicyParams` in kernel form: integers on grids and float64."""
 
-    horizon: float
+    root_horizon: float  # square root of the sessions that a forecast looks ahead
     gain: float
     max_weight_micro: int
     max_gross_micro: int

@@ -85,8 +85,11 @@ class MoneyColumn(IntEnum):
     QUEUED = 5  #: orders that meet the present bar
 
 
-class PanelLayer(IntEnum):
-    """Layers of the market's panel, float64 (layers, times, symbols); NaN = missing."""
+class PanelField(IntEnum):
+    """What the market's panel holds of one bar, side by side: an order reads all of it at once.
+
+    Eight float64 are one line of a processor's cache. NaN = missing.
+    """
 
     OPEN = 0
     HIGH = 1
@@ -111,25 +114,19 @@ class AccountRow(IntEnum):
     CHOICE = 7  #: and the seven after it: the fields of the policy's decision
     INPUT = 15  #: and the four after it: a row of the policy's inputs
     SECTOR = 20  #: number of the symbol's sector; -1 = a sector of its own
+    WEIGHT = 21  #: unscaled target weight after the present row; MISSING = it cannot be judged
 
 
 class History(NamedTuple):
     """The market in kernel form. Few arrays, because the compiler takes every one apart in every call."""
 
     ts_ns: Integers  # (times,)
-    panel: Floats  # (PanelLayer, times, symbols)
+    panel: Floats  # (times, symbols, PanelField)
+    risk_bps: Floats  # (times, symbols): volatility where price and spread can be judged, else NaN
     price_micro: Integers  # (times, symbols): last known close in the row's share terms, 0 = none yet
     decision_micro: Integers  # the same in the terms of the session after; one array where nothing splits
     events: Integers  # (events, 5)
     hours: Integers  # (times, 3): decision, open, close of each bar's session; (0, 3) = not said
-
-
-class Plan(NamedTuple):
-    """Forecasts and what follows from them whatever the account holds; arrays (times, symbols)."""
-
-    forecast: Floats
-    weight_micro: Integers  # unscaled target weight; MISSING = the symbol cannot be judged
-    wanted_micro: Integers  # (times,): sum of the absolute weights
 
 
 class Rules(NamedTuple):
@@ -180,4 +177,4 @@ class Book(NamedTuple):
     decisions: Integers  # (times, 9, symbols), or (0, 9, symbols) when decisions are not kept
 
 
-ACCOUNT_ROWS = int(AccountRow.SECTOR) + 1
+ACCOUNT_ROWS = int(AccountRow.WEIGHT) + 1

@@ -9,7 +9,7 @@ import numpy as np
 from workbench.core.corporate import split_bar
 from workbench.core.costs import round_trip_bps, round_trip_floor_bps
 from workbench.core.fills import FillValues, bar_half_spread_bps
-from workbench.core.kernel import kernel
+from workbench.core.kernel import inlined_kernel
 from workbench.core.policy.kernels import (
     Choice,
     Standing,
@@ -20,102 +20,89 @@ from workbench.core.policy.kernels import (
     surely_idle,
     target_weight_micro,
 )
-from workbench.core.policy.params import PolicyValues
 from workbench.core.policy.reason import Reason
-from workbench.core.simulate.arrays import AccountRow, Book, History, PanelLayer, Plan, Rules
+from workbench.core.simulate.arrays import AccountRow, Book, History, PanelField, Rules
 from workbench.core.types import MISSING, Floats, Integers
 from workbench.core.venue.kernels import quote_micro
 
 # kernels see plain integers
 _COST_MISSING = int(Reason.COST_MISSING)
 HIGH, LOW, CLOSE, VOLUME, ADV, VOLATILITY, HALF_SPREAD = (
-    int(PanelLayer.HIGH), int(PanelLayer.LOW), int(PanelLayer.CLOSE), int(PanelLayer.VOLUME),
-    int(PanelLayer.ADV), int(PanelLayer.VOLATILITY_BPS), int(PanelLayer.HALF_SPREAD_BPS),
+    int(PanelField.HIGH), int(PanelField.LOW), int(PanelField.CLOSE), int(PanelField.VOLUME),
+    int(PanelField.ADV), int(PanelField.VOLATILITY_BPS), int(PanelField.HALF_SPREAD_BPS),
 )  # fmt: skip
-POSITION, RATIO_NEW, RATIO_OLD, CANDIDATE, CHOICE, INPUT = (
+POSITION, RATIO_NEW, RATIO_OLD, CANDIDATE, CHOICE, INPUT, WEIGHT = (
     int(AccountRow.POSITION), int(AccountRow.RATIO_NEW), int(AccountRow.RATIO_OLD),
-    int(AccountRow.CANDIDATE), int(AccountRow.CHOICE), int(AccountRow.INPUT),
+    int(AccountRow.CANDIDATE), int(AccountRow.CHOICE), int(AccountRow.INPUT), int(AccountRow.WEIGHT),
 )  # fmt: skip
 
 
-@kernel
-def plan_weights(
-    forecast: Floats,
-    price_micro: Integers,
-    volatility_bps: Floats,
-    half_spread_bps: Floats,
-    policy: PolicyValues,
-    weight_micro: Integers,
-    wanted_micro: Integers,
-) -> None:
-    """Write the target weight of every symbol at every row, and each row's sum of absolute weights."""
-    for t in range(forecast.shape[0]):
-        wanted = 0
-        for i in range(forecast.shape[1]):
-            weight = MISSING
-            if 0 < price_micro[t, i] <= 1_000_000_000_000 and 0.0 <= half_spread_bps[t, i] < 1e5:
-                weight = target_weight_micro(forecast_micro(forecast[t, i]), volatility_bps[t, i], policy)
-            weight_micro[t, i] = weight
-            wanted += abs(weight) if weight != MISSING else 0
-        wanted_micro[t] = wanted
-
-
-@kernel
+@inlined_kernel
 def find_candidates(
-    weight_micro: Integers,
-    forecast: Floats,
-    price_micro: Integers,
-    t: int,
-    wanted_micro: int,
-    equity_micro: int,
-    known_micro: float,
-    policy: PolicyValues,
-    account: Integers,
-) -> int:
-    """Write who may trade after row t; returns how many, -1 = the row has to be decided as a whole.
+    t: int, equity_micro: int, history: History, forecast: Floats, rules: Rules, book: Book
+) -> tuple[int, int]:
+    """Write target weights after row t and who may trade: how many, and the sum of absolute weights.
 
-    Symbols that surely do nothing are passed over, which is only right while nobody's weight is scaled:
-    a row that wants more than the gross weight, with what cannot be judged, is decided as a whole.
+    A count of -1 = the row has to be decided as a whole. Symbols that surely do nothing are passed over,
+    which is only right while nobody's weight is scaled: a row that wants more than the gross weight, with
+    what cannot be judged, is decided as a whole.
     """
     if not 0 < equity_micro <= 1_000_000_000_000_000_000:
-        return 0
-    held = 0
+        return (0, 0)
+    wanted = 0
     count = 0
-    for i in range(weight_micro.shape[1]):
-        weight, position, price = weight_micro[t, i], account[POSITION, i], price_micro[t, i]
+    missing = 0
+    for i in range(book.account.shape[1]):
+        expected, position, price = forecast[t, i], book.account[POSITION, i], history.decision_micro[t, i]
+        weight = target_weight_micro(forecast_micro(expected), history.risk_bps[t, i], rules.policy)
+        book.account[WEIGHT, i] = weight
         if weight == MISSING:
-            if position != 0:
-                held += min(held_weight_micro(position, price, equity_micro), 1_000_000_000)
+            missing += abs(position)
             continue
-        turned = (forecast[t, i] > 0.0 and position < 0) or (forecast[t, i] < 0.0 and position > 0)
-        if turned or not surely_idle(weight, price, position, equity_micro, known_micro, policy):
-            account[CANDIDATE, count] = i
+        wanted += abs(weight)
+        turned = (expected > 0.0 and position < 0) or (expected < 0.0 and position > 0)
+        if turned or not surely_idle(weight, price, position, equity_micro, rules.known_micro, rules.policy):
+            book.account[CANDIDATE, count] = i
             count += 1
-    return -1 if wanted_micro + held > policy.max_gross_micro else count
+    held = held_unjudged_micro(t, equity_micro, history, book) if missing != 0 else 0
+    return (-1 if wanted + held > rules.policy.max_gross_micro else count, wanted)
 
 
-@kernel
+@inlined_kernel
+def held_unjudged_micro(t: int, equity_micro: int, history: History, book: Book) -> int:
+    """Weight x 1e6 of what is held of symbols that cannot be judged after row t."""
+    held = 0
+    for i in range(book.account.shape[1]):
+        position = book.account[POSITION, i]
+        if book.account[WEIGHT, i] == MISSING and position != 0:
+            weight = held_weight_micro(position, history.decision_micro[t, i], equity_micro)
+            held += min(weight, 1_000_000_000)
+    return held
+
+
+@inlined_kernel
 def decide_candidates(
-    t: int, count: int, equity_micro: int, history: History, plan: Plan, rules: Rules, book: Book
-) -> bool:
+    t: int, count: int, wanted_micro: int, equity_micro: int, history: History, forecast: Floats,
+    rules: Rules, book: Book,
+) -> bool:  # fmt: skip
     """Decide each candidate by itself; False when one's unknown cost changes the scale of the row."""
     missing = 0
     for k in range(count):
         i = book.account[CANDIDATE, k]
         weight, price, position = (
-            plan.weight_micro[t, i],
+            book.account[WEIGHT, i],
             history.decision_micro[t, i],
             book.account[POSITION, i],
         )
-        adv, volatility = history.panel[ADV, t, i], history.panel[VOLATILITY, t, i]
+        adv, volatility = history.panel[t, i, ADV], history.panel[t, i, VOLATILITY]
         half_spread = known_half_spread_bps(t, i, history, rules.fills, book)
-        forecast = forecast_micro(plan.forecast[t, i])
+        expected = forecast_micro(forecast[t, i])
         free = decide_symbol(
-            weight, Standing(forecast, price, volatility, 0.0, position, 0, 1, 0), equity_micro, rules.policy
+            weight, Standing(expected, price, volatility, 0.0, position, 0, 1, 0), equity_micro, rules.policy
         )
         shares = max(abs(free.target_shares - position), rules.policy.lot_shares)
         floor = round_trip_bps(shares, price, adv, volatility, half_spread, rules.prior, rules.rates)
-        standing = Standing(forecast, price, volatility, floor, position, 0, 1, 0)
+        standing = Standing(expected, price, volatility, floor, position, 0, 1, 0)
         choice = decide_symbol(weight, standing, equity_micro, rules.policy)
         if choice.reason == _COST_MISSING:
             missing += min(held_weight_micro(position, price, equity_micro), 1_000_000_000)
@@ -124,62 +111,58 @@ def decide_candidates(
         book.account[CHOICE + 7, i] = weight
     if missing == 0:
         return True
-    held = missing
-    for i in range(book.account.shape[1]):
-        if plan.weight_micro[t, i] == MISSING and book.account[POSITION, i] != 0:
-            weight = held_weight_micro(book.account[POSITION, i], history.decision_micro[t, i], equity_micro)
-            held += min(weight, 1_000_000_000)
-    return bool(plan.wanted_micro[t] + held <= rules.policy.max_gross_micro)
+    held = missing + held_unjudged_micro(t, equity_micro, history, book)
+    return bool(wanted_micro + held <= rules.policy.max_gross_micro)
 
 
-@kernel
+@inlined_kernel
 def decide_whole_row(
-    t: int, equity_micro: int, history: History, plan: Plan, rules: Rules, book: Book
+    t: int, equity_micro: int, history: History, forecast: Floats, rules: Rules, book: Book
 ) -> None:
     """Decide all symbols after row t together, exactly as one cycle of a session does."""
     half_spread, volatility, adv, floor = book.floats[0], book.floats[1], book.floats[2], book.floats[3]
-    forecast, price = book.account[INPUT], book.account[INPUT + 1]
+    expected, price = book.account[INPUT], book.account[INPUT + 1]
     tradable, zeros = book.account[INPUT + 2], book.account[INPUT + 3]
     intended, position = book.account[INPUT + 4], book.account[POSITION]
     choice = book.account[CHOICE : CHOICE + 8]
     for i in range(position.shape[0]):
-        forecast[i] = forecast_micro(plan.forecast[t, i])
+        expected[i] = forecast_micro(forecast[t, i])
         price[i] = history.decision_micro[t, i]
-        tradable[i] = 0 if math.isnan(history.panel[CLOSE, t, i]) else 1
+        tradable[i] = 0 if math.isnan(history.panel[t, i, CLOSE]) else 1
         zeros[i] = 0
-        volatility[i] = history.panel[VOLATILITY, t, i]
-        adv[i] = history.panel[ADV, t, i]
+        volatility[i] = history.panel[t, i, VOLATILITY]
+        adv[i] = history.panel[t, i, ADV]
         half_spread[i] = known_half_spread_bps(t, i, history, rules.fills, book)
         floor[i] = 0.0
         book.account[CANDIDATE, i] = i
     decide_row(
-        forecast, price, volatility, floor, position, zeros, tradable, zeros, equity_micro, rules.policy,
+        expected, price, volatility, floor, position, zeros, tradable, zeros, equity_micro, rules.policy,
         choice,
     )  # fmt: skip
     for i in range(position.shape[0]):
         intended[i] = max(abs(choice[0, i] - position[i]), rules.policy.lot_shares)
     round_trip_floor_bps(intended, price, adv, volatility, half_spread, rules.prior, rules.rates, floor)
     decide_row(
-        forecast, price, volatility, floor, position, zeros, tradable, zeros, equity_micro, rules.policy,
+        expected, price, volatility, floor, position, zeros, tradable, zeros, equity_micro, rules.policy,
         choice,
     )  # fmt: skip
 
 
-@kernel
+@inlined_kernel
 def last_bar(t: int, i: int, history: History, book: Book) -> tuple[int, float, float, float]:
     """What the venue knows of row t: last price, high, low, volume, in the terms of the session after."""
     price = history.price_micro[t, i]
-    high, low, volume = history.panel[HIGH, t, i], history.panel[LOW, t, i], history.panel[VOLUME, t, i]
+    high, low, volume = history.panel[t, i, HIGH], history.panel[t, i, LOW], history.panel[t, i, VOLUME]
     new, old = book.account[RATIO_NEW, i], book.account[RATIO_OLD, i]
     if new == old:
         return (price, high, low, volume)
     return split_bar(price, high, low, volume, new, old)
 
 
-@kernel
+@inlined_kernel
 def known_half_spread_bps(t: int, i: int, history: History, fills: FillValues, book: Book) -> float:
     """The larger of estimated and quoted half spread; the estimate alone where nothing is quoted."""
-    estimated_bps = float(history.panel[HALF_SPREAD, t, i])
+    estimated_bps = float(history.panel[t, i, HALF_SPREAD])
     price_micro, high, low, _ = last_bar(t, i, history, book)
     bid, ask = quote_micro(price_micro, bar_half_spread_bps(high, low, fills))
     if bid <= 0:
@@ -189,7 +172,7 @@ def known_half_spread_bps(t: int, i: int, history: History, fills: FillValues, b
     return estimated_bps if estimated_bps >= quoted_bps else quoted_bps
 
 
-@kernel
+@inlined_kernel
 def write_choice(account: Integers, i: int, choice: Choice) -> None:
     """Put a choice where a row of decisions has it."""
     account[CHOICE, i] = choice.target_shares

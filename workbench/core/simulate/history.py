@@ -9,8 +9,12 @@ import numpy as np
 
 from workbench.core.features.market import STATISTICS_ROWS, statistics_history
 from workbench.core.kernel import kernel
-from workbench.core.simulate.arrays import History, PanelLayer
+from workbench.core.pretrade.values import MAX_PRICE_MICRO
+from workbench.core.simulate.arrays import History, PanelField
 from workbench.core.types import DAY_NS, MICRO, Bars, Booleans, Floats, Integers
+
+# kernels see plain integers
+VOLATILITY, HALF_SPREAD = int(PanelField.VOLATILITY_BPS), int(PanelField.HALF_SPREAD_BPS)
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def prepare(
     ValueError
         An event names an unknown symbol or bar, or is impossible; hours do not have one row for each bar.
     """
-    panel = np.full((len(PanelLayer), *bars.close.shape), np.nan)
+    panel = np.full((*bars.close.shape, len(PanelField)), np.nan)
     prices: Integers = np.zeros(bars.close.shape, dtype=np.int64)
     opened, high, low, close, volume = (
         np.ascontiguousarray(values, dtype=np.float64)
@@ -98,15 +102,18 @@ def prepare(
     on_grid(opened, high, low, close, volume, tradable, panel, prices)
     first = STATISTICS_ROWS - 1
     if len(prices) > first:
-        panel[PanelLayer.ADV :, first:] = statistics_history(*panel[PanelLayer.HIGH : PanelLayer.ADV])
+        bar = (panel[..., field] for field in range(PanelField.HIGH, PanelField.ADV))
+        panel[first:, :, PanelField.ADV :] = np.moveaxis(statistics_history(*bar), 0, 2)
     events = _events(bars, splits, dividends)
     splits_by_symbol = _splits_of(events)
     decision_prices = prices.copy() if splits_by_symbol else prices
     for symbol, ratios in splits_by_symbol.items():
         _restate_statistics(symbol, ratios, panel)
-        _restate_prices(symbol, ratios, panel[PanelLayer.CLOSE], prices, decision_prices)
+        _restate_prices(symbol, ratios, panel[..., PanelField.CLOSE], prices, decision_prices)
     ts_ns = np.array(bars.ts_ns, dtype=np.int64)
-    arrays = History(ts_ns, panel, prices, decision_prices, events, _hours(bars, hours))
+    risk_bps = np.empty(bars.close.shape)
+    judged_risk(panel, decision_prices, risk_bps)
+    arrays = History(ts_ns, panel, risk_bps, prices, decision_prices, events, _hours(bars, hours))
     for values in arrays:
         values.flags.writeable = False
     return MarketHistory(bars, arrays)
@@ -132,15 +139,24 @@ def on_grid(
             first, top, bottom, last = opened[t, i], high[t, i], low[t, i], close[t, i]
             whole = 0.0 < bottom <= first <= top < 1e6 and bottom <= last <= top and tradable[t, i]
             whole = whole and 0.0 <= volume[t, i] < 1e15
-            panel[0, t, i] = np.rint(first * 1e6) / 1e6 if whole else np.nan
-            panel[1, t, i] = np.rint(top * 1e6) / 1e6 if whole else np.nan
-            panel[2, t, i] = np.rint(bottom * 1e6) / 1e6 if whole else np.nan
-            panel[3, t, i] = np.rint(last * 1e6) / 1e6 if whole else np.nan
-            panel[4, t, i] = np.floor(volume[t, i]) if whole else np.nan
+            panel[t, i, 0] = np.rint(first * 1e6) / 1e6 if whole else np.nan
+            panel[t, i, 1] = np.rint(top * 1e6) / 1e6 if whole else np.nan
+            panel[t, i, 2] = np.rint(bottom * 1e6) / 1e6 if whole else np.nan
+            panel[t, i, 3] = np.rint(last * 1e6) / 1e6 if whole else np.nan
+            panel[t, i, 4] = np.floor(volume[t, i]) if whole else np.nan
             if whole:
                 price_micro[t, i] = int(np.rint(last * 1e6))
             elif t > 0:
                 price_micro[t, i] = price_micro[t - 1, i]
+
+
+@kernel
+def judged_risk(panel: Floats, price_micro: Integers, risk_bps: Floats) -> None:
+    """Write the volatility of every bar whose price and half spread can be judged, NaN for the others."""
+    for t in range(risk_bps.shape[0]):
+        for i in range(risk_bps.shape[1]):
+            judged = 0 < price_micro[t, i] <= MAX_PRICE_MICRO and 0.0 <= panel[t, i, HALF_SPREAD] < 1e5
+            risk_bps[t, i] = panel[t, i, VOLATILITY] if judged else np.nan
 
 
 def _events(bars: Bars, splits: Sequence[SplitEvent], dividends: Sequence[DividendEvent]) -> Integers:
@@ -179,7 +195,7 @@ def _splits_of(events: Integers) -> dict[int, list[tuple[int, int, int]]]:
 
 def _restate_statistics(symbol: int, ratios: Sequence[tuple[int, int, int]], panel: Floats) -> None:
     """Statistics of the windows that a split cuts or follows, in the terms of the session after each."""
-    high, low, close, volume = panel[PanelLayer.HIGH : PanelLayer.ADV]
+    high, low, close, volume = (panel[..., field] for field in range(PanelField.HIGH, PanelField.ADV))
     for row, _, _ in ratios:
         for t in range(max(row - 1, STATISTICS_ROWS - 1), min(row + STATISTICS_ROWS - 1, len(close))):
             start = t - STATISTICS_ROWS + 1
@@ -192,7 +208,7 @@ def _restate_statistics(symbol: int, ratios: Sequence[tuple[int, int, int]], pan
                       for part in (high, low, close)]  # fmt: skip
             shares = volume[start : t + 1, symbol] * new / old
             parts = (part[:, None] for part in (*window, shares))
-            panel[PanelLayer.ADV :, t, symbol] = statistics_history(*parts)[:, 0, 0]
+            panel[t, symbol, PanelField.ADV :] = statistics_history(*parts)[:, 0, 0]
 
 
 def _restate_prices(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.core.kernel import kernel
+from workbench.core.kernel import inlined_kernel
 from workbench.core.pretrade.recent import ESTABLISHED
 from workbench.core.pretrade.row import symbol_exposure, symbol_net
 from workbench.core.pretrade.values import FlowValues, MarketValues, OrderValues, RecentValues, ordered_micro
@@ -44,7 +44,7 @@ _ROOM = 4  # row of `Book.floats`: what allowed orders of a decision add to each
 _ESTABLISHED = ESTABLISHED
 
 
-@kernel
+@inlined_kernel
 def held_values(i: int, price_micro: int, book: Book) -> MarketValues:
     """A symbol as far as exposure needs it: price, position, working quantities."""
     return MarketValues(
@@ -62,7 +62,7 @@ def held_values(i: int, price_micro: int, book: Book) -> MarketValues:
     )
 
 
-@kernel
+@inlined_kernel
 def held_of(t: int, i: int, history: History, book: Book) -> Held:
     """What one symbol adds to the account's exposure, at the prices of the decision after row t."""
     one = held_values(i, history.decision_micro[t, i], book)
@@ -73,7 +73,7 @@ def held_of(t: int, i: int, history: History, book: Book) -> Held:
     return Held(gross, working, net_long, net_short, orders, 1 if works or one.position_shares != 0 else 0)
 
 
-@kernel
+@inlined_kernel
 def held_in_all(t: int, history: History, book: Book) -> Held:
     """What all symbols add up to."""
     held = Held(0.0, 0.0, 0.0, 0.0, 0, 0)
@@ -83,7 +83,7 @@ def held_in_all(t: int, history: History, book: Book) -> Held:
     return held
 
 
-@kernel
+@inlined_kernel
 def changed(held: Held, before: Held, after: Held) -> Held:
     """The account's exposure once one symbol's has changed."""
     return Held(
@@ -96,7 +96,7 @@ def changed(held: Held, before: Held, after: Held) -> Held:
     )
 
 
-@kernel
+@inlined_kernel
 def flow_of(now: Exposure, shortfall_micro: int) -> FlowValues:
     """What the account's own orders add up to; of the first sessions nothing is counted."""
     return FlowValues(
@@ -114,7 +114,7 @@ def flow_of(now: Exposure, shortfall_micro: int) -> FlowValues:
     )
 
 
-@kernel
+@inlined_kernel
 def recent_of(
     t: int, k: int, previous_mid_micro: int, own: tuple[int, int], now_ns: int,
     history: History, rules: Rules, book: Book,
@@ -125,7 +125,7 @@ def recent_of(
     """
     i = book.orders[k, _SYMBOL]
     return RecentValues(
-        history.panel[VOLATILITY, t, i],
+        history.panel[t, i, VOLATILITY],
         window_price_micro(t, i, history, rules, book),
         previous_mid_micro,
         0,
@@ -139,7 +139,7 @@ def recent_of(
     )
 
 
-@kernel
+@inlined_kernel
 def window_price_micro(t: int, i: int, history: History, rules: Rules, book: Book) -> int:
     """The last close before the movement window, in the terms of the session after row t; 0 = none."""
     row = t - rules.price_move_sessions
@@ -156,7 +156,7 @@ def window_price_micro(t: int, i: int, history: History, rules: Rules, book: Boo
     return int(price) if new == old else int(np.rint(price * old / (new * 1_000_000) * 1_000_000))
 
 
-@kernel
+@inlined_kernel
 def sector_micro(t: int, i: int, history: History, book: Book) -> float:
     """Gross exposure of a symbol's sector, with what earlier orders of the decision add to it."""
     number = book.account[_SECTOR, i]
@@ -169,21 +169,21 @@ def sector_micro(t: int, i: int, history: History, book: Book) -> float:
     return value
 
 
-@kernel
+@inlined_kernel
 def add_to_sector(i: int, value: float, book: Book) -> None:
     """Count what an allowed order of the decision adds to its sector."""
     if book.account[_SECTOR, i] >= 0:
         book.floats[_ROOM, book.account[_SECTOR, i]] += value
 
 
-@kernel
+@inlined_kernel
 def clear_sectors(book: Book) -> None:
     """Forget what orders of a decision add to their sectors."""
     for i in range(book.account.shape[1]):
         book.floats[_ROOM, i] = 0.0
 
 
-@kernel
+@inlined_kernel
 def order_value_micro(k: int, book: Book) -> int:
     """What an order of the record counts for in windows of value."""
     order = book.orders[k]
@@ -194,7 +194,7 @@ def order_value_micro(k: int, book: Book) -> int:
     )
 
 
-@kernel
+@inlined_kernel
 def ordered_within(k: int, i: int, now_ns: int, window_ns: int, book: Book) -> tuple[int, int]:
     """Shares of a symbol, and value of all symbols, of the orders before row k sent within a window."""
     shares = 0
@@ -209,7 +209,7 @@ def ordered_within(k: int, i: int, now_ns: int, window_ns: int, book: Book) -> t
     return (shares, value)
 
 
-@kernel
+@inlined_kernel
 def session_fills(row: int, i: int, book: Book) -> tuple[int, int]:
     """What the session of bar `row` has bought of a symbol, less what it sold, and the cash it went for."""
     shares = 0
@@ -225,7 +225,7 @@ def session_fills(row: int, i: int, book: Book) -> tuple[int, int]:
     return (shares, paid)
 
 
-@kernel
+@inlined_kernel
 def session_shortfall_micro(row: int, book: Book) -> int:
     """What the fills of the session of bar `row` have cost against their decision prices, with fees."""
     cost = 0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from workbench.core.kernel import kernel
+from workbench.core.kernel import inlined_kernel, kernel
 from workbench.core.policy.kernels import forecast_micro
-from workbench.core.simulate.arrays import Book, History, Plan, Rules
+from workbench.core.simulate.arrays import Book, History, Rules
 from workbench.core.simulate.deciding import (
     CHOICE,
     POSITION,
@@ -14,10 +14,11 @@ from workbench.core.simulate.deciding import (
 )
 from workbench.core.simulate.sending import CASH, ORDERS, QUEUED, judge_and_send, write_intents
 from workbench.core.simulate.trading import FILLS, forget_splits, pass_bar, take_events
+from workbench.core.types import Floats
 
 
 @kernel
-def advance(history: History, plan: Plan, rules: Rules, book: Book, first: int, stop: int) -> int:
+def advance(history: History, forecast: Floats, rules: Rules, book: Book, first: int, stop: int) -> int:
     """Work through rows from `first` up to `stop`; returns the row where the records had no more room.
 
     After row t every order is decided that bar t + 1 may fill, so the last row decides nothing.
@@ -43,14 +44,11 @@ def advance(history: History, plan: Plan, rules: Rules, book: Book, first: int, 
             for i in range(symbols):
                 equity += book.account[POSITION, i] * history.decision_micro[t, i]
         keep = book.decisions.shape[0] > 0
-        count = -1
+        count, wanted = -1, 0
         if not keep:
-            count = find_candidates(
-                plan.weight_micro, plan.forecast, history.decision_micro, t, plan.wanted_micro[t], equity,
-                rules.known_micro, rules.policy, book.account,
-            )  # fmt: skip
+            count, wanted = find_candidates(t, equity, history, forecast, rules, book)
         if count != 0:
-            act(t, count, equity, history, plan, rules, book)
+            act(t, count, wanted, equity, history, forecast, rules, book)
         if money[QUEUED] > 0:
             pass_bar(t + 1, history, rules, book)
         if taken > 0:
@@ -58,20 +56,24 @@ def advance(history: History, plan: Plan, rules: Rules, book: Book, first: int, 
     return stop
 
 
-@kernel
+@inlined_kernel
 def act(
-    t: int, count: int, equity_micro: int, history: History, plan: Plan, rules: Rules, book: Book
-) -> None:
+    t: int, count: int, wanted_micro: int, equity_micro: int, history: History, forecast: Floats,
+    rules: Rules, book: Book,
+) -> None:  # fmt: skip
     """Decide after row t and send what follows; a count of -1 decides the row as a whole."""
     symbols = book.account.shape[1]
-    if count < 0 or not decide_candidates(t, count, equity_micro, history, plan, rules, book):
-        decide_whole_row(t, equity_micro, history, plan, rules, book)
+    whole = count < 0
+    if not whole:
+        whole = not decide_candidates(t, count, wanted_micro, equity_micro, history, forecast, rules, book)
+    if whole:
+        decide_whole_row(t, equity_micro, history, forecast, rules, book)
         count = symbols
     if book.decisions.shape[0] > 0:
         for i in range(symbols):
             for field in range(8):
                 book.decisions[t, field, i] = book.account[CHOICE + field, i]
-            book.decisions[t, 8, i] = forecast_micro(plan.forecast[t, i])
+            book.decisions[t, 8, i] = forecast_micro(forecast[t, i])
     first = write_intents(t, count, history, rules, book)
     if book.money[ORDERS] > first:
         judge_and_send(t, first, equity_micro, history, rules, book)

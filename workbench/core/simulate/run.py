@@ -20,11 +20,8 @@ from workbench.core.simulate.arrays import (
     History,
     MoneyColumn,
     OrderColumn,
-    PanelLayer,
-    Plan,
     Rules,
 )
-from workbench.core.simulate.deciding import plan_weights
 from workbench.core.simulate.history import MarketHistory, prepare
 from workbench.core.simulate.loop import advance
 from workbench.core.simulate.result import SimulationResult
@@ -32,6 +29,8 @@ from workbench.core.types import MICRO, NANO, Bars, Floats, Integers
 
 #: Rows that are worked through between two calls of `progress`.
 CHUNK_ROWS = 50_000
+#: Records have room for one order in so many rows of a symbol before they are made larger.
+ROWS_PER_ORDER = 16
 _MAX_CASH_USD = 1_000_000_000_000
 
 
@@ -110,12 +109,11 @@ def simulate(
     parameters = Parameters(policy, limits, costs, fills, seed, cash_usd)
     values = _checked(market, forecast, parameters)
     rules = _rules(parameters)
-    plan = _plan(market.arrays, values, rules)
     book = _new_book(market, parameters, keep_decisions=keep_decisions)
     rows = len(market.bars.ts_ns)
     at = 0
     while at < rows:
-        reached = int(advance(market.arrays, plan, rules, book, at, min(at + CHUNK_ROWS, rows)))
+        reached = int(advance(market.arrays, values, rules, book, at, min(at + CHUNK_ROWS, rows)))
         if reached < min(at + CHUNK_ROWS, rows):
             book = _with_more_room(book)
         at = reached
@@ -161,15 +159,6 @@ def _rules(parameters: Parameters) -> Rules:
     )
 
 
-def _plan(arrays: History, forecast: Floats, rules: Rules) -> Plan:
-    weights, wanted = np.empty(forecast.shape, dtype=np.int64), np.empty(len(forecast), dtype=np.int64)
-    plan_weights(
-        forecast, arrays.decision_micro, arrays.panel[PanelLayer.VOLATILITY_BPS],
-        arrays.panel[PanelLayer.HALF_SPREAD_BPS], rules.policy, weights, wanted,
-    )  # fmt: skip
-    return Plan(forecast, weights, wanted)
-
-
 def _new_book(market: MarketHistory, parameters: Parameters, *, keep_decisions: bool) -> Book:
     rows, symbols = market.bars.close.shape
 
@@ -181,7 +170,7 @@ def _new_book(market: MarketHistory, parameters: Parameters, *, keep_decisions: 
     account[AccountRow.RATIO_NEW] = account[AccountRow.RATIO_OLD] = 1
     account[AccountRow.RESTRICTED] = [s in parameters.limits.restricted for s in market.bars.symbols]
     account[AccountRow.SECTOR] = _shared_sectors(market.bars.symbols, parameters.limits)
-    room = max(1_024, 8 * symbols)
+    room = 1_024 + 8 * symbols + rows * symbols // ROWS_PER_ORDER  # memory is taken as it is written
     return Book(
         money=money, account=account, series=integers(2, rows), orders=integers(room, len(OrderColumn)),
         fills=integers(room, len(FillColumn)), queue=integers(2 * symbols), floats=np.zeros((5, symbols)),
@@ -205,8 +194,8 @@ def _with_more_room(book: Book) -> Book:
 
 
 def _result(market: MarketHistory, book: Book, seed: int) -> SimulationResult:
-    orders = book.orders[: book.money[MoneyColumn.ORDERS]].copy()
-    fills = book.fills[: book.money[MoneyColumn.FILLS]].copy()
+    orders = book.orders[: book.money[MoneyColumn.ORDERS]]
+    fills = book.fills[: book.money[MoneyColumn.FILLS]]
     held = {
         symbol: int(shares)
         for symbol, shares in zip(market.bars.symbols, book.account[AccountRow.POSITION], strict=True)

@@ -9,7 +9,7 @@ import numpy as np
 from workbench.core.costs import expected_cost_bps
 from workbench.core.fees import fee_micro
 from workbench.core.fills import bar_half_spread_bps
-from workbench.core.kernel import kernel
+from workbench.core.kernel import inlined_kernel
 from workbench.core.orders import MOST_AT_ONCE
 from workbench.core.pretrade.controls import judge_order
 from workbench.core.pretrade.row import account_with, flow_with, reserved_micro
@@ -85,7 +85,7 @@ BUYING, SELLING, RESTRICTED = (
 _MARKET = int(OrderType.MARKET)
 
 
-@kernel
+@inlined_kernel
 def session_hours(t: int, order_type: int, history: History) -> tuple[int, int, int]:
     """Time of judging, open and close for an order decided after row t, UTC nanoseconds.
 
@@ -98,13 +98,13 @@ def session_hours(t: int, order_type: int, history: History) -> tuple[int, int, 
     return (opens if order_type == _MARKET else history.ts_ns[t], opens, opens + 13 * HOUR_NS // 2)
 
 
-@kernel
+@inlined_kernel
 def decided_ns(t: int, history: History) -> int:
     """The scheduled time of the decision after row t."""
     return int(history.hours[t + 1, 0]) if history.hours.shape[0] > 0 else int(history.ts_ns[t])
 
 
-@kernel
+@inlined_kernel
 def write_intents(t: int, count: int, history: History, rules: Rules, book: Book) -> int:
     """Record the orders of a decision in sending order, sells first; returns the first one's row."""
     first = book.money[ORDERS]
@@ -117,7 +117,7 @@ def write_intents(t: int, count: int, history: History, rules: Rules, book: Book
             order = book.orders[book.money[ORDERS]]
             price = history.decision_micro[t, i]
             mean = expected_cost_bps(
-                side, abs(delta), price, history.panel[ADV, t, i], history.panel[VOLATILITY, t, i],
+                side, abs(delta), price, history.panel[t, i, ADV], history.panel[t, i, VOLATILITY],
                 book.floats[0, i], rules.prior, rules.rates,
             )[0]  # fmt: skip
             order[ROW], order[SYMBOL], order[SIDE] = t, i, side
@@ -135,7 +135,7 @@ def write_intents(t: int, count: int, history: History, rules: Rules, book: Book
     return int(first)
 
 
-@kernel
+@inlined_kernel
 def judge_and_send(t: int, first: int, equity_micro: int, history: History, rules: Rules, book: Book) -> None:
     """Judge the intents together, then send those allowed, batch by batch, as the session does."""
     decided = book.orders[first, DECIDED_NS]
@@ -172,7 +172,7 @@ def judge_and_send(t: int, first: int, equity_micro: int, history: History, rule
             start, batch = k + 1, 0
 
 
-@kernel
+@inlined_kernel
 def send_batch(
     t: int, start: int, stop: int, batch: int, now: Exposure, history: History, rules: Rules, book: Book
 ) -> Exposure:
@@ -209,7 +209,7 @@ def send_batch(
     return now
 
 
-@kernel
+@inlined_kernel
 def look(t: int, k: int, now: Exposure, history: History, rules: Rules, book: Book) -> int:
     """Denial codes of one order against the account and all that works or has been sent."""
     cash = book.money[CASH]
@@ -224,13 +224,13 @@ def look(t: int, k: int, now: Exposure, history: History, rules: Rules, book: Bo
     return int(judge_order(values, market, lately, at, flow_of(now, 0), rules.limits))
 
 
-@kernel
+@inlined_kernel
 def exposed(t: int, k: int, history: History, book: Book) -> Held:
     """What an order's symbol adds to the account's exposure."""
     return held_of(t, book.orders[k, SYMBOL], history, book)
 
 
-@kernel
+@inlined_kernel
 def moved(now: Exposure, before: Held, after: Held, sent: int, ordered_micro: int) -> Exposure:
     """The account's exposure once one symbol's has changed."""
     return Exposure(
@@ -238,7 +238,7 @@ def moved(now: Exposure, before: Held, after: Held, sent: int, ordered_micro: in
     )
 
 
-@kernel
+@inlined_kernel
 def set_working(order: Integers, change: int, book: Book) -> None:
     """Change what the books hold of an order's working quantity."""
     if order[SIDE] == 1:
@@ -247,7 +247,7 @@ def set_working(order: Integers, change: int, book: Book) -> None:
         book.account[SELLING, order[SYMBOL]] += change
 
 
-@kernel
+@inlined_kernel
 def at_hours(t: int, order: OrderValues, account: AccountValues, history: History) -> AccountValues:
     """The account at the time at which an order is judged."""
     now, opens, closes = session_hours(t, order.order_type, history)
@@ -258,7 +258,7 @@ def at_hours(t: int, order: OrderValues, account: AccountValues, history: Histor
     )  # fmt: skip
 
 
-@kernel
+@inlined_kernel
 def order_values(k: int, rules: Rules, book: Book) -> OrderValues:
     """An order of the record as the controls see it."""
     order = book.orders[k]
@@ -269,21 +269,21 @@ def order_values(k: int, rules: Rules, book: Book) -> OrderValues:
     )  # fmt: skip
 
 
-@kernel
+@inlined_kernel
 def market_of(t: int, k: int, history: History, rules: Rules, book: Book) -> MarketValues:
     """What is known of an order's symbol after row t, with the quantities that already work."""
     i = book.orders[k, SYMBOL]
-    tradable = 0 if math.isnan(history.panel[CLOSE, t, i]) else 1
+    tradable = 0 if math.isnan(history.panel[t, i, CLOSE]) else 1
     price, high, low, _ = last_bar(t, i, history, book)
     bid, ask = quote_micro(price, bar_half_spread_bps(high, low, rules.fills))
     return MarketValues(
         history.decision_micro[t, i], 0 if tradable == 1 else -1, bid, ask, 0 if bid > 0 else -1, tradable, 0,
         book.account[POSITION, i], book.account[BUYING, i], book.account[SELLING, i],
-        history.panel[ADV, t, i],
+        history.panel[t, i, ADV],
     )  # fmt: skip
 
 
-@kernel
+@inlined_kernel
 def sent_within(first: int, window_ns: int, book: Book) -> int:
     """Orders before row `first` of the record that were sent within a window before its decision."""
     count = 0
@@ -295,7 +295,7 @@ def sent_within(first: int, window_ns: int, book: Book) -> int:
     return count
 
 
-@kernel
+@inlined_kernel
 def repeats(k: int, window_ns: int, book: Book) -> bool:
     """Whether an order has the content of one that was sent within a window before it; legs never have."""
     order = book.orders[k]
@@ -312,7 +312,7 @@ def repeats(k: int, window_ns: int, book: Book) -> bool:
     return False
 
 
-@kernel
+@inlined_kernel
 def submit(k: int, last_micro: int, rules: Rules, book: Book) -> None:
     """The venue takes the order, or refuses what the account cannot hold; a cash account, no short sale."""
     order, money = book.orders[k], book.money

@@ -9,7 +9,7 @@ import numpy as np
 from workbench.core.corporate import split_shares
 from workbench.core.fees import fee_micro
 from workbench.core.fills import bar_half_spread_bps
-from workbench.core.kernel import kernel
+from workbench.core.kernel import inlined_kernel
 from workbench.core.pretrade.controls import judge_order
 from workbench.core.pretrade.row import reserved_micro
 from workbench.core.pretrade.values import AccountValues, MarketValues
@@ -21,7 +21,7 @@ from workbench.core.simulate.arrays import (
     History,
     MoneyColumn,
     OrderColumn,
-    PanelLayer,
+    PanelField,
     Rules,
     SimulatedState,
 )
@@ -84,7 +84,7 @@ from workbench.core.venue.kernels import (
     take,
 )
 
-OPEN = int(PanelLayer.OPEN)
+OPEN = int(PanelField.OPEN)
 FILLS, EVENT = int(MoneyColumn.FILLS), int(MoneyColumn.EVENT)
 TODAY = int(OrderColumn.TODAY)
 E_ROW, E_IS_SPLIT, E_SYMBOL, E_FIRST, E_SECOND = (int(column) for column in EventColumn)
@@ -96,7 +96,7 @@ ACCEPTED, PARTIALLY, DONE, EXPIRED = (
 _ON_OPEN = int(OrderType.MARKET_ON_OPEN)
 
 
-@kernel
+@inlined_kernel
 def take_events(row: int, history: History, book: Book) -> int:
     """Bring the account into the terms of the session of bar `row`; returns how many events did so.
 
@@ -120,7 +120,7 @@ def take_events(row: int, history: History, book: Book) -> int:
     return int(at - first)
 
 
-@kernel
+@inlined_kernel
 def forget_splits(taken: int, history: History, book: Book) -> None:
     """End the ratios of the last events taken: the bar that has passed is in the new terms itself."""
     for at in range(book.money[EVENT] - taken, book.money[EVENT]):
@@ -128,7 +128,7 @@ def forget_splits(taken: int, history: History, book: Book) -> None:
         book.account[RATIO_OLD, history.events[at, E_SYMBOL]] = 1
 
 
-@kernel
+@inlined_kernel
 def pass_bar(row: int, history: History, rules: Rules, book: Book) -> None:
     """Let the open orders live through bar `row`; afterwards nothing is open."""
     money = book.money
@@ -141,15 +141,15 @@ def pass_bar(row: int, history: History, rules: Rules, book: Book) -> None:
     money[QUEUED] = 0
 
 
-@kernel
+@inlined_kernel
 def meet_open(row: int, k: int, history: History, rules: Rules, book: Book) -> None:
     """Let an order that was accepted before see the opening auction; the bar before sizes it."""
     order = book.orders[k]
     i = order[SYMBOL]
     if order[STATE] != ACCEPTED or order[BEFORE_OPEN] == 0:
         return
-    if not math.isnan(history.panel[OPEN, row, i]) and meets_open(order[TYPE]):
-        price = int(np.rint(history.panel[OPEN, row, i] * 1e6))
+    if not math.isnan(history.panel[row, i, OPEN]) and meets_open(order[TYPE]):
+        price = int(np.rint(history.panel[row, i, OPEN] * 1e6))
         _, high, low, volume = last_bar(row - 1, i, history, book)
         shares, at = take(
             order[SIDE], order[SHARES] - order[FILLED], order[LIMIT], price, high, low, volume, 0, rules.fills
@@ -159,26 +159,26 @@ def meet_open(row: int, k: int, history: History, rules: Rules, book: Book) -> N
         finish(order, EXPIRED, book)
 
 
-@kernel
+@inlined_kernel
 def meet_close(row: int, k: int, history: History, rules: Rules, book: Book) -> None:
     """Let an open order see the range and the closing auction, then end what is left of it."""
     order = book.orders[k]
     i = order[SYMBOL]
     if order[STATE] != ACCEPTED and order[STATE] != PARTIALLY:
         return
-    if not math.isnan(history.panel[CLOSE, row, i]):
+    if not math.isnan(history.panel[row, i, CLOSE]):
         rests = rests_in_range(order[TYPE]) and order[BEFORE_OPEN] == 1
         price = 0 if rests else history.price_micro[row, i]
         shares, at = take(
-            order[SIDE], order[SHARES] - order[FILLED], order[LIMIT], price, history.panel[HIGH, row, i],
-            history.panel[LOW, row, i], history.panel[VOLUME, row, i], order[TODAY], rules.fills,
+            order[SIDE], order[SHARES] - order[FILLED], order[LIMIT], price, history.panel[row, i, HIGH],
+            history.panel[row, i, LOW], history.panel[row, i, VOLUME], order[TODAY], rules.fills,
         )  # fmt: skip
         execute(row, k, 1, shares, at, rules, book)
     if order[STATE] != DONE:
         finish(order, EXPIRED, book)
 
 
-@kernel
+@inlined_kernel
 def execute(row: int, k: int, at_close: int, shares: int, price_micro: int, rules: Rules, book: Book) -> None:
     """Book what the account can pay of a fill."""
     order, money = book.orders[k], book.money
@@ -209,7 +209,7 @@ def execute(row: int, k: int, at_close: int, shares: int, price_micro: int, rule
         order[HOLD] = kept
 
 
-@kernel
+@inlined_kernel
 def finish(order: Integers, state: int, book: Book) -> None:
     """End an order and release what it holds."""
     book.money[HELD] -= order[HOLD]
@@ -221,7 +221,7 @@ def finish(order: Integers, state: int, book: Book) -> None:
 # --- the slice that follows a filled order -----------------------------------------------------------
 
 
-@kernel
+@inlined_kernel
 def next_slices(row: int, queued: int, history: History, rules: Rules, book: Book) -> None:
     """Send what is left of each change whose first slice the open has filled, symbol by symbol."""
     due = False
@@ -241,7 +241,7 @@ def next_slices(row: int, queued: int, history: History, rules: Rules, book: Boo
                 send_slice(row, k, abs(order[TARGET] - now), history, rules, book)
 
 
-@kernel
+@inlined_kernel
 def send_slice(row: int, parent: int, wanted: int, history: History, rules: Rules, book: Book) -> None:
     """Judge and send one slice at the open of bar `row`; it can only meet the close."""
     k = book.money[ORDERS]
@@ -256,14 +256,14 @@ def send_slice(row: int, parent: int, wanted: int, history: History, rules: Rule
     values = order_values(k, rules, book)
     now = exposure_at_open(row, order[DECIDED_NS], history, rules, book)
     account = account_at_open(row, now, history, book)
-    opened = int(np.rint(history.panel[OPEN, row, i] * 1e6))
+    opened = int(np.rint(history.panel[row, i, OPEN] * 1e6))
     last, high, low, _ = last_bar(row - 1, i, history, book)
     half_spread = bar_half_spread_bps(high, low, rules.fills)
     bid, ask = quote_micro(opened, half_spread)
     market = MarketValues(
         history.decision_micro[row - 1, i], 0, bid, ask, 0 if bid > 0 else -1, 1, 0,
         book.account[POSITION, i], book.account[BUYING, i], book.account[SELLING, i],
-        history.panel[ADV, row - 1, i],
+        history.panel[row - 1, i, ADV],
     )  # fmt: skip
     bid, ask = quote_micro(last, half_spread)  # the look before was at the decision
     own = session_fills(row, i, book)
@@ -276,7 +276,7 @@ def send_slice(row: int, parent: int, wanted: int, history: History, rules: Rule
         submit(k, opened, rules, book)
 
 
-@kernel
+@inlined_kernel
 def exposure_at_open(row: int, decided: int, history: History, rules: Rules, book: Book) -> Exposure:
     """What is held, works and was sent just after the open of bar `row`, at the closes before it."""
     equity = book.money[CASH]
@@ -293,7 +293,7 @@ def exposure_at_open(row: int, decided: int, history: History, rules: Rules, boo
     return Exposure(equity, sent, ordered, held_in_all(row - 1, history, book))
 
 
-@kernel
+@inlined_kernel
 def account_at_open(row: int, now: Exposure, history: History, book: Book) -> AccountValues:
     """The account just after the open of bar `row`."""
     opens, closes = session_hours(row - 1, 0, history)[1:]

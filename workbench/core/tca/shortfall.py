@@ -13,7 +13,7 @@ import decimal
 import numbers
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ import pandas as pd
 from workbench.core.tca.columns import require
 from workbench.core.types import BPS
 
+Exact = TypeVar("Exact", int, Decimal)
 PARTS = ("delay", "trading", "opportunity", "fees")
 SPLITS = ("cfa", "wagner")
 _SIGNS = {"buy": 1, "sell": -1}
@@ -100,6 +101,25 @@ def implementation_shortfall(orders: pd.DataFrame, fills: pd.DataFrame, *, split
     return frame
 
 
+def total_cost(
+    side: Exact, ordered: Exact, filled: Exact, paid: Exact, decision: Exact, final: Exact, fees: Exact
+) -> Exact:
+    """Paper minus real profit of one order, exact where its parts are: all int (micros), or all Decimal.
+
+    Parameters
+    ----------
+    side : int or Decimal
+        1 buy, -1 sell.
+    ordered, filled : int or Decimal
+        Shares.
+    paid, fees : int or Decimal
+        Sum of size x price, and of the fees, of the fills.
+    decision, final : int or Decimal
+        Prices; the final one values what was not filled.
+    """
+    return side * (paid - filled * decision) + side * (ordered - filled) * (final - decision) + fees
+
+
 def in_exact_arithmetic() -> contextlib.AbstractContextManager[decimal.Context]:
     """A block in which sums and products of decimals are exact; a lost digit raises."""
     return decimal.localcontext(_EXACT)
@@ -130,7 +150,7 @@ def _order_row(
             "opportunity": side * unfilled * (final - (decision if split == "cfa" else arrival)),
             "fees": fees,
         }
-        total = side * (paid - filled * decision) + side * unfilled * (final - decision) + fees
+        total = total_cost(side, ordered, filled, paid, decision, final, fees)
         if sum(parts.values(), zero) != total:  # an identity of the definitions, checked on every row
             raise ArithmeticError(f"{where}: parts {parts} do not sum to {total}")
         notional = ordered * decision
