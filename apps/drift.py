@@ -63,9 +63,8 @@ def draw(*_: object) -> None:
 def draw_feature(*_: object) -> None:
     """Show the chosen feature then and now."""
     if shown["found"] is not None and feature.value:
-        pictured.object = screen.desk.plots.distributions(
-            shown["found"].reference[feature.value], shown["found"].latest[feature.value]
-        )
+        then, now = (frame[feature.value] for frame in (shown["found"].reference, shown["found"].latest))
+        pictured.draw(lambda: screen.desk.plots.distributions(then, now))
 
 
 def redraw() -> None:
@@ -90,8 +89,8 @@ def draw_measures() -> None:
     show_odd(screen.quality)
     streams.visible = levels.visible = screen.measures is not None and len(screen.measures) > 0
     if streams.visible:
-        streams.object = screen.desk.plots.streams_by_day(screen.measures)
-        levels.object = screen.desk.plots.levels_by_day(screen.measures)
+        streams.draw(lambda: screen.desk.plots.streams_by_day(screen.measures))
+        levels.draw(lambda: screen.desk.plots.levels_by_day(screen.measures))
 
 
 press.on_click(ask)

@@ -43,12 +43,13 @@ def draw(*_: object) -> None:
     plots = screen.desk.plots
     verdict.object = wb.pages.verdict("statistics passed" if found.passed else "refused", found.facts)
     show_reasons(found.reasons)
-    logits.object = plots.logit_histogram(found.found.combinations)
-    degradation.object = plots.degradation(
-        found.found.combinations, slope=found.found.slope, intercept=found.found.intercept
+    choice = found.found
+    logits.draw(lambda: plots.logit_histogram(choice.combinations))
+    degradation.draw(
+        lambda: plots.degradation(choice.combinations, slope=choice.slope, intercept=choice.intercept)
     )
-    fan.object = plots.path_fan(found.paths)
-    deflation.object = plots.deflation(found.deflation)
+    fan.draw(lambda: plots.path_fan(found.paths))
+    deflation.draw(lambda: plots.deflation(found.deflation))
     show_best(found.best)
 
 

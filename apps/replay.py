@@ -10,7 +10,7 @@ session = pn.widgets.Select(label="Session", options=[])
 symbol = pn.widgets.Select(label="Symbol", options=[])
 moment = pn.widgets.IntSlider(label="Moment", start=0, end=1, value=0, sizing_mode="stretch_width")
 now = wb.pages.card()
-path = pn.pane.HoloViews(sizing_mode="stretch_width", height=340)
+path = wb.pages.picture(340)
 decisions, show_decisions = wb.pages.table(
     "Decisions, with the reason for each", empty="Nothing decided yet."
 )
@@ -66,8 +66,8 @@ def draw_moment(*_: object) -> None:
 def draw_path(*_: object) -> None:
     """Show the prices that were known, with our own fills on them."""
     if session.value is not None and symbol.value is not None:
-        prices = screen.prices(session.value, symbol.value)
-        path.object = screen.desk.plots.price_path(prices, screen.fills(session.value, symbol.value))
+        prices, fills = (read(session.value, symbol.value) for read in (screen.prices, screen.fills))
+        path.draw(lambda: screen.desk.plots.price_path(prices, fills))
 
 
 def ask(*_: object) -> None:

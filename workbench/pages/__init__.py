@@ -17,13 +17,13 @@ from workbench.pages.parts import (
     notes,
     picture,
     state_card,
-    table,
     unknown_order,
     verdict,
     work_line,
 )
 from workbench.pages.release_card import release_card
 from workbench.pages.report import execution_report, save_buttons
+from workbench.pages.tables import table
 
 __all__ = [
     "NAMES",

@@ -30,6 +30,9 @@ class Screen(param.Parameterized):
     clock_s : callable () -> float, default time.monotonic
     """
 
+    #: Whether what takes long waits until the first reader sees the page; None while nobody has opened it.
+    held: bool | None = None
+
     version = param.Integer(0, doc="Rises with every new reading.")
     problem = param.String("", doc="Why the page could not be read, empty when it could.")
     next_step = param.String("", doc="What to do about the problem.")
