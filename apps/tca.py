@@ -82,7 +82,9 @@ def tell(*_: object) -> None:
     told.object = wb.pages.unknown_order(order.value) if order.value else ""
     if story is None:
         return
-    told.object = wb.pages.facts("The order, and the decision that wanted it", story.facts)
+    told.object = wb.pages.facts(
+        "The order, and the decision that wanted it", story.facts, whole=f"order/{order.value}"
+    )
     path.draw(lambda: screen.desk.plots.price_path(story.prices, story.fills, story.benchmarks))
     steps.visible = story.steps is not None
     if story.steps is not None:

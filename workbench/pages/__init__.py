@@ -6,6 +6,7 @@ Everything is served by this process: no font, script or picture comes from anot
 from __future__ import annotations
 
 from workbench.pages.cards import alerts_card, approvals_card, halt_card
+from workbench.pages.drawer import ask
 from workbench.pages.frame import NAMES, page, visitor
 from workbench.pages.parts import (
     VERDICTS,
@@ -30,6 +31,7 @@ __all__ = [
     "VERDICTS",
     "alerts_card",
     "approvals_card",
+    "ask",
     "bars",
     "beside",
     "card",

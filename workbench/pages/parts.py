@@ -48,7 +48,12 @@ def beside(*parts: Any, width_px: int = 380) -> Any:
 
 
 def facts(
-    title: str, values: Mapping[str, object], *, classes: Mapping[str, str] | None = None, why: str = ""
+    title: str,
+    values: Mapping[str, object],
+    *,
+    classes: Mapping[str, str] | None = None,
+    why: str = "",
+    whole: str = "",
 ) -> str:
     """Labelled values as HTML.
 
@@ -58,6 +63,8 @@ def facts(
         Label -> "good", "warn" or "bad".
     why : str, default ""
         What the screen calls these values: each becomes a link to what it is made of.
+    whole : str
+        A question about all of them together, asked beside the title.
     """
     cells = []
     for label, value in values.items():
@@ -65,7 +72,7 @@ def facts(
         shown = why_link(f"{why}/{label}", text) if why and value is not None else text
         level = (classes or {}).get(label, "")
         cells.append(f'<div><dt>{html.escape(label)}</dt><dd class="{level}">{shown}</dd></div>')
-    return f'<section class="card">{heading(title)}<dl class="facts">{"".join(cells)}</dl></section>'
+    return f'<section class="card">{heading(title, whole)}<dl class="facts">{"".join(cells)}</dl></section>'
 
 
 def heading(title: str, why: str = "") -> str:
@@ -130,12 +137,14 @@ def _round(value: float) -> str:
     return f"{value:,.0f}" if whole else words(value)
 
 
-def verdict(status: str, values: Mapping[str, object]) -> str:
+def verdict(status: str, values: Mapping[str, object], *, whole: str = "") -> str:
     """A judgement in one large word with the values it rests on, as HTML; green only for "none"."""
     level = {"none": "good", "drift": "bad", "refused": "bad"}.get(status, "warn")
     word = {"none": "NO DRIFT FOUND"}.get(status, status.upper())
     head = f'<div class="state {level}">{html.escape(word)}</div>'
-    return f'<section class="card" aria-live="polite">{head}</section>' + facts("What it rests on", values)
+    return f'<section class="card" aria-live="polite">{head}</section>' + facts(
+        "What it rests on", values, whole=whole
+    )
 
 
 def work_line(work: Any, advice: str) -> str:
