@@ -46,7 +46,9 @@ def redraw() -> None:
     drive.object = wb.pages.facts("Who drives", screen.drive(), why="drive")
     adding = wb.pages.work_line(screen.work, "")
     used.object = adding + wb.pages.bars("Limits in use", frames["limits"], why="limits")
-    curve.object = screen.desk.plots.equity(frames["equity"]) if len(frames["equity"]) else None
+    curve.visible = bool(len(frames["equity"]))
+    if curve.visible:
+        curve.draw(lambda: screen.desk.plots.equity(frames["equity"]))
     for show, name in (
         (show_positions, "positions"),
         (show_orders, "last_orders"),

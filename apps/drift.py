@@ -12,23 +12,31 @@ latest = pn.widgets.IntInput(label="Latest window, sessions", value=250, start=2
 alpha = pn.widgets.Select(label="False alarms allowed", options={"1 %": 0.01, "5 %": 0.05}, value=0.05)
 press = pn.widgets.Button(label="Compare", button_type="primary", width=160)
 feature = pn.widgets.Select(label="Feature: then and now", options=[], width=240)
-progress, verdict, remarks = wb.pages.card(), wb.pages.card(), wb.pages.card()
+progress, verdict, remarks, looked = wb.pages.card(), wb.pages.card(), wb.pages.card(), wb.pages.card()
 pictured = wb.pages.picture()
 judged, show_judged = wb.pages.table(
-    "Feature by feature", empty="Nothing compared yet.", colours=wb.pages.VERDICTS
+    "Feature by feature", empty="Nothing compared yet.", colours=wb.pages.VERDICTS, why="compared"
 )
 fresh, show_fresh = wb.pages.table(
-    "Freshness of the data", empty="The universe is empty: name symbols in workbench.toml."
+    "Freshness of the data", empty="The universe is empty: name symbols in workbench.toml.", why="freshness"
 )
 LEVELS = {"note": "warn", "warn": "warn", "block": "bad"}
 alarmed, show_alarmed = wb.pages.table(
-    "Alarms, newest first", empty="No measure was beyond its bound.", colours=LEVELS
+    "Alarms, newest first",
+    empty="No measure that was taken was beyond its bound.",
+    colours=LEVELS,
+    why="alarms",
+    key="session",
 )
 stopped, show_stopped = wb.pages.table(
-    "What monitoring has stopped", empty="Nothing: no measure was beyond the bound of a block."
+    "What monitoring has stopped", empty="Nothing: no measure was beyond the bound of a block.", why="stopped"
 )
 odd, show_odd = wb.pages.table(
-    "Data quality, newest first", empty="Nothing odd was measured.", colours=LEVELS
+    "Data quality, newest first",
+    empty="Nothing odd was measured.",
+    colours=LEVELS,
+    why="quality",
+    key="session",
 )
 streams, levels = wb.pages.picture(), wb.pages.picture()
 shown: dict = {"found": None, "freshness": None, "measures": None}
@@ -53,7 +61,7 @@ def draw(*_: object) -> None:
     if found is None or found is shown["found"]:
         return
     shown["found"] = found
-    verdict.object = wb.pages.verdict(found.status, found.facts)
+    verdict.object = wb.pages.verdict(found.status, found.facts, whole="compared")
     remarks.object = wb.pages.notes(found.notes)
     show_judged(found.table)
     feature.options = list(found.reference.columns)
@@ -63,9 +71,8 @@ def draw(*_: object) -> None:
 def draw_feature(*_: object) -> None:
     """Show the chosen feature then and now."""
     if shown["found"] is not None and feature.value:
-        pictured.object = screen.desk.plots.distributions(
-            shown["found"].reference[feature.value], shown["found"].latest[feature.value]
-        )
+        then, now = (frame[feature.value] for frame in (shown["found"].reference, shown["found"].latest))
+        pictured.draw(lambda: screen.desk.plots.distributions(then, now))
 
 
 def redraw() -> None:
@@ -85,13 +92,14 @@ def redraw() -> None:
 def draw_measures() -> None:
     """Show what was measured of each session; without any there is no picture."""
     shown["measures"] = screen.measures
+    looked.object = wb.pages.facts("What monitoring has measured", screen.monitoring(), why="monitoring")
     show_alarmed(screen.alarms)
     show_stopped(screen.taken)
     show_odd(screen.quality)
     streams.visible = levels.visible = screen.measures is not None and len(screen.measures) > 0
     if streams.visible:
-        streams.object = screen.desk.plots.streams_by_day(screen.measures)
-        levels.object = screen.desk.plots.levels_by_day(screen.measures)
+        streams.draw(lambda: screen.desk.plots.streams_by_day(screen.measures))
+        levels.draw(lambda: screen.desk.plots.levels_by_day(screen.measures))
 
 
 press.on_click(ask)
@@ -99,6 +107,6 @@ feature.param.watch(draw_feature, "value")
 for widget in (symbol, before, latest, alpha):
     widget.param.watch(draw, "value")
 settings = wb.pages.beside(symbol, before, latest, alpha, width_px=150)
-measured = [streams, alarmed, stopped, levels, odd, fresh]
+measured = [looked, streams, alarmed, stopped, levels, odd, fresh]
 sections = [*measured, settings, press, progress, verdict, judged, feature, pictured, remarks]
 wb.pages.page("drift", screen, sections, redraw).servable()

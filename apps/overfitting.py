@@ -15,12 +15,18 @@ fan, deflation = wb.pages.picture(300), wb.pages.picture(300)
 candidates, show_candidates = wb.pages.table(
     "Candidates of this desk, with their walk-forward scores",
     empty="No model is registered yet. Train one: workbench train",
+    why="candidates",
+    key="model_id",
 )
 reasons, show_reasons = wb.pages.table("Why it may not be promoted", empty="Nothing speaks against it.")
-best, show_best = wb.pages.table("The best variants of the sample family", empty="Nothing judged yet.")
+best, show_best = wb.pages.table(
+    "The best variants of the sample family", empty="Nothing judged yet.", why="best"
+)
 gates, show_gates = wb.pages.table(
     "Gates of every model that was judged",
     empty="No model was judged yet: workbench promote MODEL --stage shadow",
+    why="gates",
+    key="model",
 )
 release, show_models = wb.pages.release_card(screen.commands, person=who)
 shown: dict = {"study": None, "candidates": None}
@@ -41,14 +47,17 @@ def draw(*_: object) -> None:
         return
     shown["study"] = found
     plots = screen.desk.plots
-    verdict.object = wb.pages.verdict("statistics passed" if found.passed else "refused", found.facts)
-    show_reasons(found.reasons)
-    logits.object = plots.logit_histogram(found.found.combinations)
-    degradation.object = plots.degradation(
-        found.found.combinations, slope=found.found.slope, intercept=found.found.intercept
+    verdict.object = wb.pages.verdict(
+        "statistics passed" if found.passed else "refused", found.facts, whole="judged"
     )
-    fan.object = plots.path_fan(found.paths)
-    deflation.object = plots.deflation(found.deflation)
+    show_reasons(found.reasons)
+    choice = found.found
+    logits.draw(lambda: plots.logit_histogram(choice.combinations))
+    degradation.draw(
+        lambda: plots.degradation(choice.combinations, slope=choice.slope, intercept=choice.intercept)
+    )
+    fan.draw(lambda: plots.path_fan(found.paths))
+    deflation.draw(lambda: plots.deflation(found.deflation))
     show_best(found.best)
 
 

@@ -10,12 +10,25 @@ session = pn.widgets.Select(label="Session", options=[])
 symbol = pn.widgets.Select(label="Symbol", options=[])
 moment = pn.widgets.IntSlider(label="Moment", start=0, end=1, value=0, sizing_mode="stretch_width")
 now = wb.pages.card()
-path = pn.pane.HoloViews(sizing_mode="stretch_width", height=340)
+path = wb.pages.picture(340)
 decisions, show_decisions = wb.pages.table(
-    "Decisions, with the reason for each", empty="Nothing decided yet."
+    "Decisions, with the reason for each",
+    empty="Nothing decided yet.",
+    choose=lambda row: wb.pages.ask(f"decisions/{session.value}"),
+    why="decisions",
 )
-events, show_events = wb.pages.table("What has happened so far", empty="Nothing has happened yet.")
-holdings, show_holdings = wb.pages.table("Held at this moment", empty="Nothing is held.")
+events, show_events = wb.pages.table(
+    "What has happened so far",
+    empty="Nothing has happened yet.",
+    choose=lambda row: ask_event(row),
+    why="events",
+)
+holdings, show_holdings = wb.pages.table(
+    "Held at this moment",
+    empty="Nothing is held.",
+    choose=lambda row: wb.pages.ask(f"held/{session.value}/{chosen['held']['holding'].iloc[row]}"),
+    why="held",
+)
 state = wb.pages.card()
 setting = pn.widgets.Select(label="Setting", options=list(screen.SETTINGS))
 value = pn.widgets.TextInput(label="Another value", placeholder="a number")
@@ -55,26 +68,41 @@ def draw_moment(*_: object) -> None:
             "Details": event["text"],
             "Journal event": int(event["seq"]),
         },
+        why=question(event),
     )
-    state.object = wb.pages.facts("The account just after it", screen.facts(chosen["states"], event["seq"]))
-    show_events(sofar.iloc[::-1])
-    show_holdings(screen.holdings(int(event["seq"])))
+    account = screen.facts(chosen["states"], event["seq"])
+    state.object = wb.pages.facts("The account just after it", account, why=f"account/{session.value}")
+    chosen["events"], chosen["held"] = sofar.iloc[::-1], screen.holdings(int(event["seq"]))
+    show_events(chosen["events"])
+    show_holdings(chosen["held"])
     decided = chosen["decisions"]["scheduled_at"] <= event["at"]
     show_decisions(chosen["decisions"][decided])
+
+
+def question(event) -> str:
+    """What to ask about an event of the session."""
+    return f"events/{session.value}/{event['what']}-{event['seq']}"
+
+
+def ask_event(row: int) -> None:
+    """Open the drawer with the rows behind an event."""
+    wb.pages.ask(question(chosen["events"].iloc[row]))
 
 
 def draw_path(*_: object) -> None:
     """Show the prices that were known, with our own fills on them."""
     if session.value is not None and symbol.value is not None:
-        prices = screen.prices(session.value, symbol.value)
-        path.object = screen.desk.plots.price_path(prices, screen.fills(session.value, symbol.value))
+        prices, fills = (read(session.value, symbol.value) for read in (screen.prices, screen.fills))
+        path.draw(lambda: screen.desk.plots.price_path(prices, fills))
 
 
 def ask(*_: object) -> None:
     """Trade the session again under the other value, beside the record."""
     if session.value is not None and value.value:
         facts, orders = screen.answer(session.value, setting.value, value.value)
-        supposed.object = wb.pages.facts("Hypothetical: nothing of this happened", facts)
+        supposed.object = wb.pages.facts(
+            "Hypothetical: nothing of this happened", facts, whole=f"supposed/{session.value}"
+        )
         show_differing(orders)
 
 
@@ -97,7 +125,8 @@ sections = [
     wb.pages.beside(now, state),
     path,
     decisions,
-    wb.pages.beside(events, holdings),
+    events,
+    holdings,
     wb.pages.beside(setting, value, suppose),
     supposed,
     differing,

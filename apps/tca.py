@@ -55,12 +55,12 @@ def draw(*_: object) -> None:
     plots = screen.desk.plots
     totals.object = wb.pages.facts("Execution of the chosen orders", found.facts, why="execution")
     remarks.object = wb.pages.notes(found.notes)
-    waterfall.object = plots.shortfall_waterfall(found.steps, title="Where the shortfall arose")
-    spread.object = plots.cost_distribution(found.orders, found.distribution)
+    waterfall.draw(lambda: plots.shortfall_waterfall(found.steps, title="Where the shortfall arose"))
+    spread.draw(lambda: plots.cost_distribution(found.orders, found.distribution))
     predicted.visible = bool(len(found.predicted))
     if predicted.visible:
-        predicted.object = plots.predicted_and_realised(found.predicted)
-    fan.object = plots.close_markouts(found.markouts)
+        predicted.draw(lambda: plots.predicted_and_realised(found.predicted))
+    fan.draw(lambda: plots.close_markouts(found.markouts))
     show_quantiles(found.distribution)
     show_worst(found.orders)
     break_down()
@@ -70,7 +70,8 @@ def break_down(*_: object) -> None:
     """Show the chosen orders by what the reader chose."""
     if shown["found"] is not None:
         frame = screen.broken_down(chosen(), by.value)
-        broken_down.object = screen.desk.plots.cost_by_group(frame, title=f"Shortfall by {by.value}")
+        title = f"Shortfall by {by.value}"
+        broken_down.draw(lambda: screen.desk.plots.cost_by_group(frame, title=title))
         show_groups(frame)
 
 
@@ -81,11 +82,13 @@ def tell(*_: object) -> None:
     told.object = wb.pages.unknown_order(order.value) if order.value else ""
     if story is None:
         return
-    told.object = wb.pages.facts("The order, and the decision that wanted it", story.facts)
-    path.object = screen.desk.plots.price_path(story.prices, story.fills, story.benchmarks)
+    told.object = wb.pages.facts(
+        "The order, and the decision that wanted it", story.facts, whole=f"order/{order.value}"
+    )
+    path.draw(lambda: screen.desk.plots.price_path(story.prices, story.fills, story.benchmarks))
     steps.visible = story.steps is not None
     if story.steps is not None:
-        steps.object = screen.desk.plots.shortfall_waterfall(story.steps)
+        steps.draw(lambda: screen.desk.plots.shortfall_waterfall(story.steps))
     show_compared(story.benchmarks.drop(columns="at", errors="ignore"))
     show_events(story.events)
 
@@ -97,7 +100,7 @@ def redraw() -> None:
     last.options = {"the last": "", **{one: one for one in screen.sessions}}
     floors.visible = bool(len(screen.floors))
     if floors.visible:
-        floors.object = screen.desk.plots.cost_floors(screen.floors)
+        floors.draw(lambda: screen.desk.plots.cost_floors(screen.floors))
     draw()
     tell()
 

@@ -27,9 +27,9 @@ from workbench.pages import VERDICTS, bars, facts, verdict, work_line
 from workbench.pages.frame import is_doubtful, status_line
 from workbench.pages.style import STALE_S
 from workbench.plots.drawing import holoviews
-from workbench.screens import Screen
 from workbench.screens.drift import quality_log
 from workbench.screens.release import GATE_COLUMNS, gate_table
+from workbench.screens.screen import Screen
 from workbench.screens.work import Work
 
 

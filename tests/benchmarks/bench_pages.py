@@ -1,7 +1,8 @@
 """What the dashboards cost: start and first paint against a bare Panel page, latency, viewers, growth.
 
 Every figure stands beside its yardstick from the same run. A run of its own, in which the machine should do
-nothing else; `PAGES_FILLS` sets the size of the large journal (a tenth as many decisions).
+nothing else; `PAGES_FILLS` sets the size of the large journal (a tenth as many decisions), `PAGES_PARTS`
+takes some of its parts, `PAGES_SOAK_S` the seconds for which a page stays open.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ ROUNDS = int(os.environ.get("PAGES_ROUNDS", "3"))
 FILLS = int(os.environ.get("PAGES_FILLS", "300000"))
 VIEWERS, SESSIONS = 20, 250
 CHANGES = int(os.environ.get("PAGES_CHANGES", "300"))
+PARTS = os.environ.get("PAGES_PARTS", "paint halt viewers").split()
 SOON_MS = 180_000
 BARE = """
 import sys
@@ -94,11 +96,12 @@ def started(browser: Any, make: Callable[[], Server], page: str, meaning: str) -
 def enlarge(settings: Settings) -> None:
     """Give the journal years of projections: rows as the desk makes them, without their events."""
     fills, per_session = FILLS, FILLS // SESSIONS
-    days = [f"{2000 + n // 250:04d}-{1 + n % 250 // 21:02d}-{1 + n % 21:02d}" for n in range(SESSIONS)]
+    days = Desk(settings).calendar.sessions_between("2012-01-03", "2013-01-31")[-SESSIONS:]
     with closing(sqlite3.connect(DeskPaths(settings.desk_path).journal)) as database, database:
 
         def copies(table: str, change: Callable[[dict[str, Any], int], dict[str, Any]], count: int) -> None:
-            cursor = database.execute(f"SELECT * FROM {table} LIMIT 1")  # noqa: S608 - own names
+            like = "WHERE symbol = 'FB' AND state = 'FILLED'" if table == "orders" else ""
+            cursor = database.execute(f"SELECT * FROM {table} {like} LIMIT 1")  # noqa: S608 - own names
             names = [column[0] for column in cursor.description]
             model = dict(zip(names, cursor.fetchone(), strict=True))
             marks = ",".join("?" * len(names))
@@ -111,11 +114,12 @@ def enlarge(settings: Settings) -> None:
             return days[min(n // per_session, SESSIONS - 1)]
 
         def order(row: dict[str, Any], n: int) -> dict[str, Any]:
-            named = {"client_order_id": f"o{n}", "state": "FILLED", "session": session(n)}
+            named = {"client_order_id": f"o{n}", "symbol": "AAPL", "session": session(n)}
             return {**row, **named, "seq": 1, "added_seq": 1}
 
         def fill(row: dict[str, Any], n: int) -> dict[str, Any]:
-            return {**order(row, n), "execution_id": f"x{n}"}
+            named = {"client_order_id": f"o{n}", "execution_id": f"x{n}", "session": session(n)}
+            return {**row, **named, "symbol": "AAPL", "seq": 1, "added_seq": 1}
 
         def posting(row: dict[str, Any], n: int) -> dict[str, Any]:
             entry, line = divmod(n, 2)
@@ -156,7 +160,13 @@ def told(lines: list[str], what: str, figure: str) -> None:
     print(lines[-1], flush=True)
 
 
-def bench_paint(browser: Any, lines: list[str], small: Path, large: Path, folder: Path) -> None:
+def bench_paint(browser: Any, lines: list[str], small: Path, folder: Path) -> None:
+    large = folder / "large"
+    shutil.copytree(small, large)
+    enlarge(load_settings(str(large / "workbench.toml")))
+    journal = DeskPaths(load_settings(str(large / "workbench.toml")).desk_path).journal
+    told(lines, "large journal", f"{FILLS:,} fills, {FILLS // 10:,} decisions, "
+         f"{journal.stat().st_size / 2**20:,.0f} MB; load average {os.getloadavg()[0]:.1f}")  # fmt: skip
     kinds: dict[str, tuple[Callable[[], Server], str, str]] = {
         "bare page, one table and one plot": (lambda: Bare(folder), "bare", ".tabulator-row"),
         "desk, 2 sessions": (lambda: Server(small), "desk", ".ACTIVE"),
@@ -168,6 +178,7 @@ def bench_paint(browser: Any, lines: list[str], small: Path, large: Path, folder
     for _ in range(ROUNDS):
         for name, (make, page, meaning) in kinds.items():
             found[name].append(started(browser, make, page, meaning))
+            print(name, [f"{value:.1f}" for value in found[name][-1]], flush=True)
     base = [
         statistics.median(column) for column in zip(*found["bare page, one table and one plot"], strict=True)
     ]
@@ -274,15 +285,13 @@ def test_pages() -> None:
         settings = make_desk(folder / "small")
         for session in ("2013-02-01", "2013-02-04"):
             trade(settings, session)
-        shutil.copytree(folder / "small", folder / "large")
-        enlarge(load_settings(str(folder / "large" / "workbench.toml")))
-        journal = DeskPaths(load_settings(str(folder / "large" / "workbench.toml")).desk_path).journal
-        told(lines, "large journal", f"{FILLS:,} fills, {FILLS // 10:,} decisions, "
-             f"{journal.stat().st_size / 2**20:,.0f} MB; load average {os.getloadavg()[0]:.1f}")  # fmt: skip
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        bench_paint(browser, lines, folder / "small", folder / "large", folder)
-        bench_halt(browser, lines, folder / "halt")
-        bench_viewers(browser, lines, folder / "small")
+        if "paint" in PARTS:
+            bench_paint(browser, lines, folder / "small", folder)
+        if "halt" in PARTS:
+            bench_halt(browser, lines, folder / "halt")
+        if "viewers" in PARTS:
+            bench_viewers(browser, lines, folder / "small")
         browser.close()
     assert Desk(settings).paths.root  # the figures above are the result
     print("\n".join(lines))

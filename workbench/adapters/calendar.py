@@ -7,7 +7,7 @@ import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
-from functools import cache
+from functools import cache, cached_property
 from types import MappingProxyType
 
 from workbench.errors import DataError, UsageError
@@ -40,10 +40,29 @@ class ExchangeCalendar:
     def __init__(self, name: str = "XNYS", *, first: str = "1999-01-01", last: str | None = None) -> None:
         self.name = name
         self.first = parse_date(first, argument="first")
-        self._hours, self.zone = _hours(name, first, last and parse_date(last, argument="last"))
-        self._sessions = tuple(self._hours)
-        # Without `last` the library's own end is a day; the sessions it returned are what is known.
-        self.last = last or self._sessions[-1]
+        self._asked_last = last and parse_date(last, argument="last")
+
+    @cached_property
+    def _known(self) -> tuple[Mapping[str, tuple[int, int]], tzinfo]:
+        return _library_hours(self.name, self.first, self._asked_last)
+
+    @cached_property
+    def _hours(self) -> Mapping[str, tuple[int, int]]:
+        return self._known[0]
+
+    @cached_property
+    def _sessions(self) -> tuple[str, ...]:
+        return tuple(self._hours)
+
+    @property
+    def zone(self) -> tzinfo:
+        """The exchange's zone."""
+        return self._known[1]
+
+    @cached_property
+    def last(self) -> str:
+        """Last date about which it can be asked; without one that was asked for, the last known session."""
+        return self._asked_last or self._sessions[-1]
 
     def __repr__(self) -> str:
         return f"ExchangeCalendar({self.name!r}, first={self.first!r}, last={self.last!r})"
@@ -158,8 +177,8 @@ class ExchangeCalendar:
 
 
 @cache
-def _hours(name: str, first: str, last: str | None) -> tuple[Mapping[str, tuple[int, int]], tzinfo]:
-    """Open and close of every session, oldest first, and the zone; a third of a second, so once a process."""
+def _library_hours(name: str, first: str, last: str | None) -> tuple[Mapping[str, tuple[int, int]], tzinfo]:
+    """Open and close of every session, oldest first, and the zone; half a second, so once a process."""
     from exchange_calendars import get_calendar  # not before a calendar is needed
 
     with warnings.catch_warnings():  # the library (4.13) asks pandas 3.1 for arrays the old way

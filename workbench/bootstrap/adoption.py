@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.holding import recovering
 from workbench.bootstrap.signing import Credentials, people_of
-from workbench.bootstrap.venues import uses_alpaca
+from workbench.bootstrap.venue_kind import uses_alpaca
 from workbench.config import Settings
 from workbench.core.types import NANO, to_micro
 from workbench.errors import ApprovalRequired, DataError, Refused

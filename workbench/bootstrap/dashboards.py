@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.run_pages import run_pages
-from workbench.bootstrap import admin, alerts, approving, killing, releasing
+from workbench.bootstrap import alerts, approving
 from workbench.bootstrap.desk import Desk, has_journal
 from workbench.bootstrap.page_access import is_passphrase, may_log_in, role_of
 from workbench.bootstrap.page_sources import (
@@ -29,19 +29,16 @@ from workbench.bootstrap.signing import Credentials
 from workbench.config import Settings, load_settings
 from workbench.errors import ConfigError, DataError, Refused, UsageError
 from workbench.pages.executed import POLICY
-from workbench.screens import (
-    DeskCommands,
-    DeskScreen,
-    DriftScreen,
-    OverfittingScreen,
-    ReleaseCommands,
-    ReplayScreen,
-    Screen,
-    TcaScreen,
-)
+from workbench.screens.screen import Screen
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from workbench.screens.desk import DeskScreen
+    from workbench.screens.drift import DriftScreen
+    from workbench.screens.overfitting import OverfittingScreen
+    from workbench.screens.replay import ReplayScreen
+    from workbench.screens.tca import TcaScreen
 
 #: Set by `serve`; a page that is opened by `panel serve` alone reads workbench.toml of its folder.
 _served: list[Settings] = []
@@ -75,10 +72,15 @@ def screen(name: str) -> Screen:
 
 
 def _desk_screen(settings: Settings) -> DeskScreen:
+    from workbench.screens.commands import DeskCommands
+    from workbench.screens.desk import DeskScreen
+
     desk = Desk(settings)
     armed = ArmedFileOnDisk(desk.paths.armed)
 
     def halt(person: str, reason: str) -> None:
+        from workbench.bootstrap import killing
+
         killing.halt(settings, killing.HaltOrder(person, reason))
 
     def answer(approval_id: str, *, passphrase: str, **words: str) -> None:
@@ -96,11 +98,8 @@ def _desk_screen(settings: Settings) -> DeskScreen:
         pending=lambda: approving.waiting_for_people(settings, desk.journal),
         alerts=lambda: alerts.list_alerts(settings, everything=False, desk=desk),
         limits=lambda: limit_uses(desk),
-        surroundings=lambda session: {
-            "watchdog": watchdog_words(settings),
-            "next_run": next_run_words(desk, session),
-            "runs": notebooks_of(desk),
-        },
+        surroundings=lambda: {"watchdog": watchdog_words(settings), "runs": notebooks_of(desk)},
+        next_run=lambda session: next_run_words(desk, session),
         commands=DeskCommands(
             login=settings.dashboards.login,
             role_of=functools.partial(role_of, desk),
@@ -112,11 +111,14 @@ def _desk_screen(settings: Settings) -> DeskScreen:
 
 
 def _replay_screen(settings: Settings) -> ReplayScreen:
+    from workbench.screens.replay import ReplayScreen
+
     desk = Desk(settings)
     return ReplayScreen(desk, mark=lambda: _journal_end(desk))
 
 
 def _tca_screen(settings: Settings) -> TcaScreen:
+    from workbench.screens.tca import TcaScreen
     from workbench.tca import report
 
     desk = Desk(settings)
@@ -130,25 +132,38 @@ def _tca_screen(settings: Settings) -> TcaScreen:
 
 def _drift_screen(settings: Settings) -> DriftScreen:
     from workbench.drift import compare
+    from workbench.screens.drift import DriftScreen
 
     desk = Desk(settings)
     return DriftScreen(desk, mark=lambda: (_journal_end(desk), desk.bars.fingerprint()), compare=compare)
 
 
 def _overfitting_screen(settings: Settings) -> OverfittingScreen:
+    from workbench.screens.overfitting import OverfittingScreen
+    from workbench.screens.release import ReleaseCommands
+
     desk = Desk(settings)
 
     def promote(model_id: str, *, passphrase: str, **words: str) -> None:
+        from workbench.bootstrap import releasing
+
         key = Credentials(passphrase=lambda: passphrase)
         releasing.accept_model(settings, model_id, credentials=key, **words)
 
     def roll_back(*, passphrase: str, **words: str) -> tuple[str, str]:
+        from workbench.bootstrap import releasing
+
         return releasing.rollback(settings, credentials=Credentials(passphrase=lambda: passphrase), **words)
+
+    def candidates() -> list[dict[str, Any]]:
+        from workbench.bootstrap import admin
+
+        return admin.candidates(settings)
 
     return OverfittingScreen(
         desk,
         mark=lambda: _journal_end(desk),
-        candidates=lambda: admin.candidates(settings),
+        candidates=candidates,
         closes=_closes,
         commands=ReleaseCommands(
             login=settings.dashboards.login,

@@ -21,19 +21,18 @@ from workbench.adapters.run_parameters import TradingLoopParameters
 from workbench.bootstrap.clusters import workers_of
 from workbench.bootstrap.research import Research
 from workbench.config import Settings, load_settings
-from workbench.core.fill_model import FillModel
 from workbench.core.ports import RecordedEvent
 from workbench.core.workers import Workers
 from workbench.errors import ConfigError, StorageFailed
-from workbench.services.execution import ExecutionRecords
-from workbench.services.fill_calibration import latest_fill_model
-from workbench.services.monitoring import measures_table
 from workbench.views import Views
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from workbench.bootstrap.research import Research
+    from workbench.core.fill_model import FillModel
     from workbench.core.rewind import Timeline
+    from workbench.services.execution import ExecutionRecords
     from workbench.services.what_if import WhatIf
 
 
@@ -153,6 +152,8 @@ class Desk:
     @cached_property
     def execution(self) -> ExecutionRecords:
         """Own orders, fills and books as tables for `workbench.tca` and `workbench.costs`."""
+        from workbench.services.execution import ExecutionRecords
+
         journal: JournalDatabase | NoHistory = self.journal if self.initialised else NoHistory()
         mode = str(self.settings.mode)
         return ExecutionRecords(
@@ -163,17 +164,23 @@ class Desk:
     @property
     def fill_model(self) -> FillModel | None:
         """The fill simulator that was calibrated last; None before there were enough own orders."""
+        from workbench.services.fill_calibration import latest_fill_model
+
         journal: JournalDatabase | NoHistory = self.journal if self.initialised else NoHistory()
         return latest_fill_model(journal, self.registry, self.settings.account)
 
     def measures(self) -> pd.DataFrame:
         """What was measured of each monitored session, one row a session and measure."""
+        from workbench.services.monitoring import measures_table
+
         rows = self.journal.rows("monitored", account=self.settings.account) if self.initialised else []
         return measures_table(rows)
 
     @cached_property
     def research(self) -> Research:
         """The trial ledger: what was tried here, and the place to record what is tried."""
+        from workbench.bootstrap.research import Research
+
         return Research(self)
 
     @cached_property

@@ -12,7 +12,6 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final
 
 from workbench.bootstrap.desk import Desk, open_journal
-from workbench.bootstrap.monitoring import last_monitored
 from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.watchdog_sign import watchdog_check, watchdog_state
 from workbench.config import Settings
@@ -141,6 +140,8 @@ def _recorded(settings: Settings, journal: Journal) -> list[Figure]:
     if reconciled:
         breaks = len(reconciled[-1]["breaks"])
         found.append(Figure("workbench_breaks", breaks, "Breaks of the last reconciliation."))
+    from workbench.bootstrap.monitoring import last_monitored
+
     measured = last_monitored(settings, journal)
     for one in measured.measures if measured else ():
         label = {"measure": one.name}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from types import MappingProxyType
 
+from workbench.adapters.journal import JournalDatabase
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.signing import Credentials, people_of
 from workbench.config import Settings
 from workbench.core.features import market_statistics
-from workbench.core.ledger import Ledger, posting_from_payload
+from workbench.core.ledger import Ledger
 from workbench.core.ports import Event
 from workbench.core.types import NANO, Mode
+from workbench.errors import DataError
 from workbench.services.lately import Lately, MarketFacts
 from workbench.services.own_flow import OwnFlow
 from workbench.services.own_orders import OwnOrders
@@ -19,6 +22,7 @@ from workbench.services.utilisation import LimitUse, Moment, utilisation
 
 _ROWS = 21  # what the statistics of a symbol need
 _MINUTE_NS = 60 * NANO
+_DAY_S = 86_400
 
 
 def limit_utilisation(settings: Settings, *, desk: Desk | None = None) -> tuple[LimitUse, ...]:
@@ -36,19 +40,17 @@ def limit_utilisation(settings: Settings, *, desk: Desk | None = None) -> tuple[
     """
     desk = desk or Desk(settings)
     journal, account = desk.journal, settings.account
-    orders = OwnOrders(
-        {row["client_order_id"]: order_from_row(row) for row in journal.rows("orders", account=account)}
-    )
-    ledger = Ledger.from_postings(
-        [posting_from_payload(row) for row in journal.rows("postings", account=account)]
-    )
+    decided = journal.newest("decisions", 1, account=account)
+    session = str(decided[-1]["session"]) if decided else ""
+    closed = sorted(journal.rows("sessions", account=account), key=lambda row: str(row["session"]))
+    reach = 2 + settings.limits.window_s // _DAY_S  # sessions that a window and the flow of fills reach back
+    orders = _orders_that_count(journal, account, {session, *(row["session"] for row in closed[-reach:])})
+    ledger = _ledger(journal, account)
     flow = OwnFlow(
         journal, account=account, mode=settings.mode.value, limits=settings.limits, orders=lambda: orders
     )
     now_ns = time.time_ns() if settings.mode is not Mode.REPLAY else _last_moment(orders, flow)
-    decided = journal.rows("decisions", account=account)
-    session = str(decided[-1]["session"]) if decided else ""
-    before = [row for row in journal.rows("sessions", account=account) if row["session"] < session]
+    before = [row for row in closed if row["session"] < session]
     panel = desk.bars.read(settings.universe, as_of_ns=now_ns, rows=_ROWS)
     market = MarketFacts.of(panel, market_statistics(panel).volatility_bps, settings.limits)
     recent = Lately(flow, orders=lambda: orders, limits=settings.limits).recent(
@@ -62,6 +64,32 @@ def limit_utilisation(settings: Settings, *, desk: Desk | None = None) -> tuple[
             start_equity_micro=int(before[-1]["equity_micro"]) if before else ledger.capital_micro,
         ),
     )  # fmt: skip
+
+
+def _orders_that_count(journal: JournalDatabase, account: str, sessions: set[str]) -> OwnOrders:
+    """Orders of these sessions, those that are still open, and those that these sessions filled."""
+    rows = {row["client_order_id"]: row for row in journal.open_orders(account)}
+    for session in sorted(sessions):
+        rows |= {
+            row["client_order_id"]: row for row in journal.rows("orders", account=account, session=session)
+        }
+        for fill in journal.rows("fills", account=account, session=session):
+            if fill["client_order_id"] not in rows:  # one that outlasted the session that sent it
+                of_fill = journal.rows("orders", client_order_id=fill["client_order_id"])
+                rows |= {row["client_order_id"]: row for row in of_fill}
+    oldest_first = sorted(rows.values(), key=lambda row: (row["added_seq"], row["client_order_id"]))
+    return OwnOrders({row["client_order_id"]: order_from_row(row) for row in oldest_first})
+
+
+def _ledger(journal: JournalDatabase, account: str) -> Ledger:
+    """The books as the database adds them up."""
+    balances = journal.balances(account)
+    if sum(micro for micro, _ in balances.values()):
+        raise DataError(
+            "the postings of this account do not sum to zero",
+            next_step="workbench journal verify; nobody may trade on these books",
+        )
+    return Ledger(MappingProxyType(dict(sorted(balances.items()))))
 
 
 def enable_symbol(

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from workbench.bootstrap.desk import Desk, open_journal
-from workbench.bootstrap.venues import uses_alpaca
+from workbench.bootstrap.venue_kind import uses_alpaca
 from workbench.bootstrap.watchdog_sign import watchdog_state
 from workbench.config import Settings
 from workbench.core.features import select_features

@@ -13,7 +13,6 @@ import pandas as pd
 
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.limits import limit_utilisation
-from workbench.bootstrap.scheduling import upcoming
 from workbench.bootstrap.watchdog_sign import watchdog_state
 from workbench.config import Settings
 from workbench.core.types import Mode
@@ -75,6 +74,8 @@ def next_run_words(desk: Desk, last_session: str) -> str:
         if not last_session:
             return "when a person starts it: workbench jobs run trading_loop"
         return f"session {desk.calendar.next_session(last_session)}, when a person starts it"
+    from workbench.bootstrap.scheduling import upcoming
+
     try:
         slot = next(iter(upcoming(desk.settings).ahead), None)
     except WorkbenchError as error:

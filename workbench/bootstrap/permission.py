@@ -9,7 +9,7 @@ from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.kernel_guard import process_holder
 from workbench.adapters.spool import SpoolFolder
 from workbench.bootstrap.desk import DeskPaths
-from workbench.bootstrap.venues import uses_alpaca
+from workbench.bootstrap.venue_kind import uses_alpaca
 from workbench.config import Settings
 from workbench.core.ports import Event
 from workbench.services.killing import book_spooled

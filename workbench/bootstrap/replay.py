@@ -11,7 +11,7 @@ from typing import Any
 
 from workbench.bootstrap.recorded_run import RecordedRun, find_run
 from workbench.bootstrap.replaying import changed_strategy, trade_again
-from workbench.bootstrap.venues import uses_alpaca
+from workbench.bootstrap.venue_kind import uses_alpaca
 from workbench.config import Settings
 from workbench.core.rewind import Timeline
 from workbench.errors import Refused, UsageError

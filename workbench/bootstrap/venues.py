@@ -22,6 +22,7 @@ from workbench.adapters.clock import SimulatedClock, SystemClock
 from workbench.adapters.loopback_clock import LoopbackClock
 from workbench.adapters.simulated_broker import SimulatedBroker, SimulatedOpenOrders
 from workbench.bootstrap.desk import Desk
+from workbench.bootstrap.venue_kind import uses_alpaca as uses_alpaca
 from workbench.config import Settings
 from workbench.core.cancelling import OpenOrders
 from workbench.core.ports import Broker, Clock, Journal
@@ -63,11 +64,6 @@ class VenueLink:
         if self.stream is not None:
             self.stream.close()
         self.hang_up()
-
-
-def uses_alpaca(settings: Settings) -> bool:
-    """Whether orders leave this process."""
-    return settings.venue.broker == "alpaca" or settings.mode is not Mode.REPLAY
 
 
 def open_venue(settings: Settings, desk: Desk, *, start_ns: int) -> VenueLink:

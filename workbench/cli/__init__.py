@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from workbench.kernel_cache import name_kernel_cache
@@ -16,6 +17,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         seal_process()
     name_kernel_cache()
-    from workbench.cli.app import run  # only now may numba be imported
+    from workbench.cli.boundary import run  # only now may numba be imported
 
-    run(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["dashboards"]:
+        from workbench.cli.pages import build
+    else:
+        from workbench.cli.app import build
+    run(build, given)

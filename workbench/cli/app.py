@@ -1,10 +1,7 @@
-"""The command tree and its one boundary: every error leaves as a message, a next step and an exit code."""
+"""The tree of all commands."""
 
 from __future__ import annotations
 
-import sys
-import traceback
-from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -24,6 +21,7 @@ from workbench.cli import (
     models,
     monitoring,
     new,
+    pages,
     people,
     preflight,
     release,
@@ -34,13 +32,9 @@ from workbench.cli import (
     surveillance,
     venue,
 )
-from workbench.cli.console import fail
-from workbench.cli.payloads import KEYS
-from workbench.errors import JobFailed, StorageFailed, UsageError, WorkbenchError
-from workbench.redaction import redact
+from workbench.cli.boundary import commands, document
 
-#: What a shell says of a program that Ctrl-C ended.
-_STOPPED = 130
+__all__ = ["EPILOG", "build", "commands"]
 EPILOG = "Exit codes: 0 done, 2 usage or config, 3 refused by a guard, 4 outcome unknown, 5 failed."
 
 
@@ -59,6 +53,7 @@ def build() -> Any:
     for module in (
         desk, killing, models, release, replay, approvals, alerts, limits, report, preflight, surveillance,
         monitoring, adjusting, new,
+        monitoring, adjusting, pages,
     ):  # fmt: skip
         module.register(app)
     job_schedule.register(jobs.app)
@@ -76,53 +71,5 @@ def build() -> Any:
         app.add_typer(module.app, name=name)
     app.command("demo")(jobs.demo)
     tree = typer.main.get_command(app)
-    for path, command in commands(tree):
-        command.epilog = f"Keys of --json: {', '.join(KEYS.get(path, ()))}."
+    document(tree)
     return tree
-
-
-def commands(tree: Any, above: str = "") -> Iterator[tuple[str, Any]]:
-    """Path and command of every leaf of the tree, such as "jobs run"."""
-    for name, command in tree.commands.items():
-        path = f"{above} {name}".strip()
-        if hasattr(command, "commands"):
-            yield from commands(command, path)
-        else:
-            yield path, command
-
-
-def run(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and leave with its exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    as_json = "--json" in given
-    try:
-        code = build().main(args=given, prog_name="workbench", standalone_mode=False)
-    except WorkbenchError as error:
-        fail(error, as_json)
-    except typer.TyperException as error:
-        fail(_usage_error(error, as_json), as_json)
-    except (KeyboardInterrupt, typer.Abort):
-        code = _STOPPED
-    except OSError as error:
-        step = "free space or mend the permissions, then run the command again: nothing is half-done"
-        fail(StorageFailed(f"{error.filename or 'the disk'}: {error.strerror}", next_step=step), as_json)
-    except Exception as error:  # the boundary: a defect is a failure with a trace, never a success
-        print(redact(traceback.format_exc()), end="", file=sys.stderr)
-        step = "this is a defect of workbench: report it with the lines above, and look at `workbench status`"
-        fail(JobFailed(f"{type(error).__name__}: {error}", next_step=step), as_json)
-    if code == _STOPPED:  # the parser turns Ctrl-C into this code
-        print("stopped; what was done is recorded, run the same command to go on", file=sys.stderr)
-    sys.exit(code or 0)
-
-
-def _usage_error(error: typer.TyperException, as_json: bool) -> UsageError:
-    """The parser's error in our words; a group without a command shows its help."""
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context else "workbench"
-    message = error.format_message()
-    if context is not None and message == context.get_help():
-        if not as_json:
-            print(message, file=sys.stderr)
-            sys.exit(UsageError.exit_code)
-        message = f"{path}: no command was given"
-    return UsageError(message, next_step=f"{path} --help")

@@ -1,16 +1,14 @@
-"""Commands of the person who supervises: from init and status to reconcile and dashboards."""
+"""Commands of the person who supervises: from init and status to reconcile."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from workbench.bootstrap import admin, adoption
-from workbench.bootstrap.logs import command_log
 from workbench.bootstrap.status import desk_status
 from workbench.cli.console import (
     DEFAULT_CONFIG,
@@ -34,7 +32,7 @@ Accept = Annotated[str, typer.Option("--accept", help="Mark of what a refusal ha
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command tree."""
-    for command in (init, status, adopt, reduce, reconcile, dashboards):
+    for command in (init, status, adopt, reduce, reconcile):
         app.command(command.__name__)(command)
 
 
@@ -130,25 +128,3 @@ def reconcile(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     emit({"clean": not breaks, "breaks": listed}, as_json, text)
     if breaks:
         raise typer.Exit(Refused.exit_code)
-
-
-def dashboards(
-    host: Annotated[
-        str, typer.Option("--host", help="A loopback address; another one needs dashboards.login and TLS.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 = any free one.")] = 5006,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
-    """Serve the dashboards on this machine until Ctrl-C; they follow the journal live."""
-    from workbench.bootstrap.dashboards import serve  # Panel takes a second or two to load
-
-    def ready(address: str) -> None:
-        emit(
-            {"address": address}, as_json, lambda out: out.print(f"{address}\nCtrl-C stops it", markup=False)
-        )
-        sys.stdout.flush()
-
-    settings = load_settings(str(config))
-    with command_log(settings, "dashboards", host=host, port=port):
-        serve(settings, host=host, port=port, ready=ready)

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import ndtr
 
 from workbench.core.canonical import canonical_json, sha256_of
 from workbench.core.costs.fitted import FittedCost
@@ -262,6 +261,8 @@ def scale_design(columns: Mapping[str, Floats]) -> Floats:
 
 def normal_probability(score: float) -> float:
     """Probability of a standard normal score, kept away from 0 and 1."""
+    from scipy.special import ndtr
+
     return min(max(float(ndtr(score)), 1e-12), 1.0 - 1e-12)
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from workbench.pages.parts import BOX, card, facts, table
+from workbench.pages.parts import BOX, card, facts
+from workbench.pages.tables import table
 
 if TYPE_CHECKING:
-    from workbench.screens import DeskCommands
-    from workbench.screens.commands import Said
+    from workbench.screens.commands import DeskCommands, Said
 
 
 def halt_card(commands: DeskCommands, *, person: str = "") -> Any:

@@ -11,8 +11,8 @@ from workbench.errors import WorkbenchError
 from workbench.pages.style import PARTS
 
 if TYPE_CHECKING:
-    from workbench.screens import Screen
     from workbench.screens.questions import Answer
+    from workbench.screens.screen import Screen
 
 #: What the hash of an address begins with when it asks where a number comes from.
 ASKS = "#why-"
@@ -64,7 +64,7 @@ def question_drawer(screen: Screen, location: Any) -> Any:
     """The drawer; it opens with `#why=...` in the address, so a click, a key and a link all open it."""
     import panel as pn
 
-    from workbench.pages.parts import table
+    from workbench.pages.tables import table
 
     words = pn.pane.HTML(sizing_mode="stretch_width", stylesheets=[PARTS], margin=0)
     drawer = pn.Column(words, sizing_mode="stretch_width", styles=_PLACE, margin=0)

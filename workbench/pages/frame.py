@@ -12,7 +12,7 @@ from workbench.pages.drawer import question_drawer
 from workbench.pages.style import BEAT, PARTS, STALE_S, STYLE
 
 if TYPE_CHECKING:
-    from workbench.screens import Screen
+    from workbench.screens.screen import Screen
 
 #: The dashboards in the order of the navigation: address -> title.
 NAMES: dict[str, str] = {
@@ -91,6 +91,8 @@ def page(
             age_s = screen.age_s()
             beat.value = f"{shown['beats']} {age_s:.1f}" if math.isfinite(age_s) else "0 Infinity"
 
+    screen.held = screen.held is None
+    pn.state.onload(lambda: setattr(screen, "held", False))
     refresh()
     links.object = navigation(name, person=visitor(screen), query=address.query)
     template = pn.template.BootstrapTemplate(

@@ -55,10 +55,8 @@ def release_card(
         )
 
     def show(models: Sequence[str]) -> None:
-        chosen = model.value
-        model.options = {one[:12]: one for one in models}
-        if chosen in models:
-            model.value = chosen
+        chosen = model.value if model.value in models else (models[0] if models else None)
+        model.param.update(options={one[:12]: one for one in models}, value=chosen)
 
     ask.on_click(promote)
     back.on_click(roll_back)

@@ -13,7 +13,7 @@ import pandas as pd
 from workbench.pages.parts import words
 
 if TYPE_CHECKING:
-    from workbench.screens import TcaScreen
+    from workbench.screens.tca import TcaScreen
 
 #: Rows of a table in the HTML file; the other two files hold all.
 MOST_ROWS = 200

@@ -59,9 +59,11 @@ class DeskScreen(Screen):
         The outbox: its rows by "alerts", and its counts.
     limits : callable () -> sequence
         Use of every limit, with `code`, `limit`, `value`, `used`, `unit`, `about`.
-    surroundings : callable (last_session) -> mapping
-        What is not in the journal: "watchdog" and "next_run" in words, "runs" a mapping of run id to the
-        address of its executed notebook.
+    surroundings : callable () -> mapping
+        What is not in the journal: "watchdog" in words, "runs" a mapping of run id to the address of its
+        executed notebook.
+    next_run : callable (last_session) -> str
+        What runs next and when, in words; asked in the background, because it needs the exchange's calendar.
     commands : DeskCommands
         What people may order from the page.
     """
@@ -78,18 +80,22 @@ class DeskScreen(Screen):
         pending: Callable[[], Mapping[str, Any]],
         alerts: Callable[[], Mapping[str, Any]],
         limits: Callable[[], Sequence[Any]],
-        surroundings: Callable[[str], Mapping[str, Any]],
+        surroundings: Callable[[], Mapping[str, Any]],
+        next_run: Callable[[str], str],
         commands: DeskCommands,
         **params: Any,
     ) -> None:
         self.work = Work()
-        super().__init__(desk, mark=lambda: (mark(), id(self.work.latest), self.work.problem), **params)
+        super().__init__(
+            desk, mark=lambda: (mark(), id(self.work.latest), self.work.problem, self.held), **params
+        )
         self._rest_until_s = -float("inf")
         self._permission = permission
         self._pending = pending
         self._alerts = alerts
         self._use = limits
         self._surroundings = surroundings
+        self._next_run = next_run
         self.commands = commands
 
     def money(self) -> dict[str, object]:
@@ -125,8 +131,8 @@ class DeskScreen(Screen):
         breaks = (journal.newest("reconciliations", 1, account=account) or [{}])[-1]
         runs = journal.newest("runs", 200)
         pending = self._pending()
-        around = self._surroundings(session)
-        added = self._added_up(journal.head())
+        around = self._surroundings()
+        added = self._added_up(journal.head(), session)
         self.facts = {
             **self._state_facts(journal, account, permission),
             "last_session": session or "none yet",
@@ -140,7 +146,7 @@ class DeskScreen(Screen):
             "pending": len(pending["orders"]),
             "last_cycle": cycle_words(journal.newest("decisions", 1, account=account)),
             "last_run": run_words(runs),
-            "next_run": around["next_run"],
+            "next_run": added["next_run"],
             "watchdog": around["watchdog"],
             "adding_up": self.work.progress,
             "adding_trouble": self.work.problem,
@@ -182,28 +188,29 @@ class DeskScreen(Screen):
             "lease": lease_words(lease),
         }
 
-    def _added_up(self, head: Hashable) -> dict[str, pd.DataFrame]:
-        """Positions and limits as of the journal's end, or the latest that have been added up."""
-        found: dict[str, pd.DataFrame] | None = self.work.answer(head)
-        if found is None and self._clock_s() >= self._rest_until_s and self.work.start(head, self._add_up):
+    def _added_up(self, head: Hashable, session: str) -> Mapping[str, Any]:
+        """Positions, limits and what runs next as of the journal's end, or the latest that are known."""
+        found: Mapping[str, Any] | None = self.work.answer(head)
+        may_start = not self.held and self._clock_s() >= self._rest_until_s
+        if found is None and may_start and self.work.start(head, lambda tell: self._add_up(session, tell)):
             if self.work.latest is None:  # most journals are added up before a reader could see the gap
                 self.work.wait(SOON_S)
             found = self.work.answer(head)
         return found or self.work.latest or NOTHING_ADDED
 
-    def _add_up(self, tell: Callable[[str], None]) -> dict[str, pd.DataFrame]:
+    def _add_up(self, session: str, tell: Callable[[str], None]) -> Mapping[str, Any]:
         began_s = self._clock_s()
         try:
-            return self._sums(tell)
+            return self._sums(session, tell)
         finally:  # a history that takes long to add up is left alone for a while: the loop needs the machine
             now_s = self._clock_s()
             self._rest_until_s = now_s + REST * (now_s - began_s)
 
-    def _sums(self, tell: Callable[[str], None]) -> dict[str, pd.DataFrame]:
+    def _sums(self, session: str, tell: Callable[[str], None]) -> Mapping[str, Any]:
         tell("adding up all postings")
-        positions = self._positions()
+        positions, next_run = self._positions(), self._next_run(session)
         tell("measuring the use of every limit")
-        return {"positions": positions, "limits": limit_bars(self._use())}
+        return {"positions": positions, "limits": limit_bars(self._use()), "next_run": next_run}
 
     def _positions(self) -> pd.DataFrame:
         """Shares and cost from the ledger's own postings, valued at the last close that the desk knows."""

@@ -34,9 +34,10 @@ def limit_bars(found: Sequence[Any]) -> pd.DataFrame:
     return frame.sort_values("utilisation", ascending=False, kind="stable", na_position="first")
 
 
-NOTHING_ADDED = {
+NOTHING_ADDED: Mapping[str, Any] = {
     "positions": pd.DataFrame(columns=["symbol", "shares", "cost_usd", "last_close_usd", "value_usd"]),
     "limits": limit_bars(()),
+    "next_run": "being looked up",
 }
 
 

@@ -16,6 +16,7 @@ from workbench.core.monitoring import rule_of
 from workbench.core.types import Bars
 from workbench.errors import DataError
 from workbench.screens.prices import KNOWN_NS
+from workbench.screens.questions import Source
 from workbench.screens.screen import Screen
 from workbench.screens.work import Tell, Work
 
@@ -92,6 +93,9 @@ class DriftScreen(Screen):
         super().__init__(desk, mark=lambda: (mark(), self.work.version), **params)
         self._compare = compare
         self._fresh_of: object = None
+        self._halts: list[Any] = []
+        self._halts_seq = 0
+        self.sources = drift_sources(desk.settings.account)
 
     def read(self) -> None:
         """Which data there is; the comparison itself is asked for."""
@@ -120,6 +124,22 @@ class DriftScreen(Screen):
         windows = Windows(*asked)
         if self.answer(asked) is None:
             self.work.start((windows, self._fresh_of), lambda tell: self._find(windows, tell))
+
+    def monitoring(self) -> dict[str, object]:
+        """How far monitoring has looked, labelled: where nothing was measured, no alarm means nothing."""
+        measures = self.measures
+        if measures is None or not len(measures):
+            return {
+                "Sessions measured": 0,
+                "Therefore": "nothing was judged: no alarm is no answer",
+            }
+        loud = measures["level"].isin(["warn", "block"])
+        return {
+            "Sessions measured": int(measures["session"].nunique()),
+            "Last session measured": str(measures["session"].max()),
+            "Measures": len(measures),
+            "Beyond a bound": int(loud.sum()),
+        }
 
     def advice(self, found: Finding | None) -> str:
         """What to do next, for a reader who does not see a comparison."""
@@ -153,7 +173,12 @@ class DriftScreen(Screen):
         """What monitoring has stopped, and who let it go again."""
         account = self.desk.settings.account
         found = []
-        for event in self.desk.journal.events(kinds=("halt.placed", "halt.lifted")):
+        seen = self.desk.journal.head()[0]
+        self._halts += self.desk.journal.events(
+            kinds=("halt.placed", "halt.lifted"), after_seq=self._halts_seq
+        )
+        self._halts_seq = max([seen, *(event.seq for event in self._halts[-1:])])
+        for event in self._halts:
             told = event.payload
             if told["account"] != account or told.get("cause", _CAUSE) != _CAUSE:
                 continue
@@ -265,3 +290,23 @@ def _span(table: pd.DataFrame) -> str:
 
 def _p_words(value: float) -> str:
     return "not known" if value != value else "below 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def drift_sources(account: str) -> dict[str, Source]:
+    """What the numbers and tables of the page are made of."""
+    mine = {"account": account}
+    measured = Source("Everything that was measured of the session stands in its row, with what each measure "
+                      "was judged by.", "monitored", mine, key="session")  # fmt: skip
+    bars = "desk.bars.read(desk.settings.universe, as_of_ns=..., rows=...)"
+    return {
+        "monitoring": Source("One row a session that was measured.", "monitored", mine),
+        "alarms": measured,
+        "quality": measured,
+        "false alarms": Source("Alerts with what people judged of them.", "outbox", mine),
+        "stopped": Source("Halts in force; the events tell who placed and who lifted each.", "halts", mine),
+        "freshness": Source("The last bar of the symbol in the bars store, counted in sessions to the last "
+                            "closed one.", "", line="desk.bars.freshness(as_of_ns=..., symbols=...)"),
+        "compared": Source("Features computed anew from the bars that were known on the evening of the last "
+                           "closed session: the rows before the latest window against those in it.", "",
+                           line=bars),
+    }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from workbench.core.overfitting import (
 )
 from workbench.core.validation import CombinatorialPurgedKFold
 from workbench.core.variants import strategy_variants
+from workbench.screens.questions import Source
 from workbench.screens.release import ReleaseCommands, gate_table
 from workbench.screens.screen import Screen
 from workbench.screens.work import Tell, Work
@@ -110,6 +111,7 @@ class OverfittingScreen(Screen):
             self.candidates = table.assign(model_id=table["model_id"].astype(str).str[:12])
             self.models = tuple(str(row["model_id"]) for row in reversed(rows))
             self.gates = gate_table(self.desk.journal.rows("releases"))
+            self.sources = overfitting_sources({model[:12]: model for model in self.models})
             self._models = known
 
     def answer(self, cost_bps: float) -> Study | None:
@@ -187,3 +189,20 @@ def _facts(
         f"PBO over clusters (at most {rule.most_pbo:g})": "not identified" if pbo is None else f"{pbo:.4f}",
         "Probability of loss out of sample": f"{found.probability_of_loss:.4f}",
     }
+
+
+def overfitting_sources(models: Mapping[str, str]) -> dict[str, Source]:
+    """What the numbers and tables of the page are made of; `models` are short ids -> ids."""
+    judged = Source(
+        "Computed anew from the closes of the committed sample when somebody presses Judge; nothing of it is "
+        "recorded, because nobody may trade it.", "",
+        line="wb.overfitting.probability_of_backtest_overfitting(excess)  # notebook 4 has it step by step",
+    )  # fmt: skip
+    return {
+        "candidates": Source("The model's manifest, as it was registered: its scores are those of its folds.",
+                             "models", key="model_id", full=models),
+        "gates": Source("The judgement with the numbers of every gate.", "releases", key="model_id",
+                        full=models),
+        "judged": judged,
+        "best": judged,
+    }  # fmt: skip

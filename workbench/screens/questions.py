@@ -23,13 +23,17 @@ class Source:
     means : str
         How the rows become the number, in a sentence.
     projection : str
-        Projection of the journal.
+        Projection of the journal; "" for what is computed beside it, from bars or from the sample.
     equals : mapping
         Columns with the values that its rows have.
     key : str
         Column that tells one row of a table from the others; "" where a question is about all rows.
     prefix : str
         What stands before the row's name in that column.
+    full : mapping of str to str
+        Row names that a page shortens -> as they stand in that column.
+    line : str
+        How a notebook makes the same; "" = by the rows of the projection.
     """
 
     means: str
@@ -37,12 +41,15 @@ class Source:
     equals: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
     prefix: str = ""
+    full: Mapping[str, str] = field(default_factory=dict)
+    line: str = ""
 
     def of_row(self, name: str) -> Source:
         """The same question about one row."""
         if not name or not self.key:
             return self
-        return Source(self.means, self.projection, {**self.equals, self.key: self.prefix + name})
+        there = self.prefix + self.full.get(name, name)
+        return Source(self.means, self.projection, {**self.equals, self.key: there}, line=self.line)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +81,11 @@ class Answer:
 
 
 def answer(journal: Any, title: str, source: Source) -> Answer:
-    """Ask the journal."""
+    """Ask the journal; what is computed beside it has no rows there."""
     equals = dict(source.equals)
+    if not source.projection:
+        none = pd.DataFrame()
+        return Answer(title, source.means, "-- not a row of the journal", source.line, none, 0, none)
     rows = journal.newest(source.projection, MOST_ROWS, **equals)
     count = len(rows) if len(rows) < MOST_ROWS else journal.count(source.projection, **equals)
     seqs = {row[name] for row in rows[-MOST_EVENTS:] for name in ("added_seq", "seq")}
@@ -86,7 +96,7 @@ def answer(journal: Any, title: str, source: Source) -> Answer:
         title=title,
         means=source.means,
         sql=sql_of(source.projection, equals),
-        line=f'desk.journal.rows("{source.projection}"{arguments})',
+        line=source.line or f'desk.journal.rows("{source.projection}"{arguments})',
         rows=frame[[*leading, *(name for name in frame if name not in leading)]].iloc[::-1],
         count=count,
         events=_events(journal, seqs),

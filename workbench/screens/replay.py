@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import param
 
-from workbench.core.ledger import Ledger, Posting
+from workbench.core.ledger import CASH, SECURITIES, Ledger, Posting
 from workbench.core.types import MICRO, NANO
 from workbench.errors import WorkbenchError
 from workbench.screens.prices import fills_until, known_prices
+from workbench.screens.questions import Source
 from workbench.screens.screen import Screen
 
 if TYPE_CHECKING:
@@ -41,6 +42,14 @@ class ReplayScreen(Screen):
     def read(self) -> None:
         """The list of closed sessions."""
         self.sessions = self.desk.views.sessions()["session"].tolist()[::-1]
+
+    def source_of(self, question: str) -> Source | None:
+        """What a question asks for: "TABLE/SESSION/ROW", where an event is "KIND-NUMBER".
+
+        Each reader looks at a session of their own, so the session is part of the question.
+        """
+        name, session, row, *_ = [*question.split("/"), "", ""]
+        return replay_source(name, self.desk.settings.account, session, row)
 
     def timeline(self, session: str) -> pd.DataFrame:
         """Everything that happened in a session, in the order in which the journal has it.
@@ -174,3 +183,43 @@ def _number(text: str) -> int | float | str:
 
 def _event(seq: int, at_ns: int, what: str, symbol: str, text: str) -> dict[str, Any]:
     return {"seq": seq, "at": at_ns, "what": what, "symbol": symbol, "text": text}
+
+
+def replay_source(name: str, account: str, session: str, row: str) -> Source | None:
+    """What a table of the page is made of, in a session and for one of its rows; "" = for all."""
+    mine = {"account": account, **({"session": session} if session else {})}
+    kind, _, number = row.rpartition("-")
+    if name == "events" and kind in _EVENT_ROWS and number.isdecimal():
+        projection, column = _EVENT_ROWS[kind]
+        return Source(f"The row that this {kind} made.", projection, {**mine, column: int(number)})
+    if name == "events" and row:
+        return None
+    if name == "held":
+        held = {"ledger_account": CASH if row == "cash" else SECURITIES + row} if row else {}
+        return Source(
+            "The sum of these postings up to the moment's event: amounts at cost, quantities in 1e-9 shares.",
+            "postings", {"account": account, **held},
+        )  # fmt: skip
+    known = {
+        "decisions": Source("What the session decided; each symbol has its line in `rows`.", "decisions",
+                            mine),
+        "events": Source("Orders of the session; decisions, fills and reconciliations stand beside them.",
+                         "orders", mine),
+        "account": Source("The states that the recorded run went through, folded from the messages it got.",
+                          "runs", {"session": session} if session else {},
+                          line="desk.timeline(run_id).at(seq)"),
+        "supposed": Source("The session traded again from its record under the other value, beside the desk: "
+                           "nothing of it is in the journal.", "",
+                           line="desk.what_if(run_id, {setting: value})"),
+    }  # fmt: skip
+    return known.get(name)
+
+
+#: What happened -> the projection whose row it made, and the column that holds the event's number.
+_EVENT_ROWS = {
+    "decision": ("decisions", "seq"),
+    "denied": ("orders", "seq"),
+    "order": ("orders", "added_seq"),
+    "fill": ("fills", "added_seq"),
+    "reconciliation": ("reconciliations", "added_seq"),
+}

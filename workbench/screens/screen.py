@@ -30,6 +30,9 @@ class Screen(param.Parameterized):
     clock_s : callable () -> float, default time.monotonic
     """
 
+    #: Whether what takes long waits until the first reader sees the page; None while nobody has opened it.
+    held: bool | None = None
+
     version = param.Integer(0, doc="Rises with every new reading.")
     problem = param.String("", doc="Why the page could not be read, empty when it could.")
     next_step = param.String("", doc="What to do about the problem.")
@@ -88,11 +91,14 @@ class Screen(param.Parameterized):
 
         None where the page has nothing of that name.
         """
+        source = self.source_of(question)
+        return answer(self.desk.journal, question.replace("/", ": "), source) if source else None
+
+    def source_of(self, question: str) -> Source | None:
+        """What a question asks for; None where the page has nothing of that name."""
         name, _, row = question.partition("/")
         source = self.sources.get(question) or self.sources.get(name)
-        if source is None:
-            return None
-        return answer(self.desk.journal, question.replace("/", ": "), source.of_row(row))
+        return source.of_row(row) if source else None
 
     def age_s(self) -> float:
         """Seconds since the page was last known to be true; infinite when it never was."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from scipy.special import ndtr
 
 from workbench.core.monitoring import Measure, Outcome, measure, overdue_sessions
 from workbench.core.monitoring.outcomes import calibration_score, hit_score, residual_score
@@ -246,6 +245,8 @@ def outcomes_of(
         Closes of the exchange's sessions, upwards, from before the first decision to at least `horizon`
         sessions beyond the last.
     """
+    from scipy.special import ndtr
+
     rows = {int(at): place for place, at in enumerate(panel.ts_ns)}
     places = {symbol: place for place, symbol in enumerate(panel.symbols)}
     close = np.where(panel.tradable, panel.close, np.nan)

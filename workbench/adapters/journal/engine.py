@@ -120,16 +120,17 @@ def database_of(url: str, password: str | None = None) -> Database:
     UsageError
         The URL is of another kind, names no file, or holds a password.
     """
-    from workbench.adapters.journal.postgres import PostgresDatabase
-    from workbench.adapters.journal.sqlite_file import SqliteFile
-
     try:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
         parsed = None
     if parsed is not None and parsed.drivername == "postgresql+psycopg":
+        from workbench.adapters.journal.postgres import PostgresDatabase
+
         return PostgresDatabase(parsed, password)
     if parsed is not None and parsed.get_backend_name() == "sqlite":
+        from workbench.adapters.journal.sqlite_file import SqliteFile
+
         return SqliteFile(parsed)
     raise UsageError(
         "the journal's URL is neither a SQLite nor a PostgreSQL one",

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from workbench.adapters.journal.schema import PROJECTIONS
+from workbench.adapters.journal.schema import OPEN_ORDER, PROJECTIONS
 from workbench.adapters.journal.schema import events as events_table
 from workbench.adapters.journal.transactions import Transactions
 from workbench.core.ports import RecordedEvent
@@ -60,6 +60,14 @@ class Excerpts:
         )
         with self._transactions.reading() as connection:
             return {name: (int(micro), int(nano)) for name, micro, nano in connection.execute(query)}
+
+    def open_orders(self, account: str) -> list[dict[str, Any]]:
+        """Orders of an account that have not ended, oldest first, by the index that holds only these."""
+        table = PROJECTIONS["orders"].table
+        query = sa.select(table).where(table.c.account == account, sa.text(OPEN_ORDER))
+        with self._transactions.reading() as connection:
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+        return sorted(rows, key=lambda row: (row["added_seq"], row["client_order_id"]))
 
     def events_at(self, seqs: Iterable[int]) -> tuple[RecordedEvent, ...]:
         """The events with these numbers, in order; numbers that the journal does not hold are left out."""

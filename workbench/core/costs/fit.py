@@ -7,7 +7,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import chdtri, stdtrit
 
 from workbench.core.costs.fitted import MAX_PARTICIPATION, FittedCost, Interval, SymbolCost
 from workbench.core.costs.model import SOURCES, CostModel, instant_ns
@@ -323,6 +322,8 @@ def _symbols(
 
     Levels by the moments of DerSimonian and Laird (1986), where Cochran's test finds any difference.
     """
+    from scipy.special import chdtri
+
     names, group = np.unique(columns["symbol"], return_inverse=True)
     count = np.bincount(group, minlength=len(names)).astype(np.float64)
     between, level, variance = 0.0, np.zeros(len(names)), np.zeros(len(names))
@@ -369,6 +370,8 @@ def _numbers(values: Integers) -> tuple[Integers, int]:
 
 def _quantile(probability: float, days: int) -> float:
     """Of Student's law with one degree of freedom less than there are days."""
+    from scipy.special import stdtrit
+
     return float(stdtrit(max(days - 1, 1), probability))
 
 

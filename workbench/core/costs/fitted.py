@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from workbench.core.costs.prior import CostValues
 from workbench.core.types import Floats
@@ -170,6 +169,8 @@ class FittedCost:
 
     def quantile(self, probability: float) -> float:
         """Quantile of Student's law with a degree of freedom less than there are days."""
+        from scipy.special import stdtrit
+
         return float(stdtrit(max(self.days - 1, 1), probability))
 
     def values(self) -> CostValues:

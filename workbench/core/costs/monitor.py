@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtr
 
 from workbench.core.costs.fitted import FittedCost
 from workbench.core.costs.model import CostModel
@@ -133,6 +132,8 @@ def cusum_threshold(*, alpha: float, horizon: int) -> float:
 
 def _exceeds(threshold: float, horizon: int) -> float:
     """Probability that the one-sided sum of standard normals passes the threshold within the horizon."""
+    from scipy.special import ndtr
+
     width = 2.0 * threshold / (2 * _STATES - 1)
     middle = np.arange(_STATES) * width
     reach = middle[None, :] - middle[:, None] + SLACK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,6 @@ def quantile_intervals(
     [50.0, 41.0, 59.0]
     """
     import pandas as pd
-    from scipy.stats import binom
 
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence = {confidence!r} must lie between 0 and 1")
@@ -59,11 +59,23 @@ def quantile_intervals(
     for probability in probabilities:
         if not 0.0 < probability < 1.0:
             raise ValueError(f"probability {probability!r} must lie between 0 and 1")
-        below = int(binom.ppf(tail, n, probability)) if n else 0
-        above = int(binom.ppf(1.0 - tail, n, probability)) + 1 if n else 0
+        below = _binomial_quantile(tail, n, probability) if n else 0
+        above = _binomial_quantile(1.0 - tail, n, probability) + 1 if n else 0
         # P(fewer than `below` values lie below the quantile) <= tail, and the same above
         lower = known[below - 1] if below >= 1 else np.nan
         upper = known[above - 1] if 0 < above <= n else np.nan
         value = float(np.quantile(known, probability)) if n else np.nan
         rows.append((probability, value, float(lower), float(upper), n))
     return pd.DataFrame(rows, columns=["probability", "value", "lower", "upper", "n"])
+
+
+def _binomial_quantile(share: float, n: int, probability: float) -> int:
+    """The least count whose distribution function reaches the share; scipy.stats takes a second to load."""
+    from scipy.special import bdtr, bdtrik
+
+    count = min(max(math.ceil(float(bdtrik(share, n, probability))), 0), n)
+    while count > 0 and bdtr(count - 1, n, probability) >= share:
+        count -= 1
+    while count < n and bdtr(count, n, probability) < share:
+        count += 1
+    return count
