@@ -112,14 +112,13 @@ def test_every_third_party_import_is_a_declared_dependency(
     #: What only an extra brings is imported in one module, which says what to install when it is not there.
     by_extra = {Path("workbench/adapters/cluster.py"): "dask"}
     always = {canonicalize_name(Requirement(row).name) for row in project["dependencies"]}
-    needed = {canonicalize_name(Requirement(row).name) for row in project["dependencies"]}
     providers = packages_distributions()
     missing = set()
     for path, tree in package_trees.items():
         more = extras[by_extra[path]] if path in by_extra else []
         declared = always | {canonicalize_name(Requirement(row).name) for row in more}
         # the contracts are run by pytest, which whoever runs them has
-        declared = needed | ({"pytest"} if path.is_relative_to("workbench/testing") else set())
+        declared |= {"pytest"} if path.is_relative_to("workbench/testing") else set()
         for node in ast.walk(tree):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:

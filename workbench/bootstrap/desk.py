@@ -18,8 +18,6 @@ from workbench.adapters.calendar import ExchangeCalendar
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.registry import FileRegistry
 from workbench.adapters.run_parameters import TradingLoopParameters
-from workbench.bootstrap.clusters import workers_of
-from workbench.bootstrap.research import Research
 from workbench.config import Settings, load_settings
 from workbench.core.ports import RecordedEvent
 from workbench.core.workers import Workers
@@ -186,6 +184,8 @@ class Desk:
     @cached_property
     def workers(self) -> Workers:
         """Where research is worked on: the cluster of the setting `scale.cluster`, or here."""
+        from workbench.bootstrap.clusters import workers_of
+
         return workers_of(self.settings)
 
     @cached_property

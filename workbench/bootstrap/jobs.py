@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from contextlib import contextmanager
 from functools import partial
 
 from workbench.adapters.clock import SystemClock

@@ -52,8 +52,7 @@ def build() -> Any:
     )
     for module in (
         desk, killing, models, release, replay, approvals, alerts, limits, report, preflight, surveillance,
-        monitoring, adjusting, new,
-        monitoring, adjusting, pages,
+        monitoring, adjusting, new, pages,
     ):  # fmt: skip
         module.register(app)
     job_schedule.register(jobs.app)
