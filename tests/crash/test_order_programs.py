@@ -15,7 +15,7 @@ from tests.support.order_programs import play
 
 SEED = 7
 #: Programs of `make test`, and of each half of the proof; their numbers do not overlap.
-SAMPLE, PROOF = 100, 2_500
+SAMPLE, PROOF = 300, 2_500
 
 
 @pytest.mark.slow
