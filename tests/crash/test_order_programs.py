@@ -15,7 +15,7 @@ from tests.support.order_line import Line
 from tests.support.order_programs import play
 
 SEED = 7
-#: Another one in the environment makes the proof play new programs; docs/reference/random-programs.md adds up.
+#: Another one in the environment makes new programs; docs/reference/random-programs.md adds them up.
 PROOF_SEED = int(os.environ.get("PROOF_SEED", SEED))
 #: Programs of `make test`, and of each half of the proof; their numbers do not overlap.
 SAMPLE, PROOF = 300, 2_500
