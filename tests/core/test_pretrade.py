@@ -402,3 +402,49 @@ def test_the_cost_of_an_exit_never_keeps_a_position(cost):
     assert judge(**SALE, position_shares=100, expected_cost_micro=cost) == set()
     opening = judge(**SALE, position_shares=50, expected_cost_micro=cost)  # sells more than is held
     assert "EXPECTED_COST" in opening
+
+
+COVER = {"side": 1, "allow_short": True}
+
+
+@pytest.mark.parametrize("cost", [0, -1, MISSING, 4_001, 2**62])
+@pytest.mark.parametrize(
+    ("order", "held", "bought", "sold", "exits"),
+    [
+        (SALE, 100, 0, 0, True),  # to the last share
+        (SALE, 99, 0, 0, False),  # one share beyond: it flips
+        (SALE, 100, 0, 1, False),  # with what is being sold already it flips
+        (SALE, 100, 500, 0, True),  # what is being bought is not held yet
+        (SALE, 0, 500, 0, False),
+        (SALE, -1, 0, 0, False),  # a sale of a short position
+        (COVER, -100, 0, 0, True),
+        (COVER, -99, 0, 0, False),
+        (COVER, -100, 1, 0, False),
+        (COVER, 1, 0, 0, False),
+        (SALE, 2**40, 0, 0, False),  # a position that no desk can have is not known
+        (SALE, 100, 0, -1, False),
+    ],
+)
+def test_an_unknown_cost_passes_only_what_surely_brings_a_position_nearer_to_zero(
+    order, held, bought, sold, exits, cost
+):
+    """Decision 26: all that is open of its own side counts, and what cannot be told adds risk."""
+    found = judge(
+        **order, position_shares=held, open_buy_shares=bought, open_sell_shares=sold, expected_cost_micro=cost
+    )
+    assert ("EXPECTED_COST" in found) is not exits
+    assert ("COST_MISSING" in found) is (not exits and cost <= 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("quote_age_ns", -1, "QUOTE_STALE"), ("bid_micro", 0, "QUOTE_MISSING"),
+        ("ask_micro", 101_000_000, "QUOTED_SPREAD"), ("price_micro", 0, "PRICE_COLLAR"),
+        ("buying_power_micro", -1, "BUYING_POWER"), ("tradable", 0, "NOT_TRADABLE"), ("frozen", 1, "FROZEN"),
+        ("duplicate", 1, "DUPLICATE"), ("restricted", 1, "RESTRICTED"), ("now_ns", 0, "SESSION_HOURS"),
+    ],
+)  # fmt: skip
+def test_an_exit_of_unknown_cost_still_needs_everything_else(name, value, code):
+    found = judge(**{**SALE, "position_shares": 100, "expected_cost_micro": 0, name: value})
+    assert code in found

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import MappingProxyType
 
 import drive
 import pytest
+from journals import Desk as JournalFolder
 
 from tests.support.loopback_venue import UNIVERSE, VenueHands, pointed_at, venue_in_thread
 from workbench.bootstrap import admin
@@ -14,7 +16,11 @@ from workbench.bootstrap.adjusting import Adjustment, adjust
 from workbench.bootstrap.desk import Desk
 from workbench.config import Settings
 from workbench.core.adjusting import MOVED, RENAMED, UNDONE
+from workbench.core.ledger import Ledger
+from workbench.core.ports import Activity, VenueAccount
 from workbench.errors import ApprovalRequired, Refused
+from workbench.services.adjusting import Adjusting
+from workbench.services.people import People
 from workbench.services.supervision import HALTED
 
 WHO = {"person": "operator", "reason": "the venue confirmed it in writing"}
@@ -109,3 +115,44 @@ def test_what_the_venue_takes_back_corrects_and_renames_is_booked_as_accepted(
     assert set(costs) == {f"securities:{symbol}", "securities:NEWNAME"}
     assert sum(costs.values()) == 0 < costs["securities:NEWNAME"]
     assert adjust(desk, accept=proposed.mark, **WHO).breaks == ()
+
+
+class Teller:
+    """A venue that tells of one payment and shows another balance."""
+
+    def __init__(self, shown_micro: int) -> None:
+        self.shown_micro = shown_micro
+
+    def activities(self, *, since_ns: int) -> tuple[Activity, ...]:
+        return (Activity("x", "XYZ", "", 9, 0, 12_340_000),)
+
+    def account(self) -> VenueAccount:
+        return VenueAccount("demo", self.shown_micro, 0, 0, False, MappingProxyType({}))
+
+
+@pytest.mark.parametrize(("more_micro", "books"), [(0, True), (1, False)])
+def test_entries_that_would_leave_a_difference_are_not_booked(
+    tmp_path: Path, more_micro: int, books: bool
+) -> None:
+    """To the micro; and nobody without a registered name even learns what could be booked."""
+    made = JournalFolder(tmp_path)
+    journal = made.open()
+    people = People(journal)
+    people.add("ada", role="operator")
+    opening = Ledger.opening(1_000_000_000)
+    adjusting = Adjusting(journal, Teller(1_000_000_000 + 12_340_000 + more_micro), "demo", lambda: opening)  # type: ignore[arg-type]
+    mark = adjusting.proposed().mark
+    lease = journal.acquire_lease("demo", "a", ttl_ns=10**12)
+    said = {"session": "2013-02-01", "reason": "a test", "people": people, "lease": lease}
+    with pytest.raises(ApprovalRequired, match="not registered"):
+        adjusting.accept("another mark", person="stranger", **said)  # type: ignore[arg-type]
+    if books:
+        assert adjusting.accept(mark, person="ada", **said).mark == mark  # type: ignore[arg-type]
+        assert [row["amount_micro"] for row in journal.rows("postings", ledger_account="cash")] == [
+            12_340_000
+        ]
+    else:
+        with pytest.raises(Refused, match="would leave a difference"):
+            adjusting.accept(mark, person="ada", **said)  # type: ignore[arg-type]
+        assert journal.rows("postings") == []
+    made.close()
