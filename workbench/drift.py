@@ -45,6 +45,7 @@ from workbench.core.drift.histogram import (
     sketch_column,
 )
 from workbench.core.types import Floats
+from workbench.core.workers import HERE, Workers
 from workbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -140,8 +141,9 @@ def sketch(reference: Source, *, bins: int = 10) -> ReferenceSketch:
 
 
 def distances(
-    reference: Source | ReferenceSketch, current: Source, *, bins: int = 10, empty: EmptyBins
-) -> pd.DataFrame:
+    reference: Source | ReferenceSketch, current: Source, *, bins: int = 10, empty: EmptyBins,
+    workers: Workers = HERE,
+) -> pd.DataFrame:  # fmt: skip
     """Stability index and Kolmogorov-Smirnov distance of every common numeric column, however long.
 
     Exact between tables; against a `sketch` the index is exact and the distance carries its bound. Distances
@@ -155,6 +157,9 @@ def distances(
         Of the index; a sketch brings its own.
     empty : float or {"merge", "drop", "half"}
         See `population_stability_index`.
+    workers : Workers, default here
+        Where columns are worked on, such as `desk.workers`; the distances are the same. Paths have to lead to
+        the same files there.
 
     Returns
     -------
@@ -175,8 +180,8 @@ def distances(
     [0.25]
     """
     check_policy(empty)
-    after = _columns(current)
-    before = reference.columns if isinstance(reference, ReferenceSketch) else _columns(reference)
+    after = set(_numeric(current))
+    before = reference.columns if isinstance(reference, ReferenceSketch) else _numeric(reference)
     names = [name for name in before if name in after]
     if not names:
         raise DataError(
@@ -192,7 +197,35 @@ def distances(
                 rows.append(measure_exactly(one, after[name], bins=bins, empty=empty))
         except DataError:
             rows.append(Measured(np.nan, np.nan, np.nan, 0, 0))
+    shared = (reference, current, bins, empty)
+    rows = list(workers.map(_measured, names, shared=shared))
     return pd.DataFrame(rows, index=pd.Index(names, name="feature"))
+
+
+def _measured(
+    reference: Source | ReferenceSketch, current: Source, bins: int, empty: EmptyBins, name: str
+) -> Measured:
+    """Distances of one column; NaN where a side has no finite value."""
+    after = _column(current, name)
+    try:
+        if isinstance(reference, ReferenceSketch):
+            return measure_sketched(reference.columns[name], after, empty=empty)
+        return measure_exactly(_column(reference, name), after, bins=bins, empty=empty)
+    except DataError:
+        return Measured(np.nan, np.nan, np.nan, 0, 0)
+
+
+def _numeric(source: Source) -> list[str]:
+    """Names of the numeric columns."""
+    if isinstance(source, pd.DataFrame):
+        return [str(name) for name in source.select_dtypes("number").columns]
+    return list(_columns(source))
+
+
+def _column(source: Source, name: str) -> Chunks:
+    if isinstance(source, pd.DataFrame):
+        return _columns(source[[column for column in source.columns if str(column) == name]])[name]
+    return _columns(source)[name]
 
 
 def _columns(source: Source) -> dict[str, Chunks]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -38,6 +38,7 @@ from workbench.core.tca.shortfall import SPLITS
 from workbench.core.tca.streaming import Batch, OutOfOrder, QuoteBatch, Stream
 from workbench.core.tca.summary import summarise
 from workbench.core.types import MICRO, Floats, Integers
+from workbench.core.workers import HERE, Workers
 from workbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ __all__ = [
     "markout_fan",
     "markouts",
     "report",
+    "report_by_partition",
     "spreads",
     "waterfall",
     "worst_orders",
@@ -150,6 +152,28 @@ def report(
     notes = tuple(f"{name} were not in time order and were sorted" for name in sorted(sort))
     labels = tuple(str(horizon) for horizon in horizons)
     return summarise(table, stream, split=split, labels=labels, notes=notes)
+
+
+def report_by_partition(
+    partitions: Mapping[str, tuple[Table, Table, Table]], *, workers: Workers = HERE, **options: Any
+) -> dict[str, TcaReport]:
+    """The report of every partition, such as a month or an account, each as `report` gives it alone.
+
+    Parameters
+    ----------
+    partitions : mapping of str to (orders, fills, quotes)
+        Paths have to lead to the same files on every worker.
+    workers : Workers, default here
+        Where partitions are worked on, such as `desk.workers`; the reports are the same.
+    **options
+        As `report` takes them.
+    """
+    found = workers.map(_report_of, list(partitions.values()), shared=(options,))
+    return dict(zip(partitions, found, strict=True))
+
+
+def _report_of(options: Mapping[str, Any], partition: tuple[Table, Table, Table]) -> TcaReport:
+    return report(*partition, **options)
 
 
 # --- rows of a table, batch by batch ---------------------------------------------------------------

@@ -23,10 +23,12 @@ from workbench.config import load_settings
 from workbench.core.features import DEFAULT_FEATURES, select_features
 from workbench.core.labels import LABELS
 from workbench.core.workers import HERE
+from workbench.drift import distances
 from workbench.errors import ConfigError, JobFailed, Refused
 from workbench.overfitting import selection_paths, strategy_variants
 from workbench.services.walk_forward import forecast_blocks, training_rows
 from workbench.simulation import Parameters, prepare, sweep
+from workbench.tca import report, report_by_partition
 from workbench.validation import CombinatorialPurgedKFold, WalkForward
 
 CLOSES = pd.read_parquet(ROOT / "data" / "sample" / "closes" / "large_caps.parquet").set_index("session")
@@ -142,6 +144,33 @@ def test_a_candidate_is_trained_the_same_and_an_error_keeps_its_family(workers: 
     assert [len(block) for block in workers.map(np.unique, blocks)] == [len(block) for block in blocks]
     with pytest.raises(ValueError, match="never varies"):
         selection_paths(pd.DataFrame(np.zeros((60, 2))), FOLDS, workers=workers)
+
+
+def test_execution_and_drift_by_partition_are_the_same(workers: DaskWorkers) -> None:
+    rng = np.random.default_rng(8)
+    before, after = (pd.DataFrame(rng.normal(size=(500, 3)), columns=["a", "b", "c"]) for _ in range(2))
+    after["b"] = np.nan
+    alone = distances(before, after, empty=1e-4)
+    assert distances(before, after, empty=1e-4, workers=workers).equals(alone)
+    assert alone.index.tolist() == ["a", "b", "c"]
+    assert np.isnan(alone.loc["b", "psi"])
+    at = pd.to_datetime(["2026-01-05 15:00"]).tz_localize("UTC")
+    months = {
+        name: (
+            pd.DataFrame({
+                "order_id": [1], "symbol": "S", "side": "buy", "quantity": 100, "arrival_at": at,
+                "decision_price": 10.0, "arrival_price": 10.01, "final_price": price,
+            }),
+            pd.DataFrame({"order_id": [1], "quantity": 100, "price": price, "fee": 0.1, "filled_at": at}),
+            pd.DataFrame({"symbol": ["S"], "ts": at, "bid": 10.0, "ask": 10.02}),
+        )
+        for name, price in (("2026-01", 10.02), ("2026-02", 10.05))
+    }  # fmt: skip
+    options: dict[str, Any] = {"by": "symbol", "split": "cfa"}
+    found = report_by_partition(months, workers=workers, **options)
+    assert list(found) == list(months)
+    for name, tables in months.items():
+        assert found[name].frame.equals(report(*tables, **options).frame)
 
 
 def _of_this_process() -> str:

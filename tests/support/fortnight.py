@@ -336,8 +336,13 @@ class World:
                 for one in self.alive.values()
                 if one.job == "trading_loop"
             ]
+            wakes += self.more_wakes()
             step_ns = min((wake for wake in wakes if wake > self.clock.now_ns()), default=end_ns)
             self.clock.sleep_until(step_ns)
+
+    def more_wakes(self) -> list[int]:
+        """Further times that are not passed over."""
+        return []
 
     def close(self) -> None:
         """End what runs, and the journal."""
