@@ -22,7 +22,6 @@ from workbench.services.own_orders import OwnOrders
 FOLLOW_EVERY_NS = NANO
 #: Code of the alert that a disabled symbol raises.
 SYMBOL_DISABLED = "symbol_disabled"
-_MINUTE_NS = 60 * NANO
 _KINDS = (
     "order.denied",
     "order.changed",
