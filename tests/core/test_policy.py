@@ -260,3 +260,22 @@ def test_compiled_and_plain_rows_are_the_same(forecasts, positions):
 @pytest.mark.parametrize("volatility_bps", [math.nan, math.inf, -1.0, 0.0, 0.5])
 def test_an_absurd_volatility_gives_no_weight(volatility_bps):
     assert target_weight_micro(4_000, volatility_bps, PARAMS.values()) == MISSING
+
+
+@given(
+    st.integers(-1_000_000, 1_000_000), st.floats(1.0, 99_000.0), st.floats(1e-3, 1_000.0),
+    st.integers(1, 260), st.floats(1e-6, 1.0), st.booleans(), st.sampled_from([0.0, 0.9999, 1.0, 1.0001]),
+)  # fmt: skip
+def test_a_weight_told_without_a_division_is_the_one_with_it(
+    forecast, volatility, gain, horizon, largest, short, near
+):
+    params = PolicyParams(gain=gain, horizon_sessions=horizon, max_weight=largest, allow_short=short)
+    most = round(largest * 1e6)
+    if near:  # at the edge of what is surely clipped
+        risk = volatility / 1e4 * math.sqrt(horizon)
+        size = min(round((most + 1) * near * risk / gain), 1_000_000)
+        forecast = size if forecast >= 0 else -size
+    risk = volatility / 1e4 * math.sqrt(horizon)
+    weight = float(np.rint(gain * forecast / risk))
+    clipped = int(min(max(weight, float(-most if short else 0)), float(most)))
+    assert target_weight_micro(forecast, volatility, params.values()) == clipped

@@ -14,18 +14,11 @@ from parity import ACCOUNT, FIRST, World
 
 from workbench.core.costs import PriorCost
 from workbench.core.fills import FillParams
-from workbench.core.ledger import CAPITAL, CASH, Posting
 from workbench.core.orders import WORKING, OrderIntent
 from workbench.core.policy import PolicyParams
-from workbench.core.ports import Event
 from workbench.core.pretrade import Limits, RiskState, check_orders
 from workbench.core.types import NANO, Bars, OrderType, Side
-from workbench.services import session as sessions
-from workbench.services.books import Books
-from workbench.services.handing_on import NOTHING, take_over
 from workbench.services.knowledge import MINUTE_NS, Knowledge
-from workbench.services.own_flow import OwnFlow
-from workbench.services.records import ledger_entry, order_from_row
 
 SYMBOLS, DAYS = 6, 4
 LIMITS = Limits(
@@ -136,62 +129,3 @@ def test_an_order_of_another_account_is_denied_before_anything_is_looked_at() ->
         "k", "another", "s", "2013-01-02", 1, "S0", "entry", Side.BUY, NANO, OrderType.MARKET, 0, 1
     )
     assert known.before_sending(intent, now_ns=1, buying_power_micro=10**12) == ("ACCOUNT_MISSING",)
-
-
-# --- from one session to the next ------------------------------------------------------------------------
-
-
-def test_books_that_were_handed_on_are_those_that_the_journal_gives(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same decisions and digests with and without; of what was let go nothing is needed."""
-    taken: list[sessions.HandedOn] = []
-
-    def remembered(*args: Any) -> Any:
-        taken.append(take_over(*args))
-        return taken[-1]
-
-    monkeypatch.setattr(sessions, "take_over", remembered)
-    (tmp_path / "on").mkdir()
-    journal = parity.journalled(world(), tmp_path / "on")
-    assert [one is NOTHING for one in taken] == [True, False, False, False]
-    last = taken[-1].books
-    assert last is not None
-    fresh = Books.of(journal, ACCOUNT)
-    assert last.ledger == fresh.ledger
-    assert last.activities == fresh.activities
-    assert {key: fresh.orders[key] for key in last.orders} == dict(last.orders.items())
-    assert 0 < len(last.orders) < len(fresh.orders), "older ones were let go"
-    assert all(not fresh.orders[key].leaves_nano for key in set(fresh.orders) - set(last.orders))
-
-    monkeypatch.setattr(sessions, "take_over", lambda *args: NOTHING)
-    (tmp_path / "off").mkdir()
-    again = parity.journalled(world(), tmp_path / "off")
-    digests = [[row["digest"] for row in one.rows("sessions")] for one in (journal, again)]
-    assert digests[0] == digests[1]
-    for one in (journal, again):
-        one.close()
-
-
-def test_books_are_read_again_when_another_hand_has_written(tmp_path: Path) -> None:
-    journal = parity.journalled(world(), tmp_path)
-    row = journal.rows("sessions", account=ACCOUNT)[-1]
-    flow = object.__new__(OwnFlow)
-    (closed,) = [one for one in journal.events(kinds=("session.closed",)) if one.seq == row["added_seq"]]
-    known = sessions.HandedOn(ACCOUNT, closed.seq, closed.hash, Books.of(journal, ACCOUNT), flow, [row])
-    assert take_over(journal, ACCOUNT, known) is known
-    assert take_over(journal, "another", known) is NOTHING
-    assert take_over(journal, ACCOUNT, replace(known, seq=known.seq - 1)) is NOTHING
-    assert take_over(journal, ACCOUNT, replace(known, record_hash="0" * 64)) is NOTHING
-    former = journal.events(kinds=("session.closed",))[-2]
-    assert take_over(journal, ACCOUNT, replace(known, seq=former.seq, record_hash=former.hash)) is NOTHING
-    assert take_over(journal, ACCOUNT, None) is NOTHING
-    alert = Event("alert.raised", {"account": ACCOUNT, "code": "TEST", "text": "x", "at_ns": 1})
-    journal.commit([alert])
-    assert take_over(journal, ACCOUNT, known) is known, "an alert changes no book"
-    entry = (Posting(CASH, 5, 0, "found"), Posting(CAPITAL, -5, 0, "found"))
-    journal.commit([ledger_entry(ACCOUNT, "correction 1", "", entry, "by hand")])
-    assert take_over(journal, ACCOUNT, known) is NOTHING
-    orders = [order_from_row(one) for one in journal.rows("orders")]
-    assert len(orders) == len(known.books.orders if known.books else ())
-    journal.close()

@@ -168,7 +168,6 @@ def journalled(world: World, folder: Path, *, cycles: int = 1) -> JournalDatabas
         ACCOUNT, "parity", world.bars.symbols, select_features(["momentum_20"]), world.policy, world.limits,
         world.cost_model, "c", oracle, "m",
     )  # fmt: skip
-    trading: TradingSession | None = None
     for row in range(FIRST, len(world.sessions)):
         session = world.sessions[row]
         open_ns, close_ns = CALENDAR.session_open_ns(session), CALENDAR.session_close_ns(session)
@@ -186,7 +185,7 @@ def journalled(world: World, folder: Path, *, cycles: int = 1) -> JournalDatabas
         trading = TradingSession(
             times=times, strategy=strategy, journal=journal, broker=venue, clock=clock, calendar=CALENDAR,
             bars=MemoryBars(world), supervision=keeper, authority=keeper, stage_budget_ms=60_000,
-            rules=NOBODY_ASKED, after=trading,
+            rules=NOBODY_ASKED,
         )  # fmt: skip
         if row == FIRST:
             trading.oms.record_opening("opening", "", opening_postings(world.cash_usd * MICRO), "test")

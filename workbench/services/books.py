@@ -1,7 +1,6 @@
 """What the journal says of one account, held in memory: orders, executions, entries of events, ledger.
 
-Read from the journal once, then changed by whoever writes for the account, after each commit. A session that
-follows another one in the same process takes the books over where the journal shows no other hand since.
+Read from the journal once, then changed by whoever writes for the account, after each commit.
 """
 
 from __future__ import annotations
@@ -14,9 +13,6 @@ from workbench.core.orders import Fill
 from workbench.core.ports import Journal
 from workbench.services.own_orders import OwnOrders
 from workbench.services.records import date_of, fill_from_row, order_from_row
-
-#: Beginnings of the kinds of events that change nothing of what is held here.
-ELSEWHERE = ("alert.", "config.", "lease.", "reconciliation.", "run.", "ticket.")
 
 
 @dataclass
@@ -82,16 +78,6 @@ class Books:
             for key, entry in self.activities.items()
             if key in listed or entry.session > day
         }
-
-    def forget_before(self, since_ns: int) -> None:
-        """Let go of orders that ended in a session before a moment's date, and of fills before the moment.
-
-        The moment is one that the venue is never asked beyond again; the journal keeps everything. An order
-        for the day is sent and ends on the date of its session; one that may outlast it is kept.
-        """
-        self.orders.forget_before(date_of(since_ns))
-        for identity in [i for i, f in self.fills.items() if f is not None and f.filled_at_ns < since_ns]:
-            del self.fills[identity]
 
     def _enter(self, entry_id: str, session: str, posting: Posting) -> None:
         if key := activity_of(entry_id):

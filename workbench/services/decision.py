@@ -104,8 +104,6 @@ class DecisionMaker:
         Equity at the end of the previous session; the daily loss is counted from here.
     lap : callable (str) -> None
         Told at the end of each stage of a cycle.
-    flow : OwnFlow or None
-        That of the session before in this process; None = followed in the journal from the start.
     """
 
     def __init__(
@@ -120,15 +118,12 @@ class DecisionMaker:
         ledger: Callable[[], Ledger],
         session_start_equity_micro: Callable[[], int],
         lap: Callable[[str], None] = lambda stage: None,
-        flow: OwnFlow | None = None,
     ) -> None:
         self._calendar, self._lap = calendar, lap
         self.strategy = strategy
-        if flow is None or not flow.goes_on(orders, mode=strategy.mode, limits=strategy.limits):
-            flow = OwnFlow(
-                journal, account=strategy.account, mode=strategy.mode, limits=strategy.limits, orders=orders
-            )
-        self.flow = flow
+        self.flow = OwnFlow(
+            journal, account=strategy.account, mode=strategy.mode, limits=strategy.limits, orders=orders
+        )
         self.known = Knowledge(
             bars=bars, broker=broker, calendar=calendar, account=strategy.account, strategy=strategy.name,
             universe=strategy.universe, lookback=strategy.lookback,

@@ -61,8 +61,6 @@ class Oms:
         Halts the account, with the reason.
     listening : Listening or None
         Says whether the stream may have missed something, and hears of each request; None = no stream.
-    books : Books or None
-        What the journal says of the account, where somebody has read it; None = read it now.
     """
 
     def __init__(
@@ -76,7 +74,6 @@ class Oms:
         gate: Callable[[Order], tuple[str, ...]],
         halt: Callable[[str], None],
         listening: Listening | None = None,
-        books: Books | None = None,
     ) -> None:
         self._journal = journal
         self._broker = broker
@@ -86,7 +83,7 @@ class Oms:
         self._gate = gate
         self._halt = halt
         self._listening = listening
-        self.books = books or Books.of(journal, account)
+        self.books = Books.of(journal, account)
 
     # --- what the journal knows ------------------------------------------------------------------
 

@@ -22,7 +22,6 @@ from workbench.services.own_orders import OwnOrders
 FOLLOW_EVERY_NS = NANO
 #: Code of the alert that a disabled symbol raises.
 SYMBOL_DISABLED = "symbol_disabled"
-_MINUTE_NS = 60 * NANO
 _KINDS = (
     "order.denied",
     "order.changed",
@@ -85,26 +84,6 @@ class OwnFlow:
         self._seq = self._start()
         self._followed = (-FOLLOW_EVERY_NS, -1)  # trading time, changes of own orders
         self.follow()
-
-    def goes_on(self, orders: Callable[[], OwnOrders], *, mode: str, limits: Limits) -> bool:
-        """Whether it can serve a session that follows, in this process; from then on it asks those orders.
-
-        Of what is over it lets go: no session but the present one and the last are asked for again.
-        """
-        window = (limits.max_repeated_executions, limits.repeat_window_s * NANO)
-        if (mode, *window) != (self._mode, self._most, self._window_ns):
-            return False
-        self._orders = orders
-        self._followed = (-FOLLOW_EVERY_NS, -1)
-        self.follow()
-        for session in sorted(self._traded)[:-1]:
-            del self._traded[session]
-        before_ns = self.last_ns - max(self._window_ns, _MINUTE_NS)
-        for moments in (self._cancels, self._denials):
-            del moments[: bisect_right(moments, before_ns)]
-        for key, times in list(self._executed.items()):
-            self._executed[key] = {identity: at_ns for identity, at_ns in times.items() if at_ns > before_ns}
-        return True
 
     def _start(self) -> int:
         """The event after which everything is followed: no window reaches back beyond the last sessions."""

@@ -15,7 +15,7 @@ from typing import Any
 from workbench.core.orders import TERMINAL, WITH_LIMIT, WORKING, Order, OrderState
 from workbench.core.pretrade import content_fingerprint
 from workbench.core.pretrade.values import ANY_BUY_MICRO, ANY_SELL_MICRO, OrderValues, ordered_micro
-from workbench.core.types import NANO, Side, TimeInForce
+from workbench.core.types import NANO, Side
 
 #: States that an order passes on its way to the venue; no cancel, denial or fill comes with them.
 _ON_THE_WAY = frozenset({OrderState.INTENDED, OrderState.SENT, OrderState.ACCEPTED})
@@ -41,7 +41,7 @@ class SentInSession:
 
 
 class OwnOrders(MutableMapping[str, Order]):
-    """Orders by `client_order_id`, oldest first; what ended long ago may be let go, nothing else is.
+    """Orders by `client_order_id`, oldest first.
 
     Parameters
     ----------
@@ -59,9 +59,7 @@ class OwnOrders(MutableMapping[str, Order]):
         self._sessions: dict[str, SentInSession] = {}
         self.changes = 0  # that events of the journal beside it may tell more about
         self._sent_of: dict[str, dict[str, Order]] = {}  # symbol -> id -> order
-        self._ever_sent: set[str] = set()  # symbols of orders that were let go
         self._touched: list[str] = []  # symbols in the order in which their orders changed
-        self._touched_before = 0  # how many were let go of those
         self._window: tuple[int, int] = (-1, 0)  # a moment, and the value of what was sent after it
         self.update(orders or {})
 
@@ -113,25 +111,6 @@ class OwnOrders(MutableMapping[str, Order]):
         """All orders, oldest first."""
         return self._orders.values()
 
-    def forget_before(self, session: str) -> None:
-        """Let go of orders for the day that have ended and were for an earlier session."""
-        self._touched_before += len(self._touched)
-        self._touched = list(dict.fromkeys(order.intent.symbol for order in self._orders.values()))
-        for identity, order in list(self._orders.items()):
-            of_a_day = order.intent.time_in_force is not TimeInForce.GTC
-            if of_a_day and order.state in TERMINAL and order.intent.session < session:
-                self._forget(order.intent.scheduled_ns, identity)
-
-    def _forget(self, scheduled_ns: int, identity: str) -> None:
-        order = self._orders.pop(identity)
-        symbol = order.intent.symbol
-        self._drop(self._decisions, scheduled_ns, identity)
-        self._drop(self._decided, (scheduled_ns, symbol), identity)
-        if order.sent_at_ns:
-            self._ever_sent.add(symbol)
-            self._uncount(order)
-            self._drop(self._sent_of, symbol, identity)
-
     # --- what is asked of them -------------------------------------------------------------------
 
     def of_decision(self, scheduled_ns: int, symbol: str = "") -> tuple[Order, ...]:
@@ -161,8 +140,7 @@ class OwnOrders(MutableMapping[str, Order]):
 
     def touched_after(self, number: int) -> tuple[int, Iterable[str]]:
         """Symbols whose orders have changed after so many changes, and how many there are by now."""
-        count = self._touched_before + len(self._touched)
-        return count, dict.fromkeys(self._touched[max(0, number - self._touched_before) :])
+        return len(self._touched), dict.fromkeys(self._touched[max(0, number) :])
 
     def window_of(self, symbol: str, at_ns: int, *, without: str = "") -> tuple[int, int]:
         """As `ordered_after`, with the shares of one symbol only."""
@@ -216,7 +194,7 @@ class OwnOrders(MutableMapping[str, Order]):
 
     def was_sent(self, symbol: str) -> bool:
         """Whether any order of a symbol ever left."""
-        return symbol in self._sent_of or symbol in self._ever_sent
+        return symbol in self._sent_of
 
     def filled_in(self, session: str) -> list[tuple[int, str]]:
         """Decision times and symbols with a filled order of a session, each once."""

@@ -74,8 +74,6 @@ class TradingSession:
         A shadow model that decides on the same inputs and sends nothing.
     more_checks : callable () -> tuple of Check
         Lines of the preflight table about what this session does not see itself.
-    after : TradingSession or None
-        The session before, where this process ran it: what it knows need not be read again.
     """
 
     def __init__(
@@ -98,7 +96,6 @@ class TradingSession:
         config_hash: str = "",
         more_checks: Callable[[], tuple[Check, ...]] = tuple,
         beside: Beside = NOBODY,
-        after: TradingSession | None = None,
     ) -> None:
         self.times = times
         self.strategy, self._config_hash = strategy, config_hash
@@ -112,9 +109,7 @@ class TradingSession:
         self._more_checks, self._beside = more_checks, beside
         self.timer = StageTimer(clock.wall_ns, budget_ms=stage_budget_ms)
         account = strategy.account
-        known = take_over(journal, account, after.handed_on if after else None)
-        self._last_closing: Sequence[dict[str, Any]] | None = known.closings
-        self.handed_on: HandedOn | None = None
+        self._last_closing: Sequence[dict[str, Any]] | None = None
         self._listening = Listening(
             clock=clock, hints=hints, halt=self._halt, silence_s=silence_s,
             poll=lambda: self.exposure.after(self.oms.poll(since_ns=self._since_ns())),
@@ -128,10 +123,8 @@ class TradingSession:
                 controls=lambda order: self.approvals.codes(order) or self.overrides.judge(order),
                 model_id=strategy.model_id,
             ),
-            halt=self._halt, listening=self._listening, books=known.books,
+            halt=self._halt, listening=self._listening,
         )  # fmt: skip
-        if known.books is not None:
-            known.books.forget_before(self._since_ns())
         self.reconciler = Reconciler(
             journal=journal, broker=broker, clock=clock, account=account, oms=self.oms, lease=authority.lease,
             halt=self._halt,
@@ -144,7 +137,7 @@ class TradingSession:
         self._maker = DecisionMaker(
             journal=journal, bars=bars, broker=broker, calendar=calendar, strategy=strategy,
             orders=lambda: self.oms.orders, ledger=lambda: self.oms.ledger,
-            session_start_equity_micro=self._last_equity, lap=self.timer.lap, flow=known.flow,
+            session_start_equity_micro=self._last_equity, lap=self.timer.lap,
         )  # fmt: skip
         self._stops = Stops(
             journal=journal, clock=clock, lease=authority.lease, halt=self._halt, flow=self._maker.flow
@@ -319,11 +312,8 @@ class TradingSession:
             *self.timer.events(account, session, self._clock.now_ns()),
             *self.exposure.closing(),
         ]
-        closed, *_ = self._journal.commit(events, lease=self._authority.lease())
-        self._last_closing = self._journal.rows("sessions", account=account, session=session)
-        self.handed_on = HandedOn(
-            account, closed.seq, closed.hash, self.oms.books, self._maker.flow, self._last_closing
-        )
+        self._journal.commit(events, lease=self._authority.lease())
+        self._last_closing = None
         self._beside.settle(self._clock.now_ns())
         return report
 

@@ -105,7 +105,7 @@ class Events:
 
     def instants(self) -> list[int]:
         """When each event was known and in force, UTC nanoseconds."""
-        every = (*self.splits, *self.dividends, *self.renames)
+        every: list[Event] = [*self.splits, *self.dividends, *self.renames]
         return [max(event.effective_ns, event.known_at_ns) for event in every]
 
     def plus(self, more: Events) -> Events:
