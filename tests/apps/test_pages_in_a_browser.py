@@ -13,6 +13,7 @@ from opened_pages import CHROMIUM, SOON_MS, Server, Visit
 
 from workbench.bootstrap.admin import permission
 from workbench.config import DEFAULT_TOML, Settings
+from workbench.pages.style import BEAT, LATE_S, STALE_S
 
 pytestmark = [
     pytest.mark.slow,
@@ -187,6 +188,44 @@ def test_a_comparison_that_cannot_judge_is_not_green(browser: Any, server: Serve
     visit.shows("then and now")
     assert visit.complaints == []
     visit.page.close()
+
+
+#: A page without a server: its clock moves when the test says so, and `look` is the page's own look at it.
+CLOCK = """beat => {
+  let now = 1e6, look = null;
+  Date.now = () => now;
+  window.setInterval = f => { look = f; return 1; };
+  const hear = age => new Function('cb_obj', beat)({value: '1 ' + age});
+  const state = () => document.documentElement.className;
+  window.after = seconds => { now += 1000 * seconds; look(); return state(); };
+  window.hear = () => { hear('0.0'); look(); return state(); };
+  hear('0.0');
+}"""
+
+
+def test_a_page_is_late_then_grey_and_a_busy_browser_is_neither(browser: Any) -> None:
+    page = browser.new_page()
+    page.evaluate(CLOCK, BEAT)
+
+    def after(seconds: float) -> str:
+        """What the page says when it looks every half second for so long."""
+        steps = round(2 * seconds)
+        return str(
+            page.evaluate(f"() => {{ let s; for (let n = 0; n < {steps}; n++) s = after(.5); return s }}")
+        )
+
+    assert after(LATE_S) == ""
+    assert after(1.0) == "late"  # never without a word
+    assert after(STALE_S - LATE_S - 1.0) == "late"
+    assert after(0.5) == "silent"
+    assert page.evaluate("hear()") == ""
+    assert page.evaluate("after(30)") == ""  # the browser slept: what was sent meanwhile is still to be read
+    assert page.evaluate("hear()") == ""
+    assert page.evaluate("after(30)") == ""
+    assert page.evaluate("after(.5)") == "silent"  # and nothing was
+    assert page.evaluate("after(30)") == "silent"
+    assert page.evaluate("after(30)") == "silent"  # a browser that is always slow does not keep it green
+    page.close()
 
 
 def test_only_a_loopback_address_is_served(tmp_path: Path) -> None:

@@ -210,9 +210,9 @@ class ReplayScreen(Screen):
         first = next((at for at, names in enumerate(rows) if names), None)
         said = "none"
         if first is not None:
-            name, row = rows[first][0], both.iloc[first]
-            sides = f"{_shown(row[name])} / {_shown(row[f'{name}_other'])}"
-            said = f"{row['symbol']}, {name.replace('_', ' ')}: {sides}"
+            name, line = rows[first][0], both.iloc[first]
+            sides = f"{_shown(line[name])} / {_shown(line[f'{name}_other'])}"
+            said = f"{line['symbol']}, {name.replace('_', ' ')}: {sides}"
         facts: dict[str, object] = {
             "Sessions": f"{session} / {other}",
             "Decisions on symbols": len(both),
