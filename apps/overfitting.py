@@ -11,7 +11,7 @@ cost = pn.widgets.Select(label="Cost of one side, bps", options=[0.0, 2.0, 5.0, 
 press = pn.widgets.Button(label="Judge", button_type="primary", width=160)
 progress, verdict = wb.pages.card(), wb.pages.card()
 logits, degradation = wb.pages.picture(300), wb.pages.picture(300)
-fan, deflation = wb.pages.picture(300), wb.pages.picture(300)
+fan, deflation, surface = wb.pages.picture(300), wb.pages.picture(300), wb.pages.picture(300)
 candidates, show_candidates = wb.pages.table(
     "Candidates of this desk, with their walk-forward scores",
     empty="No model is registered yet. Train one: workbench train",
@@ -58,6 +58,7 @@ def draw(*_: object) -> None:
     )
     fan.draw(lambda: plots.path_fan(found.paths))
     deflation.draw(lambda: plots.deflation(found.deflation))
+    surface.draw(lambda: plots.sensitivity_surface(found.surface))
     show_best(found.best)
 
 
@@ -80,6 +81,7 @@ judged = pn.Column(
     reasons,
     wb.pages.beside(logits, degradation),
     wb.pages.beside(fan, deflation),
+    surface,
     best,
     sizing_mode="stretch_width",
 )

@@ -34,6 +34,16 @@ setting = pn.widgets.Select(label="Setting", options=list(screen.SETTINGS))
 value = pn.widgets.TextInput(label="Another value", placeholder="a number")
 suppose = pn.widgets.Button(label="What would have happened?")
 supposed = wb.pages.card()
+progress, same = wb.pages.card(), wb.pages.card()
+again = pn.widgets.Button(label="Trade it again and compare")
+strayed, show_strayed = wb.pages.table(
+    "Where the record and its repetition differ", empty="Nowhere, or nothing was asked yet."
+)
+other = pn.widgets.Select(label="Beside session", options=[])
+two = wb.pages.card()
+diff, show_diff = wb.pages.table(
+    "Decisions of both sessions", empty="Choose another session.", why="decisions"
+)
 differing, show_differing = wb.pages.table(
     "Orders that would have been others, hypothetical", empty="No order differs, or nothing was asked yet."
 )
@@ -99,11 +109,43 @@ def draw_path(*_: object) -> None:
 def ask(*_: object) -> None:
     """Trade the session again under the other value, beside the record."""
     if session.value is not None and value.value:
-        facts, orders = screen.answer(session.value, setting.value, value.value)
+        chosen["asked"] = (session.value, setting.value, value.value)
+        screen.ask(*chosen["asked"])
+        draw_answers()
+
+
+def ask_again(*_: object) -> None:
+    """Trade the session again as it was."""
+    if session.value is not None:
+        screen.ask(session.value)
+        draw_answers()
+
+
+def draw_answers() -> None:
+    """Show what has been computed of the chosen session, or what is being done."""
+    progress.object = wb.pages.work_line(screen.work, "")
+    repeated = screen.work.answer((session.value,))
+    same.object = wb.pages.facts("Traded again from its record", repeated[0]) if repeated else ""
+    if repeated:
+        show_strayed(repeated[1])
+    asked = chosen.get("asked", ())
+    found = screen.work.answer(asked) if asked[:1] == (session.value,) else None
+    if found is None:
+        supposed.object = ""
+    else:
+        facts, orders = found
         supposed.object = wb.pages.facts(
             "Hypothetical: nothing of this happened", facts, whole=f"supposed/{session.value}"
         )
         show_differing(orders)
+
+
+def draw_beside(*_: object) -> None:
+    """Lay the decisions of another session beside these."""
+    if session.value is not None and other.value:
+        facts, frame = screen.beside(session.value, other.value)
+        two.object = wb.pages.facts("Two sessions", facts)
+        show_diff(frame)
 
 
 def redraw() -> None:
@@ -111,14 +153,19 @@ def redraw() -> None:
     kept = session.value if session.value in screen.sessions else None
     session.options = screen.sessions
     session.value = kept or (screen.sessions[0] if screen.sessions else None)
+    other.options = {"none": "", **{one: one for one in screen.sessions}}
     if kept is None:
         choose_session()
+    draw_answers()
 
 
+for widget in (session, other):
+    widget.param.watch(draw_beside, "value")
 session.param.watch(choose_session, "value")
 moment.param.watch(draw_moment, "value_throttled")
 symbol.param.watch(draw_path, "value")
 suppose.on_click(ask)
+again.on_click(ask_again)
 sections = [
     wb.pages.beside(session, symbol),
     moment,
@@ -128,7 +175,14 @@ sections = [
     events,
     holdings,
     wb.pages.beside(setting, value, suppose),
+    again,
+    progress,
+    same,
+    strayed,
     supposed,
     differing,
+    other,
+    two,
+    diff,
 ]
 wb.pages.page("replay", screen, sections, redraw).servable()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from workbench.kernel_cache import name_kernel_cache
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from places import Place, PostgresForTests
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
+# no test is about wall time: on a busy machine the same example takes what it takes
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="module", autouse=True)

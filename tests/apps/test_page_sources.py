@@ -6,6 +6,8 @@ import html
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,15 @@ from hypothesis import strategies as st
 
 from workbench.bootstrap import dashboards, page_sources
 from workbench.bootstrap.desk import Desk, DeskPaths, open_journal
-from workbench.bootstrap.limits import limit_utilisation
-from workbench.config import Settings, load_settings
+from workbench.bootstrap.limits import _orders_that_count, limit_utilisation
+from workbench.cli.app import build as build_all
+from workbench.cli.app import commands
+from workbench.cli.pages import build as build_pages
+from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core.ports import Event, RecordedEvent
+from workbench.core.types import MICRO
 from workbench.errors import DataError, UsageError
-from workbench.pages import execution_report, facts, unknown_order
+from workbench.pages import execution_report, facts, picture, release_card, table, unknown_order
 from workbench.pages.address import Address, address_name, asked_of
 from workbench.pages.drawer import hash_of, question_of
 from workbench.pages.executed import executed_notebook
@@ -31,8 +37,11 @@ from workbench.screens.desk_sources import desk_sources
 from workbench.screens.questions import sql_of
 from workbench.screens.tca_tables import markouts
 from workbench.screens.timings import COLUMNS, stage_timings
+from workbench.services.own_orders import OwnOrders
+from workbench.services.records import order_from_row
 
 EVERYTHING = ("", "", "", "")
+pytestmark = pytest.mark.filterwarnings("ignore:button_type is deprecated:PendingDeprecationWarning")
 
 
 # --- addresses ---------------------------------------------------------------------------------------
@@ -137,6 +146,129 @@ def test_every_number_of_the_desk_page_leads_somewhere(traded: Settings) -> None
     assert text.count('href="#why-money_2f') == sum(value is not None for value in shown.money().values())
 
 
+def test_every_table_of_the_other_pages_leads_to_rows_that_make_it(traded: Settings) -> None:
+    shown = dashboards._replay_screen(traded)
+    shown.poll()
+    journal = Desk(traded).journal
+    for _, event in shown.timeline("2013-02-04").iterrows():
+        found = shown.explain(f"events/2013-02-04/{event['what']}-{event['seq']}")
+        assert found is not None
+        assert found.count == 1
+        assert event["seq"] in (found.rows["seq"].iloc[0], found.rows["added_seq"].iloc[0])
+    last = journal.head()[0]
+    for _, row in shown.holdings(last).iterrows():
+        found = shown.explain(f"held/2013-02-04/{row['holding']}")
+        assert found is not None
+        assert found.rows["amount_micro"].sum() / MICRO == pytest.approx(row["cost_usd"])
+    for question in ("decisions/2013-02-04", "account/2013-02-04", "supposed/2013-02-04"):
+        assert shown.explain(question) is not None
+    assert shown.explain("events/2013-02-04/order-one") is shown.explain("nonsense") is None
+    for made in (dashboards._drift_screen(traded), dashboards._overfitting_screen(traded)):
+        made.poll()
+        assert made.sources
+        for question in made.sources:
+            found = made.explain(question)
+            assert found is not None
+            assert found.line
+    model = journal.rows("models")[0]["model_id"]
+    named = made.explain(f"candidates/{model[:12]}")
+    assert named is not None
+    assert named.rows["model_id"].tolist() == [model]
+
+
+def test_a_session_beside_itself_differs_nowhere_and_beside_another_where_it_does(traded: Settings) -> None:
+    shown = dashboards._replay_screen(traded)
+    facts_, frame = shown.beside("2013-02-04", "2013-02-04")
+    assert (facts_["That differ"], facts_["First divergence"]) == (0, "none")
+    facts_, frame = shown.beside("2013-02-01", "2013-02-04")
+    views = Desk(traded).views
+    ours, theirs = (views.decisions(one).set_index("symbol") for one in ("2013-02-01", "2013-02-04"))
+    columns = ["reason", "target_shares", "change_shares"]
+    apart = [symbol for symbol in ours.index if any(ours.loc[symbol, columns] != theirs.loc[symbol, columns])]
+    assert frame.loc[frame["differs_in"] != "", "symbol"].tolist() == sorted(apart)
+    assert facts_["That differ"] == len(apart) > 0
+    assert str(facts_["First divergence"]).startswith(sorted(apart)[0])
+
+
+def test_where_nothing_was_measured_no_alarm_is_no_answer(traded: Settings) -> None:
+    shown = dashboards._drift_screen(traded)
+    shown.poll()
+    assert len(shown.measures) == 0
+    assert shown.monitoring() == {
+        "Sessions measured": 0, "Therefore": "nothing was judged: no alarm is no answer",
+    }  # fmt: skip
+
+
+# --- what pages are made of --------------------------------------------------------------------------
+
+
+def test_a_table_weighs_nothing_until_it_has_a_row_and_a_picture_until_it_is_drawn() -> None:
+    box, show = table("Orders", empty="None.")
+    show(pd.DataFrame(columns=["a"]))
+    assert len(box) == 2
+    assert box[1].visible
+    show(pd.DataFrame({"a": [1, 2]}))
+    assert len(box) == 3
+    assert (box[1].visible, box[2].visible) == (False, True)
+    show(pd.DataFrame(columns=["a"]))
+    assert (box[1].visible, box[2].visible) == (True, False)
+    made = []
+    place = picture()
+    assert len(place) == 0
+    place.draw(lambda: made.append(1))
+    assert (len(place), made) == (1, [1])
+
+
+def test_the_newest_model_is_chosen_and_a_choice_stays() -> None:
+    class Anybody:
+        def may_command(self, person: str) -> bool:
+            return True
+
+    box, show = release_card(Anybody())  # type: ignore[arg-type]
+    model = box[1][0]
+    show(())
+    assert model.value is None
+    show(("b" * 64, "a" * 64))
+    assert model.value == "b" * 64
+    model.value = "a" * 64
+    show(("c" * 64, "b" * 64, "a" * 64))
+    assert model.value == "a" * 64
+
+
+def test_the_pages_are_reached_without_venues_and_drawing_libraries() -> None:
+    code = (
+        "import sys, workbench.cli.pages, workbench.bootstrap.dashboards;"
+        "print(sorted({'alpaca', 'holoviews', 'papermill', 'psycopg', 'scipy.special'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", sorted(dashboards.apps()))
+def test_every_page_is_built_before_there_is_a_desk(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from panel.io.application import build_single_handler_application
+
+    (tmp_path / "workbench.toml").write_text(DEFAULT_TOML)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(dashboards, "_served", [])
+    dashboards.screen.cache_clear()
+    try:
+        document = build_single_handler_application(str(dashboards.apps()[name])).create_document()
+        assert "there is no desk at" in dashboards.screen(name).problem
+        shown = [str(getattr(model, "text", "")) for model in document.select({})]
+        assert any("workbench demo for one with history" in html.unescape(text) for text in shown)
+    finally:
+        dashboards.screen.cache_clear()
+
+
+def test_the_short_way_to_the_pages_is_the_same_command() -> None:
+    short, whole = (dict(commands(build()))["dashboards"] for build in (build_pages, build_all))
+    assert [one.opts for one in short.params] == [one.opts for one in whole.params]
+    assert (short.help, short.epilog) == (whole.help, whole.epilog)
+
+
 # --- the desk ----------------------------------------------------------------------------------------
 
 
@@ -160,6 +292,65 @@ def test_the_desk_page_shows_limits_money_and_next_steps_as_the_commands_do(trad
     assert shown.facts["next_run"] == "session 2013-02-05, when a person starts it"
     assert shown.facts["watchdog"] == "none was ever seen; not required"
     assert shown.facts["last_cycle"].startswith("2013-02-04 ")
+
+
+def test_sums_wait_until_the_first_reader_sees_the_page(traded: Settings) -> None:
+    shown = dashboards._desk_screen(traded)
+    shown.held = True
+    shown.poll()
+    shown.work.wait(60.0)
+    assert not len(shown.frames["positions"])
+    assert shown.facts["next_run"] == "being looked up"
+    assert shown.facts["state"] == "ACTIVE"
+    shown.held = False
+    shown.read()
+    shown.work.wait(60.0)
+    shown.read()
+    assert len(shown.frames["positions"])
+
+
+def test_the_orders_that_limits_are_measured_by_count_as_all_of_them_do(
+    traded: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "desk"
+    shutil.copytree(traded.desk_path.parents[1], folder)
+    settings = load_settings(str(folder / "workbench.toml"))
+    with closing(sqlite3.connect(DeskPaths(settings.desk_path).journal, isolation_level=None)) as database:
+        names = [row[1] for row in database.execute("PRAGMA table_info(orders)")]
+        like = dict(zip(names, database.execute("SELECT * FROM orders").fetchone(), strict=True))
+        older = {
+            **like,
+            "session": "2013-01-25",
+            "scheduled_ns": 5,
+            "sent_at_ns": 6,
+            "seq": 1,
+            "added_seq": 1,
+        }
+        for changes in (
+            {"client_order_id": "ended", "state": "EXPIRED", "symbol": "IBM"},
+            {"client_order_id": "open", "state": "ACCEPTED", "symbol": "IBM", "venue_order_id": "v1"},
+            {"client_order_id": "outlasted", "state": "FILLED", "symbol": "AAPL"},
+        ):
+            row = {**older, **changes}
+            marks = ",".join("?" * len(names))
+            database.execute(f"INSERT INTO orders VALUES ({marks})", [row[name] for name in names])  # noqa: S608
+        database.execute(
+            "UPDATE fills SET client_order_id = 'outlasted' WHERE rowid = (SELECT min(rowid) FROM fills)"
+        )
+    desk = Desk(settings)
+    account, sessions = settings.account, {"2013-02-04", "2013-02-01"}
+    found = _orders_that_count(desk.journal, account, sessions)
+    everything = OwnOrders(
+        {row["client_order_id"]: order_from_row(row) for row in desk.journal.rows("orders", account=account)}
+    )
+    assert set(everything) - set(found) == {"ended"}
+    assert found.working_shares() == everything.working_shares()
+    assert set(found.unfinished()) == set(everything.unfinished())
+    assert found["open"] == everything["open"]
+    assert found["outlasted"] == everything["outlasted"]
+    for session in sessions:
+        assert found.sent_in(session) == everything.sent_in(session)
+    assert found.ordered_after(0) != everything.ordered_after(0)  # the ended one is not even read
 
 
 def test_books_that_do_not_balance_are_said_and_not_shown(traded: Settings, monkeypatch: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from opened_pages import CHROMIUM, SOON_MS, Server, Visit
 
 from workbench.bootstrap.admin import permission
 from workbench.config import DEFAULT_TOML, Settings
+from workbench.pages.style import BEAT, LATE_S, STALE_S
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,20 +29,14 @@ def server(traded: Settings) -> Iterator[Server]:
     running.close()
 
 
-@pytest.fixture
-def serve(traded: Settings, tmp_path: Path) -> Iterator[Callable[[], tuple[Server, Path]]]:
-    """Starts a server over a copy of the traded desk that a test may spoil."""
-    started: list[Server] = []
-
-    def start() -> tuple[Server, Path]:
-        folder = tmp_path / "desk"
-        shutil.copytree(traded.desk_path.parents[1], folder)
-        started.append(Server(folder))
-        return started[-1], folder
-
-    yield start
-    for running in started:
-        running.close()
+@pytest.fixture(scope="module")
+def spoilt(traded: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
+    """A server over a copy of the traded desk that tests may spoil; who halts it comes last."""
+    folder = tmp_path_factory.mktemp("spoilt") / "desk"
+    shutil.copytree(traded.desk_path.parents[1], folder)
+    running = Server(folder)
+    yield running, folder
+    running.close()
 
 
 FIRST_WORDS = {
@@ -66,24 +61,38 @@ def test_every_page_renders_without_complaint_or_outside_help(
     links = visit.page.locator("nav a")
     assert links.count() >= len(PAGES)
     assert visit.page.locator("nav a[aria-current=page]").count() == 1
+    visit.page.set_viewport_size({"width": 390, "height": 900})  # a phone
+    visit.page.wait_for_function("document.documentElement.scrollWidth <= 390", timeout=SOON_MS)
     visit.page.close()
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_a_phone(browser: Any, server: Server, name: str) -> None:
-    visit = Visit(browser, f"{server.root}/{name}", width=390)
-    visit.shows(FIRST_WORDS[name])
-    wide = visit.page.evaluate("document.documentElement.scrollWidth")
-    assert wide <= 390
+def test_what_goes_away_shows_at_once_and_again_when_it_is_back(
+    browser: Any, spoilt: tuple[Server, Path]
+) -> None:
+    running, folder = spoilt
+    visit = Visit(browser, f"{running.root}/desk")
+    visit.shows("orders may be sent")
+    journal = next(folder.rglob("journal.sqlite"))
+    journal.rename(journal.with_name("elsewhere"))
+    visit.shows("there is no desk at")
+    grey = "() => [...document.querySelectorAll('*')].some(e => getComputedStyle(e).filter != 'none')"
+    visit.page.wait_for_function(grey, timeout=SOON_MS)
+    journal.with_name("elsewhere").rename(journal)
+    visit.shows("Up to date")
+    armed = next(folder.rglob("ARMED"))
+    armed.rename(armed.with_name("elsewhere"))
+    visit.shows("the ARMED file is absent or unreadable")  # without any event of the journal
+    armed.with_name("elsewhere").rename(armed)
+    visit.shows("orders may be sent")
     visit.page.close()
 
 
 def test_the_desk_page_halts_after_a_name_a_reason_and_a_second_thought(
-    browser: Any, serve: Callable[[], tuple[Server, Path]]
+    browser: Any, spoilt: tuple[Server, Path]
 ) -> None:
     from workbench.config import load_settings
 
-    running, folder = serve()
+    running, folder = spoilt
     settings = load_settings(str(folder / "workbench.toml"))
     visit = Visit(browser, f"{running.root}/desk")
     visit.shows("orders may be sent")
@@ -106,38 +115,11 @@ def test_the_desk_page_halts_after_a_name_a_reason_and_a_second_thought(
     visit.page.close()
 
 
-def test_a_removed_armed_file_shows_without_any_event(
-    browser: Any, serve: Callable[[], tuple[Server, Path]]
-) -> None:
-    running, folder = serve()
-    visit = Visit(browser, f"{running.root}/desk")
-    visit.shows("orders may be sent")
-    next(folder.rglob("ARMED")).unlink()
-    visit.shows("the ARMED file is absent or unreadable")
-    visit.page.close()
-
-
-def test_a_journal_that_goes_away_is_said_and_the_page_turns_grey(
-    browser: Any, serve: Callable[[], tuple[Server, Path]]
-) -> None:
-    running, folder = serve()
-    visit = Visit(browser, f"{running.root}/desk")
-    visit.shows("Up to date")
-    journal = next(folder.rglob("journal.sqlite"))
-    journal.rename(journal.with_name("elsewhere"))
-    visit.shows("there is no desk at")
-    grey = "() => [...document.querySelectorAll('*')].some(e => getComputedStyle(e).filter != 'none')"
-    visit.page.wait_for_function(grey, timeout=SOON_MS)
-    journal.with_name("elsewhere").rename(journal)
-    visit.shows("Up to date")
-    visit.page.close()
-
-
 def test_before_there_is_a_desk_the_page_says_what_to_do(browser: Any, tmp_path: Path) -> None:
     (tmp_path / "workbench.toml").write_text(DEFAULT_TOML)
     running = Server(tmp_path)
     try:
-        for name in PAGES:
+        for name in ("desk", "tca"):  # that the others are built too is seen without a browser
             visit = Visit(browser, f"{running.root}/{name}")
             visit.shows("workbench demo for one with history")
             visit.page.close()
@@ -187,6 +169,44 @@ def test_a_comparison_that_cannot_judge_is_not_green(browser: Any, server: Serve
     visit.shows("then and now")
     assert visit.complaints == []
     visit.page.close()
+
+
+#: A page without a server: its clock moves when the test says so, and `look` is the page's own look at it.
+CLOCK = """beat => {
+  let now = 1e6, look = null;
+  Date.now = () => now;
+  window.setInterval = f => { look = f; return 1; };
+  const hear = age => new Function('cb_obj', beat)({value: '1 ' + age});
+  const state = () => document.documentElement.className;
+  window.after = seconds => { now += 1000 * seconds; look(); return state(); };
+  window.hear = () => { hear('0.0'); look(); return state(); };
+  hear('0.0');
+}"""
+
+
+def test_a_page_is_late_then_grey_and_a_busy_browser_is_neither(browser: Any) -> None:
+    page = browser.new_page()
+    page.evaluate(CLOCK, BEAT)
+
+    def after(seconds: float) -> str:
+        """What the page says when it looks every half second for so long."""
+        steps = round(2 * seconds)
+        return str(
+            page.evaluate(f"() => {{ let s; for (let n = 0; n < {steps}; n++) s = after(.5); return s }}")
+        )
+
+    assert after(LATE_S) == ""
+    assert after(1.0) == "late"  # never without a word
+    assert after(STALE_S - LATE_S - 1.0) == "late"
+    assert after(0.5) == "silent"
+    assert page.evaluate("hear()") == ""
+    assert page.evaluate("after(30)") == ""  # the browser slept: what was sent meanwhile is still to be read
+    assert page.evaluate("hear()") == ""
+    assert page.evaluate("after(30)") == ""
+    assert page.evaluate("after(.5)") == "silent"  # and nothing was
+    assert page.evaluate("after(30)") == "silent"
+    assert page.evaluate("after(30)") == "silent"  # a browser that is always slow does not keep it green
+    page.close()
 
 
 def test_only_a_loopback_address_is_served(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ from workbench.core.ports import Event
 ROUNDS = int(os.environ.get("PAGES_ROUNDS", "3"))
 FILLS = int(os.environ.get("PAGES_FILLS", "300000"))
 VIEWERS, SESSIONS = 20, 250
-CHANGES = int(os.environ.get("PAGES_CHANGES", "300"))
+EVERY_S = 0.6  #: between two changes of the journal while a page stays open
+CHANGES = int(float(os.environ.get("PAGES_SOAK_S", "180")) / EVERY_S)
 PARTS = os.environ.get("PAGES_PARTS", "paint halt viewers").split()
 SOON_MS = 180_000
 BARE = """
@@ -226,12 +227,15 @@ def bench_viewers(browser: Any, lines: list[str], small: Path) -> None:
         alert(settings, f"change {n % 7}")
         if n == CHANGES // 3:
             warm[0] = (rss_mb(pid), heap_mb(page))
-        time.sleep(0.6)
+        time.sleep(EVERY_S)
     page.get_by_text(f"change {(CHANGES - 1) % 7}").first.wait_for(timeout=SOON_MS)
     warm[1] = (rss_mb(pid), heap_mb(page))
     (server_mb, page_mb), (server_end, page_end) = warm
     grown = f"server {server_mb:.0f} to {server_end:.0f} MB, browser {page_mb:.1f} to {page_end:.1f} MB"
-    told(lines, f"one page over {CHANGES} redraws, after the first third", grown)
+    share = (server_end + page_end) / (server_mb + page_mb) - 1.0
+    slope = (server_end + page_end - server_mb - page_mb) / (CHANGES - CHANGES // 3) * 1_000
+    told(lines, f"one page over {CHANGES} redraws, after the first third",
+         f"{grown}: {100 * share:+.1f} %, {slope:+.1f} MB for 1,000 redraws")  # fmt: skip
     server.close()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journals import alert
+from journals import alert, changed, intended
 from places import Place
 
 from workbench.adapters.journal import JournalDatabase
@@ -92,3 +92,13 @@ def test_single_events_are_those_of_the_record(journal: Any) -> None:
     events = journal.events()
     assert journal.events_at([3, 1, 3, 999]) == (events[0], events[2])
     assert journal.events_at([]) == ()
+
+
+def test_open_orders_are_those_that_have_not_ended(journal: Any) -> None:
+    journal.commit([intended(1), intended(2, symbol="IBM"), intended(3, symbol="FB")])
+    journal.commit([changed("SENT", 2), changed("SENT", 3), changed("EXPIRED", 3)])
+    assert [row["symbol"] for row in journal.rows("orders", account="demo")] == ["AAPL", "IBM", "FB"]
+    found = journal.open_orders("demo")
+    assert [(row["symbol"], row["state"]) for row in found] == [("AAPL", "INTENDED"), ("IBM", "SENT")]
+    assert found[1] == journal.rows("orders", symbol="IBM")[0]
+    assert journal.open_orders("nobody") == []

@@ -114,7 +114,13 @@ def _replay_screen(settings: Settings) -> ReplayScreen:
     from workbench.screens.replay import ReplayScreen
 
     desk = Desk(settings)
-    return ReplayScreen(desk, mark=lambda: _journal_end(desk))
+
+    def again(run: str) -> Any:
+        from workbench.bootstrap.replay import replay
+
+        return replay(run, config=settings)
+
+    return ReplayScreen(desk, mark=lambda: _journal_end(desk), again=again)
 
 
 def _tca_screen(settings: Settings) -> TcaScreen:

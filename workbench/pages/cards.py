@@ -40,7 +40,7 @@ def halt_card(commands: DeskCommands, *, person: str = "") -> Any:
     button.on_click(press)
     return pn.Column(
         card("<h2>Kill switch</h2>"), name, reason, pn.Row(sure, button), answer,
-        sizing_mode="stretch_width", styles=BOX,
+        sizing_mode="stretch_width", styles=BOX, margin=(5, 10),
     )  # fmt: skip
 
 
@@ -60,7 +60,9 @@ def approvals_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Ca
     passphrase = pn.widgets.PasswordInput(label="Passphrase, to sign the answer", sizing_mode="stretch_width")
     approve = pn.widgets.Button(label="Approve", button_type="success", width=120)
     decline = pn.widgets.Button(label="Decline", button_type="danger", width=120)
-    form = pn.Column(name, reason, passphrase, pn.Row(approve, decline), visible=False, styles=BOX)
+    form = pn.Column(
+        name, reason, passphrase, pn.Row(approve, decline), visible=False, styles=BOX, margin=(5, 10)
+    )
 
     def choose(at: int) -> None:
         row = shown["rows"].iloc[at].to_dict()
@@ -108,7 +110,7 @@ def alerts_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Calla
     name, reason = name_field(person), reason_field()
     button = pn.widgets.Button(label="Acknowledge", button_type="primary", width=140)
     head, answer = card(), card()
-    form = pn.Column(head, name, reason, button, visible=False, styles=BOX)
+    form = pn.Column(head, name, reason, button, visible=False, styles=BOX, margin=(5, 10))
 
     def choose(at: int) -> None:
         row = shown["rows"].iloc[at]

@@ -14,9 +14,9 @@ STYLE = """
         --warn: #d29922; --bad: #ff7b72; --page: #0d1117; --accent: #79b8ff; }
 body, #container, #content, #main, .main-content { background: var(--page) !important; color: var(--ink); }
 #header { flex-wrap: wrap; height: auto; min-height: 56px; }
-.late #header::after { content: "Late: nothing has been heard from the desk for some seconds. The machine may "
-  "be busy; the page turns grey when it stays silent."; background: #9a6700; color: #fff; padding: 4px 14px;
-  width: 100%; }
+.late #header::after { content: "Late: nothing has been heard from the desk for some seconds. The machine "
+  "may be busy; the page turns grey when it stays silent."; background: #9a6700; color: #fff;
+  padding: 4px 14px; width: 100%; }
 .silent #main { filter: grayscale(1); opacity: .45; }
 .silent #header::after { content: "Nothing has been heard from the desk for some seconds: what this page "
   "shows may no longer be true. It comes back by itself, or look at the terminal of workbench dashboards.";

@@ -15,7 +15,11 @@ from workbench.pages.parts import card, heading, moment
 _EXACT = 2**53
 #: Parts of a table's box before it holds rows.
 _WITHOUT_GRID = 2
-_GRID = ":host .tabulator { font-size: 13px; } .tabulator .tabulator-footer { background: transparent; }"
+_GRID = """
+:host .tabulator { font-size: 13px; } a { color: var(--accent); }
+.tabulator .tabulator-footer { background: transparent !important; }
+.tabulator .tabulator-footer .tabulator-page:not(.active) { color: var(--ink); background: var(--card); }
+"""
 #: Digits after the point by the unit at the end of a column's name.
 _DIGITS = {
     "usd": 2,

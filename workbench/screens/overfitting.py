@@ -59,6 +59,8 @@ class Study:
     found : BacktestOverfitting
     paths : DataFrame (rows, paths)
     deflation : DataFrame
+    surface : DataFrame
+        Sharpe ratios of the best variant's neighbours: lookbacks by holding periods.
     """
 
     facts: dict[str, object]
@@ -68,6 +70,7 @@ class Study:
     found: BacktestOverfitting
     paths: pd.DataFrame
     deflation: pd.DataFrame
+    surface: pd.DataFrame
 
 
 class OverfittingScreen(Screen):
@@ -155,6 +158,9 @@ class OverfittingScreen(Screen):
         trials = sorted({1, 2, 5, 10, verdict.clusters.n_clusters, 30, 100, len(sharpe)})
         deflation = deflation_curve(excess[best], n_trials=trials, trial_sharpe_variance=float(others.var()))
         table = family.parameters.assign(annual_sharpe_of_excess=sharpe * np.sqrt(_YEAR))
+        chosen = table.loc[best]
+        near = table[(table["signal"] == chosen["signal"]) & (table["top"] == chosen["top"])]
+        surface = near.pivot(index="lookback", columns="hold", values="annual_sharpe_of_excess")
         table = table.sort_values("annual_sharpe_of_excess", ascending=False).head(12)
         return Study(
             facts=_facts(verdict, found, best, cost_bps),
@@ -168,6 +174,7 @@ class OverfittingScreen(Screen):
             found=found,
             paths=paths,
             deflation=deflation,
+            surface=surface,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from workbench.errors import WorkbenchError
 from workbench.screens.prices import fills_until, known_prices
 from workbench.screens.questions import Source
 from workbench.screens.screen import Screen
+from workbench.screens.work import Work
 
 if TYPE_CHECKING:
     from workbench.core.rewind import Timeline
@@ -24,6 +26,11 @@ _ORDERS = ["symbol", "leg", "state", "hypothetical_state", "why"]
 
 class ReplayScreen(Screen):
     """The sessions of a desk, and one of them step by step.
+
+    Parameters
+    ----------
+    again : callable (run) -> ReplayReport
+        Trades a recorded run again and compares; see `workbench.replay`.
 
     Notes
     -----
@@ -38,6 +45,13 @@ class ReplayScreen(Screen):
     )  # fmt: skip
 
     sessions = param.List([], doc="Closed sessions, latest first.")
+
+    def __init__(
+        self, desk: Any, *, mark: Callable[[], Hashable], again: Callable[[str], Any], **params: Any
+    ) -> None:
+        self.work = Work()
+        super().__init__(desk, mark=lambda: (mark(), self.work.version), **params)
+        self._again = again
 
     def read(self) -> None:
         """The list of closed sessions."""
@@ -147,6 +161,72 @@ class ReplayScreen(Screen):
             "Largest order": f"{found.limits.get('max_order_shares', 0):,} shares",
         }
 
+    def ask(self, *question: str) -> None:
+        """Begin to trade a session again: alone as it was, with a key and a value under that setting."""
+        if self.work.answer(question) is None:
+            compute = self._traded_again if len(question) == 1 else self._supposed
+            self.work.start(question, lambda tell: compute(*question, tell=tell))
+
+    def _supposed(
+        self, session: str, key: str, value: str, *, tell: Callable[[str], None]
+    ) -> tuple[dict[str, str], pd.DataFrame]:
+        tell(f"trading {session} again under {key} = {value}")
+        return self.answer(session, key, value)
+
+    def _traded_again(
+        self, session: str, *, tell: Callable[[str], None]
+    ) -> tuple[dict[str, str], pd.DataFrame]:
+        """Whether the session, traded again from its record, is the same; with every field that is not."""
+        run = self.run_of(session)
+        tell(f"trading {session} again from its record")
+        nothing = pd.DataFrame(columns=["divergence"])
+        if not run:
+            return {"Not answered": "this session recorded no inputs, so it cannot be traded again"}, nothing
+        try:
+            report = self._again(run)
+        except WorkbenchError as error:
+            return {"Not answered": f"{error.message} {error.next_step}".strip()}, nothing
+        first = report.first_divergence
+        facts = {
+            "Run": run,
+            "Decisions on symbols": f"{len(report.decisions):,}",
+            "Verdict": "identical" if report.identical else "not identical",
+            "First divergence": "none" if first is None else str(first),
+            "Changed since then": "; ".join(str(one) for one in report.differences) or "nothing",
+        }
+        return facts, pd.DataFrame({"divergence": [str(one) for one in report.divergences]}, dtype="str")
+
+    def beside(self, session: str, other: str) -> tuple[dict[str, object], pd.DataFrame]:
+        """The decisions of two sessions side by side, symbol by symbol; facts name the first difference."""
+        ours, theirs = (self._decided(one) for one in (session, other))
+        both = ours.merge(theirs, on=["cycle", "symbol"], how="outer", suffixes=("", "_other"))
+        both = both.sort_values(["cycle", "symbol"], kind="stable").reset_index(drop=True)
+        fields = ("reason", "target_shares", "change_shares")
+        rows = []
+        for row in both.to_dict("records"):
+            pairs = {name: (row[name], row[f"{name}_other"]) for name in fields}
+            rows.append([name for name, (a, b) in pairs.items() if not _same(a, b)])
+        both.insert(2, "differs_in", pd.Series([", ".join(names) for names in rows], dtype="str"))
+        first = next((at for at, names in enumerate(rows) if names), None)
+        said = "none"
+        if first is not None:
+            name, line = rows[first][0], both.iloc[first]
+            sides = f"{_shown(line[name])} / {_shown(line[f'{name}_other'])}"
+            said = f"{line['symbol']}, {name.replace('_', ' ')}: {sides}"
+        facts: dict[str, object] = {
+            "Sessions": f"{session} / {other}",
+            "Decisions on symbols": len(both),
+            "That differ": sum(1 for names in rows if names),
+            "First divergence": said,
+        }
+        return facts, both
+
+    def _decided(self, session: str) -> pd.DataFrame:
+        frame: pd.DataFrame = self.desk.views.decisions(session)
+        cycles = {at: n for n, at in enumerate(sorted(frame["scheduled_at"].unique()), start=1)}
+        shown = frame[["symbol", "reason", "target_shares", "change_shares", "forecast_bps"]]
+        return shown.assign(cycle=[cycles[at] for at in frame["scheduled_at"]])
+
     def answer(self, session: str, key: str, value: str) -> tuple[dict[str, str], pd.DataFrame]:
         """What another value would have changed: lines for a card, and the orders that differ."""
         found = self.suppose(session, key, value)
@@ -166,6 +246,16 @@ class ReplayScreen(Screen):
     def fills(self, session: str, symbol: str) -> pd.DataFrame:
         """Executions in a symbol within the price path of the session."""
         return fills_until(self.desk, session, symbol)
+
+
+def _same(ours: object, theirs: object) -> bool:
+    """Whether two fields agree; a missing one agrees with a missing one alone."""
+    missing = pd.isna(ours), pd.isna(theirs)  # type: ignore[call-overload]
+    return bool(all(missing) or (not any(missing) and ours == theirs))
+
+
+def _shown(value: object) -> str:
+    return "not decided" if pd.isna(value) else str(value)  # type: ignore[call-overload]
 
 
 def _renamed(table: pd.DataFrame) -> pd.DataFrame:
