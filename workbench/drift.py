@@ -13,7 +13,7 @@ Examples
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike, fspath
@@ -68,6 +68,7 @@ __all__ = [
 ]
 
 Source: TypeAlias = "pd.DataFrame | str | PathLike[str]"
+_TOGETHER = 16  # columns that one worker measures one after the other
 _KEPT_ROWS = 1 << 22  # a column up to this length is decoded once and kept while it is measured
 _KIND = b"workbench-drift-sketch-1"
 
@@ -187,32 +188,28 @@ def distances(
         raise DataError(
             "the tables share no numeric column", next_step="give tables with columns of equal names"
         )
-    rows, tally = [], Tally.empty()
-    for name in names:
-        one = before[name]
-        try:
-            if isinstance(one, ColumnSketch):
-                rows.append(measure_sketched(one, after[name], empty=empty, tally=tally))
-            else:
-                rows.append(measure_exactly(one, after[name], bins=bins, empty=empty))
-        except DataError:
-            rows.append(Measured(np.nan, np.nan, np.nan, 0, 0))
-    shared = (reference, current, bins, empty)
-    rows = list(workers.map(_measured, names, shared=shared))
+    groups = [names[at : at + _TOGETHER] for at in range(0, len(names), _TOGETHER)]
+    found = workers.map(_measured, groups, shared=(reference, current, bins, empty))
+    rows = [row for group in found for row in group]
     return pd.DataFrame(rows, index=pd.Index(names, name="feature"))
 
 
 def _measured(
-    reference: Source | ReferenceSketch, current: Source, bins: int, empty: EmptyBins, name: str
-) -> Measured:
-    """Distances of one column; NaN where a side has no finite value."""
-    after = _column(current, name)
-    try:
-        if isinstance(reference, ReferenceSketch):
-            return measure_sketched(reference.columns[name], after, empty=empty)
-        return measure_exactly(_column(reference, name), after, bins=bins, empty=empty)
-    except DataError:
-        return Measured(np.nan, np.nan, np.nan, 0, 0)
+    reference: Source | ReferenceSketch, current: Source, bins: int, empty: EmptyBins, names: list[str]
+) -> list[Measured]:
+    """Distances of some columns; NaN where a side has no finite value."""
+    sketched = reference.columns if isinstance(reference, ReferenceSketch) else {}
+    before = {} if isinstance(reference, ReferenceSketch) else _columns(reference, names)
+    after, rows, tally = _columns(current, names), [], Tally.empty()
+    for name in names:
+        try:
+            if name in sketched:
+                rows.append(measure_sketched(sketched[name], after[name], empty=empty, tally=tally))
+            else:
+                rows.append(measure_exactly(before[name], after[name], bins=bins, empty=empty))
+        except DataError:
+            rows.append(Measured(np.nan, np.nan, np.nan, 0, 0))
+    return rows
 
 
 def _numeric(source: Source) -> list[str]:
@@ -222,20 +219,15 @@ def _numeric(source: Source) -> list[str]:
     return list(_columns(source))
 
 
-def _column(source: Source, name: str) -> Chunks:
-    if isinstance(source, pd.DataFrame):
-        return _columns(source[[column for column in source.columns if str(column) == name]])[name]
-    return _columns(source)[name]
-
-
-def _columns(source: Source) -> dict[str, Chunks]:
-    """Each numeric column as something that yields its pieces, each time from the start."""
+def _columns(source: Source, names: Collection[str] | None = None) -> dict[str, Chunks]:
+    """Each numeric column as something that yields its pieces, each time from the start; None = all."""
     if isinstance(source, pd.DataFrame):
         return {
             str(name): _in_memory(
                 np.ascontiguousarray(source[name].to_numpy(dtype=np.float64, na_value=np.nan))
             )
             for name in source.select_dtypes("number").columns
+            if names is None or str(name) in names
         }
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -23,7 +23,6 @@ from workbench.services.authority import Authority
 from workbench.services.decision import DecisionMaker, Strategy
 from workbench.services.decision_record import decision_events
 from workbench.services.exposure_watch import ExposureWatch
-from workbench.services.handing_on import HandedOn, take_over
 from workbench.services.last_look import LastLook
 from workbench.services.late import late_changes
 from workbench.services.legs import Legs
