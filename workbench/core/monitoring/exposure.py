@@ -15,8 +15,6 @@ from workbench.core.types import MICRO, NANO
 GROSS: Final = "exposure.gross"
 NET: Final = "exposure.net"
 LOSS: Final = "exposure.loss"
-#: Measures of a session's moments; the loss counts from the session's beginning, so it ends with it.
-NAMES: Final = (GROSS, NET, LOSS)
 
 
 @dataclass(frozen=True)
