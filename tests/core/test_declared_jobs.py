@@ -256,9 +256,8 @@ def test_systemd_itself_reads_the_units(tmp_path: Path) -> None:
     assert found == []
     lines = sorted({line.partition("=")[2] for text in files.values() for line in text.splitlines()
                     if line.startswith("OnCalendar=")})  # fmt: skip
-    read = subprocess.run(
-        ["systemd-analyze", "calendar", *lines], capture_output=True, text=True, check=False
-    )
+    judge = ["systemd-analyze", "calendar", *lines]
+    read = subprocess.run(judge, capture_output=True, text=True, check=False)
     assert read.returncode == 0, read.stderr
 
 
