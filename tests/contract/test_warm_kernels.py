@@ -126,22 +126,25 @@ def test_a_kernel_that_died_while_it_waited_is_passed_over(pool_of: Callable[...
     taken.close()
 
 
+#: Its kernel is still loading, and so far from looking at its parent itself.
 OWNER = """
 import sys, time
 from workbench.adapters.notebook_runner import WarmKernels
-pool = WarmKernels(1, stamp=lambda: "")
+loading = "import time; open(os.environ['MARK'], 'w').write(str(os.getpid())); time.sleep(600)"
+pool = WarmKernels(1, stamp=lambda: "", preload=loading)
 pool.fill()
-pool.wait()
-print(pool._ready[0][0].manager.provisioner.process.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
-def test_a_waiting_kernel_dies_with_its_runner() -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, env=environment) as owner:
-        assert owner.stdout is not None
-        waiting = int(owner.stdout.readline())
+def test_a_kernel_that_still_loads_dies_with_its_runner(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MARK": str(mark)}
+    with subprocess.Popen([sys.executable, "-c", OWNER], env=environment) as owner:
+        while not (mark.exists() and mark.read_text()):
+            assert owner.poll() is None
+            time.sleep(0.01)
+        waiting = int(mark.read_text())
         owner.kill()
         owner.wait()
     deadline = time.monotonic() + 30

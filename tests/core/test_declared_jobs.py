@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import configparser
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,12 @@ from workbench.services.jobs import parameters_of
 
 SHIPPED = ROOT / "papermill-jobs" / "jobs.toml"
 JOBS = read_jobs(SHIPPED)
+
+
+def test_only_what_neither_sends_nor_holds_the_account_nor_has_keys_may_start_warm() -> None:
+    assert {job.name for job in JOBS.values() if job.is_analysis} == {
+        "tca_daily", "calibrate_costs", "drift_report", "train_candidate"
+    }  # fmt: skip
 
 
 def changed(folder: Path, old: str, new: str, *, job: str = "") -> Path:
@@ -224,6 +233,32 @@ def test_systemd_units() -> None:
         configparser.ConfigParser(strict=False, interpolation=None).read_string(
             files[f"workbench-{name}.timer"]
         )
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+def test_systemd_itself_reads_the_units(tmp_path: Path) -> None:
+    files = export(JOBS, "systemd", **{**PLACES, "program": "/bin/true", "folder": str(tmp_path)})
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    timers = [str(tmp_path / name) for name in files if name.endswith(".timer")]
+    (tmp_path / "broken.timer").write_text("[Timer]\nOnCalendar=each Monday at noon or so\n")
+
+    def verify(*paths: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", *paths], capture_output=True, text=True, check=False,
+            env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+        )  # fmt: skip
+
+    broken = verify(str(tmp_path / "broken.timer"))
+    if "broken.timer" not in broken.stderr:
+        pytest.skip("systemd-analyze cannot judge units here")
+    found = [line for line in verify(*timers).stderr.splitlines() if "workbench-" in line]
+    assert found == []
+    lines = sorted({line.partition("=")[2] for text in files.values() for line in text.splitlines()
+                    if line.startswith("OnCalendar=")})  # fmt: skip
+    judge = ["systemd-analyze", "calendar", *lines]
+    read = subprocess.run(judge, capture_output=True, text=True, check=False)
+    assert read.returncode == 0, read.stderr
 
 
 def test_a_crontab() -> None:

@@ -62,7 +62,12 @@ class Scene:
             stderr=subprocess.PIPE,
             text=True,
         )
-        within(12, lambda: len(self.submits()) >= 3)
+        try:
+            within(60, lambda: len(self.submits()) >= 3)
+        except BaseException:
+            self.process.kill()
+            self.process.communicate()
+            raise
         self.kernel = int(self.submits()[0].split()[0])
 
     def submits(self) -> list[str]:

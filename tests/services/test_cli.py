@@ -142,14 +142,14 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("alerts acknowledge", str(number), *WHO)
     do("alerts judge", str(number), "real", *WHO)
     with object_service() as address, pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "SCALE__STORAGE": "s3://desk/walked", "SCALE__STORAGE_ENDPOINT": address,
-            "SECRETS__STORAGE_KEY": "made-up", "SECRETS__STORAGE_SECRET": "made-up",
-        }.items():  # fmt: skip
-            patch.setenv(f"WORKBENCH_{name}", value)
+        far = plain.replace('storage = ""', 'storage = "s3://desk/walked"')
+        config.write_text(far.replace('storage_endpoint = ""', f'storage_endpoint = "{address}"'))
+        for name in ("KEY", "SECRET"):
+            patch.setenv(f"WORKBENCH_SECRETS__STORAGE_{name}", "made-up")
         do("storage push")
         do("storage pull")
         do("storage status")
+        config.write_text(plain)
     do("journal verify")
     do("journal migrate")
     do("journal export", "--to", str(folder / "exported"))

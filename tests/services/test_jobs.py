@@ -127,6 +127,16 @@ def rows_of(service: JobService) -> list[tuple[str, str, int | None, str]]:
     return [(row["run_id"], row["status"], row["exit_code"], row["reason"]) for row in service.history()]
 
 
+def test_only_an_analysis_may_take_a_kernel_that_was_started_beforehand(
+    service: JobService, runner: Runner
+) -> None:
+    for job in ("trading_loop", "report"):
+        service.run(job, SESSION)
+    assert [(request.run_id.partition("/")[0], request.warm) for request in runner.requests] == [
+        ("trading_loop", False), ("report", True)
+    ]  # fmt: skip
+
+
 # --- the record ----------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from workbench.bootstrap.desk import Desk, open_journal
 from workbench.config import Settings
 from workbench.core.ports import Event
 from workbench.core.types import DAY_NS
-from workbench.errors import StorageFailed
+from workbench.errors import JournalConflict, StorageFailed
 
 TCA = [f"tca_daily/2013-02-0{day}.1" for day in (1, 4, 5)]
 TRADING = "trading_loop/2013-02-01.1"
@@ -81,6 +81,17 @@ def test_no_row_goes_and_each_deletion_is_on_record(desk: Settings) -> None:
 def test_runs_under_way_the_newest_done_and_what_is_not_declared_stay(desk: Settings) -> None:
     much_later = ended_ns(desk) + 40_000 * DAY_NS
     assert [one.run_id for one in retention.old_runs(desk, now_ns=much_later)] == [TCA[0]]
+
+
+def test_the_journal_refuses_that_the_folder_of_a_run_under_way_goes(desk: Settings) -> None:
+    journal = open_journal(desk, read_only=False)
+    try:
+        for run_id in (TCA[2], "tca_daily/2012-01-03.1"):
+            facts = {"run_id": run_id, "days": 9, "keep_days": 1, "at_ns": 1}
+            with pytest.raises(JournalConflict, match="no run that has ended"):
+                journal.commit([Event("run.pruned", facts)])
+    finally:
+        journal.close()
 
 
 def test_a_link_is_no_folder_of_a_run_and_a_folder_that_stays_is_named(

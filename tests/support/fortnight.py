@@ -272,7 +272,9 @@ class World:
                 self.overlaps.append(f"{request.run_id} beside {other.run_id}")
         self.alive[request.run_id] = ending
         if job.holds_account:
-            self.lease = self.journal.acquire_lease(ACCOUNT, request.run_id, ttl_ns=30 * NANO)
+            self.lease = self.journal.acquire_lease(
+                ACCOUNT, request.run_id, ttl_ns=30 * NANO, proof_of_death=self.proof_of_death()
+            )
         told = self.endings.get((ending.job, ending.session))
         if told:
             ending.words = told.pop(0)
@@ -339,6 +341,10 @@ class World:
             wakes += self.more_wakes()
             step_ns = min((wake for wake in wakes if wake > self.clock.now_ns()), default=end_ns)
             self.clock.sleep_until(step_ns)
+
+    def proof_of_death(self) -> str:
+        """Holder of the account's lease that is proved gone; nothing is proved of another machine."""
+        return ""
 
     def more_wakes(self) -> list[int]:
         """Further times that are not passed over."""

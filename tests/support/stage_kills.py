@@ -13,6 +13,7 @@ from workbench.adapters.journal import JournalDatabase
 from workbench.core.jobs import Job, RunRequest
 from workbench.core.types import NANO
 from workbench.services.jobs import JobService
+from workbench.services.scheduler import Tick
 
 SESSION = "2026-03-13"
 #: From the evening before, so that nothing else is due, to the day after.
@@ -68,7 +69,7 @@ class KillingWorld(World):
             if self.victim == "database":
                 self.kill_the_database()
             elif self.victim == "scheduler":
-                self.fallen += self.hosts
+                self._fell(self.hosts[0])
             else:  # a dead kernel is judged by its runner, a dead runner by nobody
                 ending.words = "failed" if self.victim == "kernel" else "crash"
                 ending.at_ns = self.clock.now_ns() + NANO
@@ -82,9 +83,19 @@ class KillingWorld(World):
             self.kill_the_database()
             return
         if self.victim == "scheduler":
-            self.fallen.append(host)
+            self._fell(host)
         ending.words, ending.at_ns = "crash", self.clock.now_ns()
         raise Crash
+
+    def end(self, ending: Ending) -> None:
+        """A run whose process has ended by itself leaves nothing more behind."""
+        if ending.thread is not None and not ending.thread.is_alive():
+            ending.words = "crash"
+        super().end(ending)
+
+    def _fell(self, host: Host) -> None:
+        host.scheduler = Fallen()  # type: ignore[assignment]
+        self.fallen.append(host)
 
     def kill_the_database(self) -> None:
         assert self.server is not None
@@ -101,6 +112,9 @@ class KillingWorld(World):
             self.lose(host)
             host.restart()
         self.fallen.clear()
+        for ending in (one for host in self.hosts for one in host.open):
+            if ending.thread is not None and not ending.thread.is_alive():
+                ending.at_ns = self.clock.now_ns()  # seen when it ends, not when it would have
         self.halted = ""
         super().trade()
 
@@ -109,11 +123,24 @@ class KillingWorld(World):
         now_ns = self.clock.now_ns()
         return [now_ns + 5 * NANO] if self.struck and now_ns < self.struck_ns + 180 * NANO else []
 
+    def proof_of_death(self) -> str:
+        """The holder when its kernel is gone: on one machine its locks prove it."""
+        rows = self.journal.rows("leases", account=ACCOUNT)
+        held = bool(rows) and not rows[0]["released"] and rows[0]["holder"] not in self.alive
+        return str(rows[0]["holder"]) if held else ""
+
     def _note(self) -> None:
         self.struck, self.struck_ns = True, self.clock.now_ns()
 
     def _is_here(self, ending: Ending, stage: str) -> bool:
         return not self.struck and (ending.job, self.stage) == (self.job, stage)
+
+
+class Fallen:
+    """A scheduler whose process is gone."""
+
+    def tick(self) -> Tick:
+        return Tick(False)
 
 
 class Watched:
