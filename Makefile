@@ -63,8 +63,10 @@ bench: env ## measure, and compare with the stated limits
 lab: env ## JupyterLab in the notebooks folder
 	@$(PY) -m jupyter lab notebooks
 
-docs: env ## write the generated reference pages anew
+docs: env ## write the generated reference pages anew and build the handbook in build/handbook
 	@for page in docs/reference/build_*.py; do $(PY) "$$page"; done
+	@$(PY) -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/handbook
+	@echo "open build/handbook/index.html"
 
 release: env ## wheel, source archive and bill of materials in dist, without the network
 	@rm -rf dist

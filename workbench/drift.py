@@ -133,6 +133,15 @@ def sketch(reference: Source, *, bins: int = 10) -> ReferenceSketch:
     reference : DataFrame or path of a Parquet file
     bins : int, default 10
         Quantile bins of the stability index.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import workbench as wb
+    >>> frame = pd.DataFrame({"x": np.random.default_rng(1).normal(size=1000)})
+    >>> type(wb.drift.sketch(frame, bins=5)).__name__
+    'ReferenceSketch'
     """
     columns = {}
     for name, chunks in _columns(reference).items():

@@ -97,6 +97,22 @@ def sweep(
         The resume file holds a line that is not one of a sweep.
     UsageError
         `research` with `resume` or without `family`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import workbench as wb
+    >>> from workbench.core.fills import FillParams
+    >>> from workbench.core.policy import PolicyParams
+    >>> from workbench.core.pretrade import Limits
+    >>> from workbench.core.validation.guard import reference_bars
+    >>> bars = reference_bars(())
+    >>> forecast = np.full(bars.close.shape, 0.01)
+    >>> prior = wb.costs.prior(wb.costs.PriorCost(), wb.costs.FeeSchedule(), as_of_ns=0)
+    >>> tried = [wb.simulation.Parameters(PolicyParams(), Limits(), prior, FillParams(),
+    ...     seed) for seed in (1, 2)]
+    >>> len(wb.simulation.sweep(bars, forecast, parameters=tried))
+    2
     """
     import pandas as pd
 

@@ -122,6 +122,23 @@ def report(
     m0 is the mid strictly before the order's arrival (before the fill, where the order tells none), the
     mid of a markout stands at or before fill + horizon. Memory holds the orders, one row a symbol and a
     batch; not the fills, not the quotes.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import workbench as wb
+    >>> orders = pd.DataFrame(
+    ...     {"order_id": ["a"], "symbol": ["KO"], "side": ["buy"], "quantity": [1000],
+    ...     "decision_price": [10.0],
+    ...      "arrival_price": [10.02], "final_price": [10.1], "decision_at": [0], "arrival_at": [1]}
+    ... )
+    >>> fills = pd.DataFrame(
+    ...     {"order_id": ["a"], "quantity": [1000], "price": [10.05], "fee": [0.0], "filled_at": [2]}
+    ... )
+    >>> quotes = pd.DataFrame({"symbol": ["KO"], "ts": [0], "bid": [10.0], "ask": [10.04]})
+    >>> found = wb.tca.report(orders, fills, quotes, by="symbol", split="cfa")
+    >>> round(float(found.orders["total"].sum()), 2)
+    50.0
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")

@@ -59,6 +59,15 @@ def check_features(bars: Bars) -> pd.DataFrame:
     -------
     DataFrame
         Columns lookback, bars_tested, lookahead and warmup (numbers of findings), clean; index feature.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> from workbench.core.validation.guard import reference_bars
+    >>> from workbench.extending import registered_features
+    >>> found = wb.validation.check_features(reference_bars(registered_features()))
+    >>> bool(found["clean"].all())
+    True
     """
     features = registered_features()
     reports = leak_reports(features, bars)
@@ -95,6 +104,16 @@ def read_bars(paths: Sequence[str | Path], *, last: int | None = None) -> Bars:
     ------
     ValueError
         No file, or two rows for a symbol and session.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import workbench as wb
+    >>> row = {"symbol": "KO", "open": 10.0, "high": 11.0, "low": 9.0, "close": 10.5, "volume": 1000.0}
+    >>> pd.DataFrame([{**row, "session": "2013-01-02"}, {**row,
+    ...     "session": "2013-01-03"}]).to_parquet("ko.parquet")
+    >>> wb.validation.read_bars(["ko.parquet"]).close.tolist()
+    [[10.5], [10.5]]
     """
     if not paths:
         raise ValueError("there is no file to read bars from")

@@ -16,8 +16,11 @@ ROOMS = (
     "adapters", "services", "views", "plots", "screens", "pages", "config", "tca", "costs", "overfitting",
     "validation",
 )  # fmt: skip
-#: Where a user comes in: the door, the program, what extensions are written with and judged by.
-ENTRIES = {"workbench", "workbench.cli", "workbench.extending", "workbench.testing"}
+#: Where a user comes in: the door, the program, the lab's launcher, what extensions are written with and
+#: judged by.
+ENTRIES = {
+    "workbench", "workbench.cli", "workbench.bootstrap.lab", "workbench.extending", "workbench.testing",
+}  # fmt: skip
 CORE_MAY_IMPORT = {"numpy", "scipy", "pandas", "numba", "workbench"}
 CORE_MAY_IMPORT_INSIDE_FUNCTIONS = {"sklearn", "river", "arch"}
 

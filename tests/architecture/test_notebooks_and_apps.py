@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from workbench.bootstrap.lab import launcher_entry
+from workbench.cli.app import build, commands
 
 MAY_IMPORT = {"workbench", "pandas", "panel"}
 FOLDERS = ("notebooks", "papermill-jobs")
@@ -136,3 +141,26 @@ def test_a_thin_notebook_passes() -> None:
 )
 def test_what_has_to_stay_out_is_found(cells: list[dict[str, Any]], word: str) -> None:
     assert any(word in found for found in findings({"cells": cells}))
+
+
+# --- the lab's launcher ----------------------------------------------------------------------------------
+
+
+def test_the_dashboards_are_in_the_launcher_of_the_lab(root: Path) -> None:
+    """The entry point that jupyter-server-proxy looks for leads to a command that exists."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    ((name, place),) = project["entry-points"]["jupyter_serverproxy_servers"].items()
+    module, _, function = place.partition(":")
+    entry = getattr(importlib.import_module(module), function)()
+    _, command, *options = entry["command"]
+    known = dict(commands(build()))
+    assert options == ["--port", "{port}"]
+    assert "--port" in {word for one in known[command].params for word in one.opts}
+    assert entry["launcher_entry"]["path_info"] == f"{name}/desk"
+    assert (root / "apps" / "desk.py").exists()
+
+
+def test_what_the_launcher_declares_is_what_the_proxy_knows() -> None:
+    from jupyter_server_proxy.config import ServerProcess
+
+    assert set(launcher_entry()) <= set(ServerProcess.class_trait_names())

@@ -61,6 +61,11 @@ def screen(name: str) -> Screen:
     ------
     UsageError
         There is no such page.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> wb.screen("desk").key  # doctest: +SKIP
     """
     makers: dict[str, Callable[[Settings], Screen]] = {
         "desk": _desk_screen, "tca": _tca_screen, "drift": _drift_screen,

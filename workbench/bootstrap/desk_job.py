@@ -160,6 +160,11 @@ def start_job(params_file: str) -> trading.Job | DeskJob:
     ------
     Refused
         The kernel was not started by the runner, or any guard says no.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> job = wb.start_job(params_file)  # doctest: +SKIP
     """
     try:
         job = json.loads(Path(params_file).read_bytes())["job"]

@@ -86,6 +86,25 @@ def simulate_fills(
     -----
     The day's shared part of the deviation is drawn with the key (seed, session), so orders of one session
     err together; the marginal law of each stays the recorded one (a Gaussian copula).
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> import workbench as wb
+    >>> days = np.repeat(pd.bdate_range("2026-01-05", periods=20).strftime("%Y-%m-%d"), 10)
+    >>> records = pd.DataFrame({"session": days, "symbol": "KO", "order_type": "market", "quantity": 100,
+    ...     "filled": 100, "adv": 1e6, "volatility_bps": 150.0, "half_spread_bps": 2.0,
+    ...     "cost_bps": np.tile(np.arange(10.0), 20), "delay_s": 0.2})
+    >>> model = wb.costs.fit_fill_model(records, as_of="2026-02-02", min_orders=100)
+    >>> sent = pd.Timestamp("2026-02-03T15:00Z")
+    >>> bar = {"open": 50.0, "high": 50.2, "low": 49.9, "close": 50.1, "volume": 1e4}
+    >>> bars = pd.DataFrame([{"symbol": "KO", "at": sent + pd.Timedelta(minutes=n), **bar} for n in (0,
+    ...     1, 2)])
+    >>> orders = pd.DataFrame([{"order_id": "a", "session": "2026-02-03", "symbol": "KO", "side": "buy",
+    ...     "order_type": "market", "quantity": 100, "sent_at": sent, "adv": 1e6, "volatility_bps": 150.0,
+    ...     "half_spread_bps": 2.0}])
+    >>> wb.costs.simulate_fills(orders, bars, model=model, seed=1)["quantity"].sum() <= 100
+    np.True_
     """
     import pandas as pd
 

@@ -84,7 +84,14 @@ def strategy(
 
 
 def registered_strategies() -> tuple[Strategy, ...]:
-    """Every strategy that was registered, sorted by name; none until a package with one is loaded."""
+    """Every strategy that was registered, sorted by name; none until a package with one is loaded.
+
+    Examples
+    --------
+    >>> from workbench.extending import registered_strategies
+    >>> isinstance(registered_strategies(), tuple)
+    True
+    """
     return tuple(_REGISTRY[name] for name in sorted(_REGISTRY))
 
 
@@ -101,6 +108,14 @@ def forecast_history(one: Strategy, bars: Bars) -> Floats:
     -------
     float64 (times, symbols)
         Expected return over the horizon as a fraction, on the grid of 1e-6; NaN where a bar is missing.
+
+    Examples
+    --------
+    >>> from workbench.core.validation.guard import reference_bars
+    >>> from workbench.extending import Feature, Strategy, forecast_history
+    >>> rule = Strategy("fade", 1, Feature("fade", 2, lambda window: 1.0 - window.close[1] / window.close[0]))
+    >>> forecast_history(rule, reference_bars([rule.column]))[1:].shape
+    (41, 5)
     """
     values = compute_history([one.column], bars)[:, :, 0]
     grid: Floats = np.round(values * MICRO) / MICRO + 0.0  # + 0.0: no negative zero

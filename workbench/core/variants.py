@@ -79,6 +79,18 @@ def strategy_variants(
     ------
     ValueError
         Missing or unordered closes, or a parameter out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import workbench as wb
+    >>> moves = np.random.default_rng(1).normal(0.0, 0.01, (300, 4))
+    >>> closes = pd.DataFrame(50.0 * np.cumprod(1.0 + moves, axis=0), columns=list("ABCD"))
+    >>> closes.index = pd.bdate_range("2012-01-02", periods=300)
+    >>> found = wb.overfitting.strategy_variants(closes, cost_bps=5.0, lookbacks=[5, 20], holds=[5], tops=[2])
+    >>> found.returns.shape[1]
+    8
     """
     _require(closes, cost_bps, lookbacks, holds, tops, signals)
     price = closes.to_numpy(dtype=np.float64)

@@ -21,6 +21,11 @@ def notebook() -> None:
     The order matters: Panel has to put its scripts into the notebook *before* hvplot is imported,
     otherwise hvplot asks for them from a content network and every output stays blank offline. Outside of
     a notebook this only prepares the libraries. Calling it again does nothing new.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> wb.notebook()  # doctest: +SKIP
     """
     import panel as pn
 

@@ -47,6 +47,15 @@ STRATEGY_CHECKS: tuple[Callable[[Strategy], str], ...] = (
 
 
 def strategy_troubles(one: Strategy) -> tuple[str, ...]:
-    """What every check says of the strategy and of its column; empty when it meets the contract."""
+    """What every check says of the strategy and of its column; empty when it meets the contract.
+
+    Examples
+    --------
+    >>> from workbench.extending import Feature, Strategy
+    >>> from workbench.testing import strategy_troubles
+    >>> rule = Strategy("fade", 1, Feature("fade", 2, lambda window: 1.0 - window.close[1] / window.close[0]))
+    >>> strategy_troubles(rule)
+    ()
+    """
     own = tuple(f"{check.__name__}: {said}" for check in STRATEGY_CHECKS if (said := check(one)))
     return troubles(one.column) + own

@@ -32,6 +32,16 @@ def cost_curve(
     ----------
     participations : sequence of float
         Sizes as shares of the daily volume; rounded to whole shares.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> prior = wb.costs.prior(wb.costs.PriorCost(), wb.costs.FeeSchedule(), as_of_ns=0)
+    >>> curve = wb.costs.cost_curve(
+    ...     prior, "KO", side="buy", adv=1e6, volatility_bps=150.0, half_spread_bps=1.0, price=50.0
+    ... )
+    >>> bool((curve["mean_bps"].diff().dropna() > 0).all())
+    True
     """
     import pandas as pd
 
@@ -61,6 +71,18 @@ def predicted_and_realised(records: pd.DataFrame, model: CostModel, *, buckets: 
     DataFrame
         One row a bucket of predicted cost: records, predicted_bps, realised_bps, error_bps (standard error
         of the realised mean, from days), days.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import workbench as wb
+    >>> days = pd.bdate_range("2026-01-05", periods=20).strftime("%Y-%m-%d")
+    >>> records = pd.DataFrame({"session": days, "symbol": "KO", "side": "buy", "quantity": [100,
+    ...     400] * 10, "adv": 1e6,
+    ...     "volatility_bps": 150.0, "half_spread_bps": 2.0, "cost_bps": [3.5, 5.0] * 10})
+    >>> model = wb.costs.fit_cost_model(records, as_of="2026-02-02", min_fills=20)
+    >>> len(wb.costs.predicted_and_realised(records, model, buckets=2))
+    2
     """
     import pandas as pd
 

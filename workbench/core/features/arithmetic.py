@@ -11,13 +11,28 @@ def total(values: Floats) -> Floats:
     """Sum over the rows, strictly one by one, float64 (columns,).
 
     numpy's own sum adds pairwise, in an order that depends on the number of columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from workbench.extending import total
+    >>> total(np.array([[1.0, 2.0], [3.0, 6.0]])).tolist()
+    [4.0, 8.0]
     """
     summed: Floats = np.add.accumulate(values, axis=0)[-1]
     return summed
 
 
 def mean(values: Floats) -> Floats:
-    """Mean over the rows, float64 (columns,)."""
+    """Mean over the rows, float64 (columns,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from workbench.extending import mean
+    >>> mean(np.array([[1.0, 2.0], [3.0, 6.0]])).tolist()
+    [2.0, 4.0]
+    """
     return total(values) / len(values)
 
 
@@ -31,6 +46,13 @@ def true_deviation(values: Floats) -> Floats:
     """Sample standard deviation over the rows, NaN where it is nothing but rounding, float64 (columns,).
 
     A divisor: what never varied has no scale, and 1e-17 left over from adding is no variation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from workbench.extending import true_deviation
+    >>> true_deviation(np.array([[1.0, 5.0], [3.0, 5.0]])).tolist()
+    [1.4142135623730951, nan]
     """
     away = deviation(values)
     size: Floats = np.maximum.reduce(np.abs(values), axis=0)
@@ -38,7 +60,15 @@ def true_deviation(values: Floats) -> Floats:
 
 
 def changes(values: Floats) -> Floats:
-    """Simple change from each row to the next, float64 (rows - 1, columns)."""
+    """Simple change from each row to the next, float64 (rows - 1, columns).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from workbench.extending import changes
+    >>> changes(np.array([[1.0], [2.0], [3.0]])).ravel().tolist()
+    [1.0, 0.5]
+    """
     return values[1:] / values[:-1] - 1.0
 
 
@@ -46,6 +76,13 @@ def rank(values: Floats) -> Floats:
     """Rank among the columns from -0.5 (lowest) to 0.5 (highest), ties shared, float64 (columns,).
 
     NaN for a column without a value, and for all when fewer than two have one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from workbench.extending import rank
+    >>> rank(np.array([3.0, 1.0, 2.0])).tolist()
+    [0.5, -0.5, 0.0]
     """
     below = (values[:, None] > values[None, :]).sum(axis=1)
     equal = (values[:, None] == values[None, :]).sum(axis=1)

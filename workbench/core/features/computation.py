@@ -32,6 +32,14 @@ def compute(features: Sequence[Feature], bars: Bars) -> Floats:
     ------
     ValueError
         Something among the features uses the future.
+
+    Examples
+    --------
+    >>> from workbench.core.validation.guard import reference_bars
+    >>> from workbench.extending import compute, select_features
+    >>> chosen = select_features(["momentum_20", "gap_1"])
+    >>> compute(chosen, reference_bars(chosen)).shape
+    (5, 2)
     """
     last: Floats = compute_history(features, bars, [len(bars.ts_ns) - 1])[0]
     return last
@@ -53,6 +61,14 @@ def compute_history(
     ------
     ValueError
         Something among the features uses the future.
+
+    Examples
+    --------
+    >>> from workbench.core.validation.guard import reference_bars
+    >>> from workbench.extending import compute_history, select_features
+    >>> chosen = select_features(["momentum_20"])
+    >>> compute_history(chosen, reference_bars(chosen), [30, 31]).shape
+    (2, 5, 1)
     """
     for feature in features:
         if feature.uses_future:

@@ -81,6 +81,15 @@ def feature(
     ------
     ValueError
         The name is taken, or something is not described.
+
+    Examples
+    --------
+    >>> from workbench.extending import feature, select_features
+    >>> @feature("doc_rise_2", lookback=3, unit="fraction", meaning="return over two sessions")
+    ... def rise(window):
+    ...     return window.close[-1] / window.close[0] - 1.0
+    >>> select_features(["doc_rise_2"])[0].family != ""
+    True
     """
     if not (name and unit and meaning):
         raise ValueError(f"feature {name!r} needs a name, a unit and a meaning")
@@ -96,7 +105,14 @@ def feature(
 
 
 def registered_features() -> tuple[Feature, ...]:
-    """Every feature there is, sorted by family and name."""
+    """Every feature there is, sorted by family and name.
+
+    Examples
+    --------
+    >>> from workbench.extending import registered_features
+    >>> len(registered_features()) > 20
+    True
+    """
     return tuple(sorted(_REGISTRY.values(), key=lambda each: (each.family, each.name)))
 
 
@@ -107,6 +123,12 @@ def select_features(names: Sequence[str]) -> tuple[Feature, ...]:
     ------
     ValueError
         A name is unknown (the nearest known one is suggested), occurs twice, or there is none.
+
+    Examples
+    --------
+    >>> from workbench.extending import select_features
+    >>> [one.lookback for one in select_features(["momentum_20", "gap_1"])]
+    [21, 2]
     """
     if not names:
         raise ValueError("is empty: a model needs at least one feature")

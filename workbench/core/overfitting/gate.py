@@ -159,6 +159,16 @@ def judge_family(
     ValueError
         Something that cannot be judged: a missing value, a constant trial, too few rows for the blocks, or a
         candidate that is not among the trials.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import workbench as wb
+    >>> returns = np.random.default_rng(1).normal(0.0, 0.01, (400, 5))
+    >>> found = wb.overfitting.judge_family(returns, np.zeros(400), candidate=0, mean_block=5.0,
+    ...     seed=1, n_bootstrap=100)
+    >>> found.passed
+    False
     """
     if unplaced < 0:
         raise ValueError(f"unplaced = {unplaced} cannot be negative")
@@ -222,6 +232,15 @@ def deflate(candidate: Floats, others: Floats, n_clusters: int) -> Estimate:
         Returns of the other clusters' representatives.
     n_clusters : int
         Effective number of trials.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import workbench as wb
+    >>> draw = np.random.default_rng(1)
+    >>> others = draw.normal(0.0, 0.01, (500, 20))
+    >>> type(wb.overfitting.deflate(draw.normal(0.0, 0.01, 500), others, 20)).__name__
+    'Estimate'
     """
     between = 0.0
     if others.shape[1] > 1:

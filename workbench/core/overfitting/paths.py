@@ -79,6 +79,14 @@ def deflation_curve(returns: Any, *, n_trials: Sequence[int], trial_sharpe_varia
     -------
     DataFrame
         Columns n_trials, deflated, threshold (Sharpe per period).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import workbench as wb
+    >>> returns = np.random.default_rng(1).normal(0.001, 0.01, 500)
+    >>> len(wb.overfitting.deflation_curve(returns, n_trials=[1, 10, 100], trial_sharpe_variance=0.002))
+    3
     """
     moments = sharpe_moments(returns)
     found = [deflate_with(moments, count, trial_sharpe_variance) for count in n_trials]

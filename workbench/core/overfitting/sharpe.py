@@ -130,6 +130,12 @@ def expected_maximum(n_trials: float) -> float:
     ------
     ValueError
         Fewer than one trial.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> [round(wb.overfitting.expected_maximum(n), 2) for n in (10, 100, 1000)]
+    [1.57, 2.53, 3.26]
     """
     require_finite(n_trials=n_trials)
     if n_trials < 1:
@@ -298,6 +304,12 @@ def autocorrelations(returns: Any, *, lags: int) -> Floats:
     ------
     ValueError
         A missing return, returns that never vary, or as many lags as returns.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> wb.overfitting.autocorrelations([1.0, -1.0] * 50, lags=2).round(2).tolist()
+    [-0.99, 0.98]
     """
     moments, values = sharpe_moments(returns), np.asarray(returns, dtype=np.float64)
     require_whole("lags", lags, 1)

@@ -238,6 +238,12 @@ def stationary_bootstrap_index(n_rows: int, *, n_bootstrap: int, mean_block: flo
     Notes
     -----
     Source: D. Politis and J. Romano, "The Stationary Bootstrap", JASA 89, 1994.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> wb.overfitting.stationary_bootstrap_index(100, n_bootstrap=3, mean_block=5.0, seed=1).shape
+    (3, 100)
     """
     if n_rows < 1 or n_bootstrap < 1 or not 1.0 <= mean_block <= n_rows:
         raise ValueError(

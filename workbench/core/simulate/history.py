@@ -91,6 +91,14 @@ def prepare(
     ------
     ValueError
         An event names an unknown symbol or bar, or is impossible; hours do not have one row for each bar.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> from workbench.core.validation.guard import reference_bars
+    >>> market = wb.simulation.prepare(reference_bars(()))
+    >>> len(market.bars.symbols)
+    5
     """
     panel = np.full((*bars.close.shape, len(PanelField)), np.nan)
     prices: Integers = np.zeros(bars.close.shape, dtype=np.int64)

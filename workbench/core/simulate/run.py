@@ -102,8 +102,17 @@ def simulate(
     --------
     >>> import numpy as np
     >>> import workbench as wb
-    >>> bars = wb.open_workbench(wb.load_settings("workbench.toml")).bars.read()  # doctest: +SKIP
-    >>> forecast = np.full(bars.close.shape, 0.01)  # doctest: +SKIP
+    >>> from workbench.core.fills import FillParams
+    >>> from workbench.core.policy import PolicyParams
+    >>> from workbench.core.pretrade import Limits
+    >>> from workbench.core.validation.guard import reference_bars
+    >>> bars = reference_bars(())
+    >>> forecast = np.full(bars.close.shape, 0.01)
+    >>> prior = wb.costs.prior(wb.costs.PriorCost(), wb.costs.FeeSchedule(), as_of_ns=0)
+    >>> found = wb.simulate(bars, forecast, policy=PolicyParams(), limits=Limits(), costs=prior,
+    ...     fills=FillParams(), seed=1)
+    >>> len(found.equity) == len(bars.ts_ns)
+    True
     """
     market = bars if isinstance(bars, MarketHistory) else prepare(bars)
     parameters = Parameters(policy, limits, costs, fills, seed, cash_usd)

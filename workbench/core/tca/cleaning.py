@@ -123,6 +123,15 @@ def clean_trades(trades: pd.DataFrame, *, duplicates: Literal["drop", "keep"]) -
     ------
     ValueError
         A column is missing, or `duplicates` is unknown.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import workbench as wb
+    >>> trades = pd.DataFrame({"symbol": "KO", "ts": [1, 2, 3], "price": [10.0, 0.0, 10.1],
+    ...     "size": [100] * 3})
+    >>> wb.tca.clean_trades(trades, duplicates="keep").dropped
+    {'price_not_positive': 1}
     """
     if duplicates not in ("drop", "keep"):
         raise ValueError(f"duplicates must be 'drop' or 'keep', not {duplicates!r}")

@@ -106,6 +106,25 @@ def ledger_identity(
     ------
     ValueError
         A price is missing, or as in `implementation_shortfall`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import workbench as wb
+    >>> orders = pd.DataFrame(
+    ...     {"order_id": ["a"], "symbol": ["KO"], "side": ["buy"], "quantity": [1000],
+    ...     "decision_price": [10.0],
+    ...      "arrival_price": [10.02], "final_price": [10.1], "decision_at": [0], "arrival_at": [1]}
+    ... )
+    >>> fills = pd.DataFrame(
+    ...     {"order_id": ["a"], "quantity": [1000], "price": [10.05], "fee": [0.0], "filled_at": [2]}
+    ... )
+    >>> found = wb.tca.ledger_identity(
+    ...     orders, fills, split="cfa", ledger_micro=50_000_000, opening={}, opening_prices={"KO": 10.0},
+    ...     closing_prices={"KO": 10.1},
+    ... )
+    >>> found.residual_micro
+    0
     """
     import pandas as pd
 

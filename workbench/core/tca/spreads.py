@@ -88,8 +88,8 @@ def spreads(
     ...     {"symbol": ["KO"], "ts": [10**9], "side": ["buy"], "price": [10.01], "quantity": [100]}
     ... )
     >>> row = spreads(trade, quotes, horizon="5s", max_age="1min").iloc[0]
-    >>> tuple(row[["effective", "realized", "impact"]].tolist())
-    (2.0, -2.0, 4.0)
+    >>> [float(row[name]) for name in ("effective", "realized", "impact")]
+    [2.0, -2.0, 4.0]
     """
     import pandas as pd
 
@@ -149,6 +149,17 @@ def markouts(
     DataFrame
         The index of `fills`; a column markout_<horizon>_bps for each horizon, NaN where there is no mid,
         with the reason in reason_<horizon>. `frame.attrs["excluded"]` counts them by horizon.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import workbench as wb
+    >>> quotes = pd.DataFrame({"symbol": "KO", "ts": [0, 5 * 10**9], "bid": [9.99, 10.09],
+    ...     "ask": [10.01, 10.11]})
+    >>> fills = pd.DataFrame({"symbol": ["KO"], "side": ["buy"], "quantity": [100], "price": [10.01],
+    ...     "ts": [10**9]})
+    >>> len(wb.tca.markouts(fills, quotes, horizons=["5s"]))
+    1
     """
     import pandas as pd
 

@@ -26,6 +26,23 @@ def waterfall(found: TcaReport, order_id: object) -> pd.DataFrame:
     ------
     KeyError
         The report does not measure that order.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import workbench as wb
+    >>> orders = pd.DataFrame(
+    ...     {"order_id": ["a"], "symbol": ["KO"], "side": ["buy"], "quantity": [1000],
+    ...     "decision_price": [10.0],
+    ...      "arrival_price": [10.02], "final_price": [10.1], "decision_at": [0], "arrival_at": [1]}
+    ... )
+    >>> fills = pd.DataFrame(
+    ...     {"order_id": ["a"], "quantity": [1000], "price": [10.05], "fee": [0.0], "filled_at": [2]}
+    ... )
+    >>> quotes = pd.DataFrame({"symbol": ["KO"], "ts": [0], "bid": [10.0], "ask": [10.04]})
+    >>> found = wb.tca.report(orders, fills, quotes, by="symbol", split="cfa")
+    >>> len(wb.tca.waterfall(found, "a")) > 0
+    True
     """
     if order_id not in found.orders.index:
         raise KeyError(f"the report does not measure order {order_id!r}")
@@ -50,7 +67,25 @@ def shortfall_steps(frame: pd.DataFrame, at: int) -> pd.DataFrame:
 
 
 def markout_fan(found: TcaReport, by: str) -> pd.DataFrame:
-    """Markouts of each group, one row a group and horizon: group, horizon, seconds, markout_bps."""
+    """Markouts of each group, one row a group and horizon: group, horizon, seconds, markout_bps.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import workbench as wb
+    >>> orders = pd.DataFrame(
+    ...     {"order_id": ["a"], "symbol": ["KO"], "side": ["buy"], "quantity": [1000],
+    ...     "decision_price": [10.0],
+    ...      "arrival_price": [10.02], "final_price": [10.1], "decision_at": [0], "arrival_at": [1]}
+    ... )
+    >>> fills = pd.DataFrame(
+    ...     {"order_id": ["a"], "quantity": [1000], "price": [10.05], "fee": [0.0], "filled_at": [2]}
+    ... )
+    >>> quotes = pd.DataFrame({"symbol": ["KO"], "ts": [0], "bid": [10.0], "ask": [10.04]})
+    >>> found = wb.tca.report(orders, fills, quotes, by="symbol", split="cfa")
+    >>> list(wb.tca.markout_fan(found, "symbol").columns)[:1]
+    ['symbol']
+    """
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
@@ -65,7 +100,25 @@ def markout_fan(found: TcaReport, by: str) -> pd.DataFrame:
 
 
 def worst_orders(found: TcaReport, count: int) -> pd.DataFrame:
-    """The orders of the largest shortfall in currency, dearest first."""
+    """The orders of the largest shortfall in currency, dearest first.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import workbench as wb
+    >>> orders = pd.DataFrame(
+    ...     {"order_id": ["a"], "symbol": ["KO"], "side": ["buy"], "quantity": [1000],
+    ...     "decision_price": [10.0],
+    ...      "arrival_price": [10.02], "final_price": [10.1], "decision_at": [0], "arrival_at": [1]}
+    ... )
+    >>> fills = pd.DataFrame(
+    ...     {"order_id": ["a"], "quantity": [1000], "price": [10.05], "fee": [0.0], "filled_at": [2]}
+    ... )
+    >>> quotes = pd.DataFrame({"symbol": ["KO"], "ts": [0], "bid": [10.0], "ask": [10.04]})
+    >>> found = wb.tca.report(orders, fills, quotes, by="symbol", split="cfa")
+    >>> len(wb.tca.worst_orders(found, 5))
+    1
+    """
     columns = [
         "symbol",
         "side",

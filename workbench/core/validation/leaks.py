@@ -198,6 +198,14 @@ def detect_label_overlap(splits: Any, label_ends: Sequence[int] | Any) -> LeakRe
     ------
     ValueError
         A label that ends before its own row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import workbench as wb
+    >>> splits = [(np.arange(0, 8), np.arange(8, 10))]
+    >>> len(wb.validation.detect_label_overlap(splits, np.arange(10) + 1).findings) > 0
+    True
     """
     ends = np.asarray(label_ends, dtype=np.int64)
     rows = np.arange(len(ends))

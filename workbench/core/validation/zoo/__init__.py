@@ -30,6 +30,14 @@ def score_zoo(bars: Bars) -> pd.DataFrame:
     -------
     DataFrame
         Columns group, specimen, planted, found, findings (their number), kind (of the first), right.
+
+    Examples
+    --------
+    >>> import workbench as wb
+    >>> from workbench.core.validation.guard import reference_bars
+    >>> from workbench.extending import registered_features
+    >>> len(wb.validation.score_zoo(reference_bars(registered_features()))) > 10  # doctest: +SKIP
+    True
     """
     rows = []
     for one in (*PLANTED, *INNOCENT):
