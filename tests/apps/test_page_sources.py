@@ -300,13 +300,14 @@ def test_sums_wait_until_the_first_reader_sees_the_page(traded: Settings) -> Non
     shown.held = True
     shown.poll()
     shown.work.wait(60.0)
-    assert not len(shown.frames["positions"])
+    assert shown.facts["added_up"] is False  # so that the page does not say that nothing is held
     assert shown.facts["next_run"] == "being looked up"
     assert shown.facts["state"] == "ACTIVE"
     shown.held = False
     shown.read()
     shown.work.wait(60.0)
     shown.read()
+    assert shown.facts["added_up"]
     assert len(shown.frames["positions"])
 
 
