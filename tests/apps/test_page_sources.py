@@ -202,7 +202,7 @@ def test_where_nothing_was_measured_no_alarm_is_no_answer(traded: Settings) -> N
 # --- what pages are made of --------------------------------------------------------------------------
 
 
-def test_a_table_weighs_nothing_until_it_has_a_row_and_a_picture_until_it_is_drawn() -> None:
+def test_a_table_is_light_until_it_has_a_row_and_a_picture_until_it_is_drawn() -> None:
     box, show = table("Orders", empty="None.")
     show(pd.DataFrame(columns=["a"]))
     assert len(box) == 2
