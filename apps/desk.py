@@ -44,8 +44,11 @@ def redraw() -> None:
     state.object = wb.pages.state_card(found)
     money.object = wb.pages.facts("Money at the last close", screen.money(), why="money")
     drive.object = wb.pages.facts("Who drives", screen.drive(), why="drive")
-    adding = wb.pages.work_line(screen.work, "")
-    used.object = adding + wb.pages.bars("Limits in use", frames["limits"], why="limits")
+    advice = "" if found["added_up"] else "Positions and the use of limits are being added up."
+    used.object = wb.pages.work_line(screen.work, advice)
+    positions.visible = found["added_up"]  # no table says that nothing is held before that is known
+    if found["added_up"]:
+        used.object += wb.pages.bars("Limits in use", frames["limits"], why="limits")
     curve.visible = bool(len(frames["equity"]))
     if curve.visible:
         curve.draw(lambda: screen.desk.plots.equity(frames["equity"]))

@@ -148,8 +148,7 @@ class DeskScreen(Screen):
             "last_run": run_words(runs),
             "next_run": added["next_run"],
             "watchdog": around["watchdog"],
-            "adding_up": self.work.progress,
-            "adding_trouble": self.work.problem,
+            "added_up": added is not NOTHING_ADDED,
         }
         self.frames = {
             "equity": equity,
