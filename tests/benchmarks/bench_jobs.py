@@ -1,8 +1,8 @@
 """What a run through the runner costs beside bare papermill on the same notebook, and what a look costs.
 
-Ratios of medians in one process; the machine may be loaded. Limits: cold run <= 1.2 times bare papermill; warm
-run <= .15 s empty and .45 s with 20 cells where bare papermill takes .88 and 1.35 s, that is 17% and 33% of it.
-The new kernel that replaces a used one loads while the next two are measured.
+Ratios of medians in one process; the machine may be loaded. Limits: a cold run <= 1.2 times bare papermill; a
+warm one <= .15 s empty and .45 s with 20 cells where bare papermill takes .88 and 1.35 s: 17% and 33% of it.
+The kernel that replaces a used one loads while the next two are measured.
 """
 
 from __future__ import annotations
