@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -33,6 +33,7 @@ from workbench.core.tca.columns import (
     times_ns,
 )
 from workbench.core.tca.join import OrderNumbers
+from workbench.core.tca.numbering import Numbering, id_values
 from workbench.core.tca.parents import ParentTable, parent_table
 from workbench.core.tca.shortfall import SPLITS
 from workbench.core.tca.streaming import Batch, OutOfOrder, QuoteBatch, Stream
@@ -184,6 +185,22 @@ def report_by_partition(
         Where partitions are worked on, such as `desk.workers`; the reports are the same.
     **options
         As `report` takes them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> orders = pd.DataFrame(
+    ...     {"order_id": ["a"], "symbol": ["KO"], "side": ["buy"], "quantity": [1000],
+    ...     "decision_price": [10.0],
+    ...      "arrival_price": [10.02], "final_price": [10.1], "decision_at": [0], "arrival_at": [1]}
+    ... )
+    >>> fills = pd.DataFrame(
+    ...     {"order_id": ["a"], "quantity": [1000], "price": [10.05], "fee": [0.0], "filled_at": [2]}
+    ... )
+    >>> quotes = pd.DataFrame({"symbol": ["KO"], "ts": [0], "bid": [10.0], "ask": [10.04]})
+    >>> months = {"march": (orders, fills, quotes)}
+    >>> list(report_by_partition(months, by="symbol", split="cfa"))
+    ['march']
     """
     found = workers.map(_report_of, list(partitions.values()), shared=(options,))
     return dict(zip(partitions, found, strict=True))
@@ -216,7 +233,7 @@ def _fills(
         fee = _floats(batch[names["fee"]])
         again = np.zeros(len(ts), dtype=np.bool_)
         if "execution_id" in names:
-            again = _again(_values(batch[names["execution_id"]]), ts, last)
+            again = _again(id_values(batch[names["execution_id"]]), ts, last)
         scale = 1.0 if names["price"] == "price_micro" else float(MICRO)
         fee = fee if names["fee"] == "fee_micro" else fee * MICRO
         yield Batch(ts, order, quantity, price, scale, fee, again)
@@ -346,13 +363,6 @@ def _schema_names(path: Path) -> list[str]:
     return list(pq.read_schema(path).names)
 
 
-def _values(column: Any) -> Any:
-    """A column of ids as an array; texts of an Arrow dictionary stay objects."""
-    if hasattr(column, "to_pandas"):
-        return column.to_numpy(zero_copy_only=False)
-    return column.to_numpy()
-
-
 def _floats(column: Any) -> Floats:
     import pandas as pd
 
@@ -379,34 +389,6 @@ def _ns(column: Any, name: str, clock: dict[str, bool | None]) -> Integers:
             raise ValueError(f"{name}: times must be timestamps or whole nanoseconds, not {column.type}")
     require_one_clock(clock)
     return np.ascontiguousarray(ts, dtype=np.int64)
-
-
-class Numbering:
-    """Numbers of a column's values, -1 = not known; each word of an Arrow dictionary is judged once.
-
-    Parameters
-    ----------
-    number_of : callable (array) -> array
-    """
-
-    def __init__(self, number_of: Callable[[Any], Any]) -> None:
-        self._number_of = number_of
-        self._dictionary: Any = None
-        self._known = np.zeros(0, dtype=np.int64)
-
-    def of(self, column: Any) -> Integers:
-        """Number of each value of a column of a frame or of an Arrow batch."""
-        if not hasattr(column, "indices"):
-            return np.asarray(self._number_of(_values(column)), dtype=np.int64)
-        if self._dictionary is None or not column.dictionary.equals(self._dictionary):
-            words = np.array(column.dictionary.to_pylist(), dtype=object)
-            numbers = np.asarray(self._number_of(words), dtype=np.int64)
-            self._dictionary = column.dictionary
-            self._known = np.append(numbers, -1)  # the last stands for no word
-        at = column.indices
-        if at.null_count:
-            at = at.fill_null(len(self._known) - 1)
-        return np.asarray(np.take(self._known, at.to_numpy(zero_copy_only=False)))
 
 
 def _is_text(kind: Any) -> bool:

@@ -10,6 +10,15 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
+from workbench.config.addresses import (
+    LOOPBACK,
+    admin_url,
+    cluster_address,
+    journal_url,
+    storage_place,
+    stream_url,
+    venue_url,
+)
 from workbench.config.extensions import load_extensions
 from workbench.config.secret import shown
 from workbench.config.sections import SessionTime
@@ -21,7 +30,6 @@ from workbench.core.types import Mode
 from workbench.errors import ConfigError
 
 LIVE_HOST = "api.alpaca.markets"
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Values = Mapping[str, Any]
 #: For each key the source of its value, as messages name it.
@@ -117,35 +125,6 @@ def _iso_date(value: str) -> str:
     return "" if same else "is not a date; write it as 2005-01-03"
 
 
-def _url(value: str) -> str:
-    """Only https leaves the machine; plain http is for a venue on the loopback address."""
-    if not value:
-        return ""
-    try:
-        parts = urlsplit(value)
-        host = parts.hostname or ""
-    except ValueError:
-        return "is not a URL"
-    if (parts.scheme == "https" and host) or (parts.scheme == "http" and host in _LOOPBACK):
-        return ""
-    return "must start with https:// (http:// only for the loopback address)"
-
-
-def _stream_url(value: str) -> str:
-    """As `_url`, for sockets."""
-    if value.startswith(("http://", "https://")):
-        return "must start with wss:// (ws:// only for the loopback address)"
-    trouble = _url(value.replace("ws", "http", 1)) if value.startswith(("ws://", "wss://")) else ""
-    known = not value or value.startswith(("ws://", "wss://"))
-    return "must start with wss:// (ws:// only for the loopback address)" if trouble or not known else ""
-
-
-def _admin_url(value: str) -> str:
-    """An admin port is only ever on this machine."""
-    near = urlsplit(value).hostname in _LOOPBACK if not _url(value) else False
-    return "" if not value or near else "must be http:// on the loopback address"
-
-
 def _within(least: float, most: float) -> Callable[[float], str]:
     return lambda value: "" if least <= value <= most else f"must be from {least:g} to {most:g}"
 
@@ -160,59 +139,22 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return lambda value: "" if value in words else f"must be one of {', '.join(filter(None, words))}"
 
 
-def _journal_url(value: str) -> str:
-    """A database server; a password in the URL is refused before, as in every value."""
-    if not value:
-        return ""
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        return "is not a URL"
-    if parts.scheme != "postgresql+psycopg" or not parts.path.strip("/"):
-        return 'must be "" or postgresql+psycopg://USER@HOST:PORT/DATABASE'
-    return ""
-
-
-def _cluster(value: str) -> str:
-    """A Dask scheduler; its own protocol has no password, so it belongs behind TLS or in a closed network."""
-    if not value:
-        return ""
-    try:
-        parts = urlsplit(value)
-        whole = parts.scheme in ("tcp", "tls") and bool(parts.hostname) and bool(parts.port)
-    except ValueError:
-        whole = False
-    return "" if whole and not parts.path else 'must be "" or tcp://HOST:PORT (tls://HOST:PORT)'
-
-
-def _storage(value: str) -> str:
-    """A bucket and a prefix; keys in the URL are refused before, as in every value."""
-    if not value:
-        return ""
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        return "is not a URL"
-    plain = parts.scheme == "s3" and parts.netloc and not (parts.query or parts.fragment or "@" in value)
-    return "" if plain and ".." not in parts.path.split("/") else 'must be "" or s3://BUCKET/PREFIX'
-
-
 _SINGLE: Mapping[str, Callable[[Any], str]] = {
     "account": _name,
     "strategy": _name,
     "universe": _universe,
     "seed": _seed,
     "desk.path": _path,
-    "journal.url": _journal_url,
+    "journal.url": journal_url,
     "session.decision_times": _times,
     "session.reconcile_until": _reconcile_until,
     "session.stage_budget_ms": _positive,
     "venue.starting_cash_usd": _positive,
     "venue.broker": _one_of("", "embedded", "alpaca"),
-    "venue.url": _url,
-    "venue.data_url": _url,
-    "venue.stream_url": _stream_url,
-    "venue.admin_url": _admin_url,
+    "venue.url": venue_url,
+    "venue.data_url": venue_url,
+    "venue.stream_url": stream_url,
+    "venue.admin_url": admin_url,
     "venue.feed": _one_of("iex", "sip"),
     "venue.connect_timeout_s": _positive,
     "venue.answer_timeout_s": _positive,
@@ -249,9 +191,9 @@ _SINGLE: Mapping[str, Callable[[Any], str]] = {
     "watchdog.journal_silent_s": _within(1, 300),
     "watchdog.max_growth_mb_per_hour": _within(1, 100_000),
     "watchdog.min_free_disk_mb": _within(10, 1_000_000),
-    "scale.cluster": _cluster,
-    "scale.storage": _storage,
-    "scale.storage_endpoint": _url,
+    "scale.cluster": cluster_address,
+    "scale.storage": storage_place,
+    "scale.storage_endpoint": venue_url,
     "scale.warm_kernels": _within(0, 8),
     **{f"budgets.{stage}_ms": _positive for stage in CYCLE_STAGES},
 }
@@ -403,7 +345,7 @@ def _replay_at_a_venue(values: Values, sources: Sources) -> Iterator[Problem]:
     """A replay moves the venue's time, which only a venue on this machine allows."""
     for key in ("venue.url", "venue.admin_url"):
         value = values.get(key)
-        if value is not None and urlsplit(value).hostname not in _LOOPBACK:
+        if value is not None and urlsplit(value).hostname not in LOOPBACK:
             advice = "set it to an address that `workbench venue serve` prints, or broker to embedded"
             yield _problem(key, value, sources, "mode replay needs a venue on the loopback address", advice)
 
