@@ -409,7 +409,7 @@ def test_the_durations_of_the_sessions_are_told_beside_their_budgets(traded: Set
 
 
 def test_the_page_shows_the_account_at_a_moment_and_answers_a_hypothesis(traded: Settings) -> None:
-    screen = ReplayScreen(Desk(traded), mark=lambda: 1)
+    screen = ReplayScreen(Desk(traded), mark=lambda: 1, again=lambda session: None)
     states = screen.states(SESSIONS[1])
     assert states is not None
     last = screen.timeline(SESSIONS[1])["seq"].iloc[-1]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from workbench.bootstrap.new_project import KINDS, new_project
-from workbench.cli.console import AsJson, emit
+from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, emit
 
 _PACKAGE = (
     "pip install --no-build-isolation --no-deps --editable {folder}, then `pytest --pyargs workbench.testing`"
@@ -24,12 +24,16 @@ def register(app: typer.Typer) -> None:
 def new(
     kind: Annotated[str, typer.Argument(help=f"What to start: {', '.join(KINDS)}.")],
     name: Annotated[str, typer.Argument(help="Its name: lower-case words joined by underscores.")],
-    into: Annotated[Path, typer.Option("--into", help="Folder to write it in.")] = Path(),
+    into: Annotated[
+        Path | None, typer.Option("--into", help="Folder to write it in; that of the settings if left out.")
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Write the worked example of a kind under a name of your own, with its tests."""
-    written = [str(path) for path in new_project(kind, name, folder=into)]
-    step = _NEXT[kind].format(folder=into / name.replace("_", "-"))
+    folder = config.parent if into is None else into
+    written = [str(path) for path in new_project(kind, name, folder=folder)]
+    step = _NEXT[kind].format(folder=folder / name.replace("_", "-"))
     payload = {"kind": kind, "name": name, "files": written, "next_step": step}
 
     def text(out: Any) -> None:
