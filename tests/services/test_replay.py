@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import os
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +15,14 @@ import drive
 import pytest
 from command_line import PROGRAM, ROOT, typed
 
+import workbench as wb
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.versions import present_versions
 from workbench.bootstrap import recorded_run, run_inputs
 from workbench.bootstrap import replay as bootstrap_replay
 from workbench.bootstrap.desk import Desk
-from workbench.bootstrap.replay import replay
+from workbench.bootstrap.limits import limit_utilisation
+from workbench.bootstrap.replay import replay, timeline
 from workbench.config import Settings, leaves, load_settings
 from workbench.core.orders import TERMINAL
 from workbench.core.ports import Event
@@ -403,6 +407,28 @@ def test_the_durations_of_the_sessions_are_told_beside_their_budgets(traded: Set
     assert set(one["cycles"]) == {1}
     told = typed(traded.folder, "timings", "--session", SESSIONS[0], "--json").payload
     assert [row["stage"] for row in told["stages"]] == one["stage"].tolist()
+
+
+# --- the documented examples that need a desk ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "documented",
+    [wb.replay, timeline, limit_utilisation, wb.open_workbench, wb.screen],
+    ids=lambda one: one.__name__,
+)
+def test_an_example_that_needs_a_desk_runs_in_the_folder_of_one(
+    traded: Settings, monkeypatch: pytest.MonkeyPatch, documented: Callable[..., object]
+) -> None:
+    monkeypatch.chdir(traded.file.parent)
+    (found,) = doctest.DocTestFinder(recurse=False).find(documented, globs={})
+    for example in found.examples:
+        example.options.clear()  # skipped where there is no desk
+        example.want = example.want if documented is wb.replay else ""
+    said: list[str] = []
+    doctest.DocTestRunner(verbose=False, optionflags=0).run(found, out=said.append, clear_globs=False)
+    assert "Traceback" not in "".join(said)
+    assert documented is not wb.replay or said == []
 
 
 # --- the page -------------------------------------------------------------------------------------------

@@ -65,7 +65,9 @@ def screen(name: str) -> Screen:
     Examples
     --------
     >>> import workbench as wb
-    >>> wb.screen("desk").key  # doctest: +SKIP
+    >>> shown = wb.screen("desk")  # doctest: +SKIP
+    >>> shown.poll()  # doctest: +SKIP
+    >>> shown.facts  # doctest: +SKIP
     """
     makers: dict[str, Callable[[Settings], Screen]] = {
         "desk": _desk_screen, "tca": _tca_screen, "drift": _drift_screen,
