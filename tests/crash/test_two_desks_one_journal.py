@@ -112,5 +112,5 @@ def test_no_order_leaves_without_the_current_token_in_ten_minutes(
     done, seen = battle(tmp_path / "world", 600.0, seed, url)
     for name, value in {**done, **seen, "seed": seed}.items():
         record_property(name, value)
-    assert done["steals"] > 300  # few on a machine that does much else; the figures say how many
-    assert seen["orders at the venue"] > 100
+    assert done["steals"] > 1_000
+    assert seen["orders at the venue"] > 1_000
