@@ -39,7 +39,6 @@ class Pool:
             count,
             stamp=lambda: self.code,
             preload="import statistics",
-            refill=False,
             **options,  # type: ignore[arg-type]
         )
         self.kernels.fill()

@@ -36,11 +36,11 @@ def job_service(
         journal.close()
 
 
-def warm_kernels(count: int, *, refill: bool = True) -> AbstractContextManager[WarmKernels | None]:
+def warm_kernels(count: int) -> AbstractContextManager[WarmKernels | None]:
     """Kernels that wait for analysis runs, none of them with the venue's keys; ended with the context."""
     if not count:
         return nullcontext()
-    warm = WarmKernels(count, withheld=VENUE_KEYS, stamp=code_stamp, preload=_LIBRARIES, refill=refill)
+    warm = WarmKernels(count, withheld=VENUE_KEYS, stamp=code_stamp, preload=_LIBRARIES)
     return closing(warm)
 
 

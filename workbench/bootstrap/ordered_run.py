@@ -31,7 +31,7 @@ def _run(config: Path, order: str, warm: WarmKernels | None) -> int:
 def _run_awaited(config: Path) -> int:
     """Load everything, start a kernel, wait for the order; code that changed meanwhile is loaded anew."""
     loaded = code_stamp()
-    with warm_kernels(1, refill=False) as warm:
+    with warm_kernels(1) as warm:
         if warm is not None:
             warm.fill()
         import_papermill()

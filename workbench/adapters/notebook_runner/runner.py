@@ -143,10 +143,7 @@ class NotebookRunner:
             taken = self._warm.take(request) if self._warm is not None else None
             if taken is not None:
                 taken.enter(run_dir)
-            result = _execute(request, run_dir, taken)
-            if self._warm is not None:
-                self._warm.replace()
-            return result
+            return _execute(request, run_dir, taken)
 
 
 def _split(run_id: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from workbench.errors import UsageError
 
 
 class WarmKernels:
-    """Some kernels that wait; `NotebookRunner` takes from them and fills up again when a run has ended.
+    """Some kernels that wait; `NotebookRunner` takes from them, who made them fills them up again.
 
     Start and use them on the main thread: the parent-death signal of a kernel follows the thread that
     started it. A new one loads its libraries in its own process, so filling up costs the runner milliseconds.
@@ -29,21 +29,17 @@ class WarmKernels:
         What the code on disk is now: a kernel that loaded other code is thrown away unused.
     preload : str, default ""
         Source that each kernel runs while it waits, such as imports.
-    refill : bool, default True
-        Whether what was taken is replaced when its run has ended.
     """
 
     def __init__(
-        self, count: int, *, withheld: Sequence[str] = (), stamp: Callable[[], str], preload: str = "",
-        refill: bool = True,
-    ) -> None:  # fmt: skip
+        self, count: int, *, withheld: Sequence[str] = (), stamp: Callable[[], str], preload: str = ""
+    ) -> None:
         if count < 1:
             raise UsageError(f"{count} warm kernels are none", next_step="leave the pool out, or give 1")
         self._count = count
         self._withheld = tuple(withheld)
         self._stamp = stamp
         self._preload = preload
-        self._refill = refill
         self._ready: list[tuple[Kernel, str]] = []
 
     def take(self, request: RunRequest) -> Kernel | None:
@@ -68,11 +64,6 @@ class WarmKernels:
             stamp = self._stamp()  # before it loads anything: code that changes meanwhile is other code
             kernel.start()
             self._ready.append((kernel, stamp))
-
-    def replace(self) -> None:
-        """After a run: start what was taken anew, where that is wanted."""
-        if self._refill:
-            self.fill()
 
     def wait(self) -> None:
         """Return when every kernel that was started answers."""
