@@ -109,10 +109,12 @@ def serve(folder: Path) -> None:
     os._exit(0)
 
 
-def desk_at(folder: Path, venue: ServedVenue | VenueApart | None, *, journal_url: str = "") -> Settings:
+def desk_at(
+    folder: Path, venue: ServedVenue | VenueApart | None, *, journal_url: str = "", per_minute: int = 150
+) -> Settings:
     """A desk of that venue (None = the embedded one) which a person has just resumed."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = DEFAULT_TOML
+    text = DEFAULT_TOML.replace("requests_per_minute = 150", f"requests_per_minute = {per_minute}", 1)
     if venue is not None:
         hands = venue.hands
         os.environ["WORKBENCH_SECRETS__VENUE_KEY"] = hands.key
