@@ -65,14 +65,14 @@ __all__ = [
 
 Table: TypeAlias = "Any"  #: a DataFrame, or the path of a Parquet file or of a folder of them
 HORIZONS = ("1s", "1min", "5min")
-_ROWS = 1 << 17
+_ROWS = 1 << 18
 _SORT_MEMORY = "400MB"
 
 
 def report(
     orders: Table,
     fills: Table,
-    quotes: Table,
+    quotes: Table | None,
     *,
     by: str | Sequence[str],
     split: str,
@@ -91,11 +91,12 @@ def report(
     fills : DataFrame or path
         order_id, quantity, price, fee and a time (filled_at); optional execution_id. In time order they
         are streamed; otherwise sorted first, on disk for Parquet.
-    quotes : DataFrame or path
-        symbol, bid, ask (or bid_micro, ask_micro) and a time (quoted_at, at or ts).
+    quotes : DataFrame, path or None
+        symbol, bid, ask (or bid_micro, ask_micro), a time (quoted_at, at or ts); None: no spreads, markouts.
     by : str or sequence of str
-        Columns of the orders, or hour, day, size (bucket), volatility_regime, liquidity_regime. Empty =
-        one row. A fill belongs to the group of its order; hour and day are those of the order's arrival.
+        Columns of the orders, or hour, day, size (bucket), volatility_regime, liquidity_regime (thirds of
+        these orders' volatility_bps and adv). Empty = one row. A fill belongs to the group of its order;
+        hour and day are those of the order's arrival. What an order does not tell is the group "unknown".
     split : {"cfa", "wagner"}
         No default, as in `implementation_shortfall`.
     horizons : sequence of timedelta, str or int, default ("1s", "1min", "5min")
@@ -240,8 +241,10 @@ def _fills(
 
 
 def _quotes(
-    quotes: Table, table: ParentTable, clock: dict[str, bool | None], sort: bool
+    quotes: Table | None, table: ParentTable, clock: dict[str, bool | None], sort: bool
 ) -> Iterator[QuoteBatch]:
+    if quotes is None:
+        return
     wanted = {
         "time": TIMES["quotes"], "symbol": ("symbol",), "bid": ("bid_micro", "bid"),
         "ask": ("ask_micro", "ask"),
