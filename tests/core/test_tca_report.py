@@ -47,6 +47,20 @@ def test_spreads_and_markouts_are_those_of_the_slow_way(seed: int) -> None:
     assert found.excluded.get("no_mid_after", 0) == sum(group["unresolved"] for group in wanted.values())
 
 
+def test_a_quote_of_yesterday_never_stands_however_old_it_may_be() -> None:
+    tables = market(12)
+    half_past = OPEN_NS + 86_400 * SECOND + 1_800 * SECOND
+    quotes = tables["quotes"]
+    tables["quotes"] = quotes[(quotes["ts"] < OPEN_NS + 40_000 * SECOND) | (quotes["ts"] > half_past)]
+    days = 2 * 86_400 * SECOND
+    found = found_by(tables, [], max_age=days)
+    wanted = measured(tables, [], HORIZONS, days)[()]
+    for name in ("effective", "effective_matched", "realized", "price_improvement"):
+        assert found.micros[f"{name}_half"].iloc[0] == wanted[name]
+    assert found.excluded["no_mid_after"] == wanted["unresolved"] > 10
+    assert found.excluded["quote_stale"] > 5
+
+
 @pytest.mark.parametrize("split", ["cfa", "wagner"])
 def test_shortfall_is_that_of_the_exact_function(split: str) -> None:
     tables = market(7)
