@@ -61,6 +61,15 @@ def test_a_quote_of_yesterday_never_stands_however_old_it_may_be() -> None:
     assert found.excluded["quote_stale"] > 5
 
 
+def test_a_markout_never_reaches_into_another_day() -> None:
+    day = 86_400 * SECOND
+    tables = market(12)
+    found = found_by(tables, [], horizons=[SECOND, day], max_age=2 * day)
+    assert np.isnan(found.frame[f"markout_{day}_bps"].iloc[0])
+    assert found.micros["realized_half"].iloc[0] == 0
+    assert np.isfinite(found.frame[f"markout_{SECOND}_bps"].iloc[0])
+
+
 @pytest.mark.parametrize("split", ["cfa", "wagner"])
 def test_shortfall_is_that_of_the_exact_function(split: str) -> None:
     tables = market(7)
@@ -85,6 +94,28 @@ def test_files_give_the_report_of_the_frames_whatever_the_batch(
     pd.testing.assert_frame_equal(files.frame, whole.frame)
     pd.testing.assert_frame_equal(files.micros, whole.micros)
     assert files.excluded == whole.excluded
+
+
+@pytest.mark.parametrize("rows", [1, 2, 100])
+def test_of_two_quotes_of_one_instant_the_last_stands_whatever_the_batch(
+    monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(tca, "_ROWS", rows)
+    order = {"order_id": 1, "symbol": "S", "side": "buy", "quantity": 100, "arrival_at": OPEN_NS + SECOND}
+    prices = dict.fromkeys(("decision_price", "arrival_price", "final_price"), 10.0)
+    fill = {"order_id": 1, "quantity": 100, "price": 10.0, "fee": 0.0, "filled_at": OPEN_NS + 2 * SECOND}
+    quotes = pd.DataFrame(
+        {
+            "symbol": "S",
+            "ts": OPEN_NS + np.array([0, 0, 1, 3, 3, 9]) * SECOND,
+            "bid": [9.98, 10.0, 50.0, 60.0, 12.0, 70.0],
+            "ask": [9.98, 10.0, 50.0, 60.0, 12.0, 70.0],
+        }
+    )
+    tables = {"orders": pd.DataFrame([order | prices]), "fills": pd.DataFrame([fill]), "quotes": quotes}
+    found = found_by(tables, [], horizons=[SECOND]).frame.iloc[0]
+    assert found["effective_bps"] == 0.0, "strictly before the arrival, the later of two"
+    assert found[f"markout_{SECOND}_bps"] == pytest.approx(2_000.0), "at or before, the later of two"
 
 
 def test_rows_out_of_order_are_sorted_and_said_so(tmp_path: Path) -> None:
