@@ -11,6 +11,7 @@ import pytest
 from tape import OPEN_NS, SECOND, market, measured
 
 import workbench.tca as tca
+from workbench.core.tca.intervals import ratio_interval
 from workbench.errors import DataError
 from workbench.tca import implementation_shortfall, report
 
@@ -118,7 +119,11 @@ def test_of_two_quotes_of_one_instant_the_last_stands_whatever_the_batch(
     assert found[f"markout_{SECOND}_bps"] == pytest.approx(2_000.0), "at or before, the later of two"
 
 
-def test_rows_out_of_order_are_sorted_and_said_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [1, 1 << 18])
+def test_rows_out_of_order_are_sorted_and_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(tca, "_ROWS", rows)
     tables = market(5, parents=15, per_day=100)
     whole = found_by(tables, ["symbol"])
     shuffled = {
@@ -198,6 +203,19 @@ def test_an_interval_needs_ten_days_and_holds_the_mean() -> None:
     assert row["total_lower_bps"] < row["total_bps"] < row["total_upper_bps"]
     again = found_by(market(2, days=12, parents=120, per_day=50), [])
     pd.testing.assert_frame_equal(many.frame, again.frame)
+
+
+def test_an_interval_is_that_of_days_drawn_one_by_one() -> None:
+    rng = np.random.Generator(np.random.PCG64(2))
+    cost, paper = rng.normal(1.0, 1.0, (70, 12)), rng.uniform(0.5, 1.5, (70, 12))
+    cost[1, :2] = paper[1, :2] = 0.0  # a group that did not trade on two days
+    cost[2, :3] = paper[2, :3] = 0.0  # on three: too few are left
+    lower, upper = ratio_interval(cost, paper, confidence=0.9, seed=5)
+    drawn = np.random.Generator(np.random.Philox(5)).multinomial(12, np.full(12, 1 / 12), 1_000)
+    for group in (0, 1, 69):  # the last stands in a block of its own
+        ratios = [sum(cost[group] * one) / sum(paper[group] * one) for one in drawn]
+        assert [lower[group], upper[group]] == pytest.approx(np.quantile(ratios, [0.05, 0.95]))
+    assert np.isnan([lower[2], upper[2]]).all()
 
 
 def test_breakdowns_cover_every_order_once() -> None:
