@@ -119,6 +119,44 @@ def test_of_two_quotes_of_one_instant_the_last_stands_whatever_the_batch(
     assert found[f"markout_{SECOND}_bps"] == pytest.approx(2_000.0), "at or before, the later of two"
 
 
+@pytest.mark.parametrize("rows", [7, 1 << 18])
+def test_a_row_without_a_time_is_counted_and_disturbs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(tca, "_ROWS", rows)
+    tables = market(3)
+    for name, column in (("orders", "arrival_at"), ("fills", "filled_at"), ("quotes", "ts")):
+        tables[name][column] = pd.to_datetime(tables[name][column], utc=True)
+    clean = found_by(tables, [])
+    again = tables["quotes"].assign(ts=pd.NaT)
+    stained = pd.concat(
+        [again.iloc[:1], tables["quotes"].iloc[:50], again.iloc[:3], tables["quotes"].iloc[50:]]
+    )
+    lost = tables["fills"].index[[5, len(tables["fills"]) - 1]]
+    untimed = tables["fills"].copy()
+    untimed.loc[lost, "filled_at"] = pd.NaT
+    for place in ("frames", "files"):
+        with_quotes = {**tables, "quotes": stained}
+        with_fills = {**tables, "fills": untimed}
+        if place == "files":
+            (tmp_path / "q").mkdir()
+            (tmp_path / "f").mkdir()
+            with_quotes, with_fills = (
+                on_disk(tmp_path / "q", with_quotes),
+                on_disk(tmp_path / "f", with_fills),
+            )
+        found = found_by(with_quotes, [])
+        pd.testing.assert_frame_equal(found.micros, clean.micros)
+        assert found.excluded == {**clean.excluded, "quote_missing": 4}
+        assert found.notes == ()
+        found = found_by(with_fills, [])
+        assert found.excluded["fill_without_time"] == 2
+        left_out = set(tables["fills"].loc[lost, "order_id"])
+        assert found.excluded["order_with_refused_fill"] == len(left_out)
+        assert set(clean.orders.index) - set(found.orders.index) == left_out
+        assert found.notes == ()
+
+
 @pytest.mark.parametrize("rows", [1, 1 << 18])
 def test_rows_out_of_order_are_sorted_and_said_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int

@@ -252,14 +252,10 @@ def _curved(columns: dict[str, Any], share: Floats, target: Floats, day: Integer
     """Spread multiple, impact coefficient and exponent together; None without an optimum inside."""
     spread, volatility = columns["half_spread_bps"], columns["volatility_bps"]
     best, at, solution = math.inf, 0.0, np.zeros(2)
-    own, priced = float(np.sum(spread * spread)), float(np.sum(spread * target))
     for candidate in _EXPONENTS:
-        # sums, not matrix products: those of long columns wake threads that mostly wait for each other
-        slope = volatility * share**candidate
-        both = float(np.sum(spread * slope))
-        gram = np.array([[own, both], [both, float(np.sum(slope * slope))]])
-        found = np.linalg.solve(gram, np.array([priced, float(np.sum(slope * target))]))
-        loss = float(np.sum((target - found[0] * spread - found[1] * slope) ** 2))
+        design = np.stack([spread, volatility * share**candidate], axis=1)
+        found = np.linalg.solve(design.T @ design, design.T @ target)
+        loss = float(np.sum((target - design @ found) ** 2))
         if loss < best:
             best, at, solution = loss, float(candidate), found
     if not _EXPONENTS[0] < at < _EXPONENTS[-1]:

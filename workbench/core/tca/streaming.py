@@ -26,15 +26,16 @@ QUOTE_COUNTERS = ("quote_missing", "quote_crossed", "quote_of_another_symbol")
 FILL_COUNTERS = (
     "fill_without_order", "fill_not_positive", "fill_absurd", "fill_duplicate", "fill_before_arrival",
     "no_quote_yet", "quote_stale", "no_mid_after", "fill_without_fee",
+    "fill_without_time",
 )  # fmt: skip
 _ABSURD = float(1 << 44)  #: micros: the value, or the cost, of one fill above 17 million is not believed
 
 
 @kernel
 def book_fills(
-    fill_ns: Integers, order_of: Integers, quantity: Floats, price: Floats, price_scale: float, fee: Floats,
-    again: Booleans, symbol_of: Integers, own: Integers, counters: Integers, symbol: Integers,
-    value: Integers,
+    timed: Booleans, order_of: Integers, quantity: Floats, price: Floats, price_scale: float, fee: Floats,
+    again: Booleans, fill_ns: Integers, symbol_of: Integers, own: Integers, counters: Integers,
+    symbol: Integers, value: Integers,
 ) -> None:  # fmt: skip
     """Check each fill, add it to its parent and write its symbol, shares and micros; 0 shares = refused."""
     for j in range(fill_ns.shape[0]):
@@ -46,7 +47,10 @@ def book_fills(
             counters[0] += 1
             continue
         micro = np.rint(price[j] * price_scale)
-        if again[j]:
+        if not timed[j]:
+            counters[9] += 1
+            own[order, 6] += 1
+        elif again[j]:
             counters[3] += 1
         elif not (1.0 <= quantity[j] < 1e12 and np.rint(quantity[j]) == quantity[j] and 1.0 <= micro < 1e15):
             counters[1] += 1
@@ -141,9 +145,10 @@ class Parents:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Fills in time order; `order` is the number of the parent, -1 = none."""
+    """Fills in time order; `order` is the number of the parent, -1 = none, `timed` whether it has a time."""
 
     ts_ns: Integers
+    timed: Booleans
     order: Integers
     quantity: Floats
     price: Floats
@@ -152,7 +157,7 @@ class Batch:
     again: Booleans
 
     def __post_init__(self) -> None:
-        for name in ("ts_ns", "order", "quantity", "price", "fee_micro", "again"):
+        for name in ("ts_ns", "timed", "order", "quantity", "price", "fee_micro", "again"):
             object.__setattr__(self, name, frozen(getattr(self, name)))
 
 
@@ -370,8 +375,9 @@ class Stream:
             raise OutOfOrder("fills")
         new = held.extend(ts, batch.order)
         book_fills(
-            ts, batch.order, batch.quantity, batch.price, batch.price_scale, batch.fee_micro, batch.again,
-            self._parents.symbol, self.own, self._fill_counters, held.symbol[new], held.value[new],
+            batch.timed, batch.order, batch.quantity, batch.price, batch.price_scale, batch.fee_micro,
+            batch.again, ts, self._parents.symbol, self.own, self._fill_counters, held.symbol[new],
+            held.value[new],
         )  # fmt: skip
 
     def _settle(self) -> None:
