@@ -25,10 +25,11 @@ from workbench.core.tca import (
     worst_orders,
 )
 from workbench.core.tca.columns import (
-    MISSING_TIME,
     QUANTITIES,
     TIMES,
-    require_one_clock,
+    batch_ns,
+    floats,
+    in_place,
     span_ns,
     times_ns,
 )
@@ -38,7 +39,7 @@ from workbench.core.tca.parents import ParentTable, parent_table
 from workbench.core.tca.shortfall import SPLITS
 from workbench.core.tca.streaming import Batch, OutOfOrder, QuoteBatch, Stream
 from workbench.core.tca.summary import summarise
-from workbench.core.types import MICRO, Floats, Integers
+from workbench.core.types import MICRO, Integers
 from workbench.core.workers import HERE, Workers
 from workbench.errors import DataError
 
@@ -65,14 +66,14 @@ __all__ = [
 
 Table: TypeAlias = "Any"  #: a DataFrame, or the path of a Parquet file or of a folder of them
 HORIZONS = ("1s", "1min", "5min")
-_ROWS = 1 << 17
+_ROWS = 1 << 18
 _SORT_MEMORY = "400MB"
 
 
 def report(
     orders: Table,
     fills: Table,
-    quotes: Table,
+    quotes: Table | None,
     *,
     by: str | Sequence[str],
     split: str,
@@ -91,11 +92,12 @@ def report(
     fills : DataFrame or path
         order_id, quantity, price, fee and a time (filled_at); optional execution_id. In time order they
         are streamed; otherwise sorted first, on disk for Parquet.
-    quotes : DataFrame or path
-        symbol, bid, ask (or bid_micro, ask_micro) and a time (quoted_at, at or ts).
+    quotes : DataFrame, path or None
+        symbol, bid, ask (or bid_micro, ask_micro), a time (quoted_at, at or ts); None: no spreads, markouts.
     by : str or sequence of str
-        Columns of the orders, or hour, day, size (bucket), volatility_regime, liquidity_regime. Empty =
-        one row. A fill belongs to the group of its order; hour and day are those of the order's arrival.
+        Columns of the orders, or hour, day, size (bucket), volatility_regime, liquidity_regime (thirds of
+        these orders' volatility_bps and adv). Empty = one row. A fill belongs to the group of its order;
+        hour and day are those of the order's arrival. What an order does not tell is the group "unknown".
     split : {"cfa", "wagner"}
         No default, as in `implementation_shortfall`.
     horizons : sequence of timedelta, str or int, default ("1s", "1min", "5min")
@@ -222,40 +224,38 @@ def _fills(
     }  # fmt: skip
     names = _named(fills, wanted, "fills", optional=("execution_id",))
     last: list[Any] = []
-    number = Numbering(numbers.of)
+    number, before = Numbering(numbers.of), 0
     for batch in _batches(fills, names, "fills", sort):
-        ts = _ns(batch[names["time"]], "fills", clock)
+        ts, timed = in_place(batch_ns(batch[names["time"]], "fills", clock), before)
+        before = int(ts[-1]) if len(ts) else before
         order = number.of(batch[names["order_id"]])
-        known = ts != MISSING_TIME
-        if not known.all():
-            order, ts = np.where(known, order, -1), np.where(known, ts, ts[known][0] if known.any() else 0)
-        quantity, price = _floats(batch[names["quantity"]]), _floats(batch[names["price"]])
-        fee = _floats(batch[names["fee"]])
+        quantity, price, fee = (floats(batch[names[name]]) for name in ("quantity", "price", "fee"))
         again = np.zeros(len(ts), dtype=np.bool_)
         if "execution_id" in names:
             again = _again(id_values(batch[names["execution_id"]]), ts, last)
         scale = 1.0 if names["price"] == "price_micro" else float(MICRO)
         fee = fee if names["fee"] == "fee_micro" else fee * MICRO
-        yield Batch(ts, order, quantity, price, scale, fee, again)
+        yield Batch(ts, timed, order, quantity, price, scale, fee, again)
 
 
 def _quotes(
-    quotes: Table, table: ParentTable, clock: dict[str, bool | None], sort: bool
+    quotes: Table | None, table: ParentTable, clock: dict[str, bool | None], sort: bool
 ) -> Iterator[QuoteBatch]:
+    if quotes is None:
+        return
     wanted = {
         "time": TIMES["quotes"], "symbol": ("symbol",), "bid": ("bid_micro", "bid"),
         "ask": ("ask_micro", "ask"),
     }  # fmt: skip
     names = _named(quotes, wanted, "quotes")
     scale = 1.0 if names["bid"] == "bid_micro" else float(MICRO)
-    number = Numbering(lambda names: table.symbols.get_indexer(names.astype(str)))
+    number, before = Numbering(lambda names: table.symbols.get_indexer(names.astype(str))), 0
     for batch in _batches(quotes, names, "quotes", sort):
-        ts = _ns(batch[names["time"]], "quotes", clock)
-        symbol = number.of(batch[names["symbol"]])
-        known = ts != MISSING_TIME
-        if not known.all():
-            symbol, ts = np.where(known, symbol, -1), np.where(known, ts, ts[known][0] if known.any() else 0)
-        yield QuoteBatch(ts, symbol, _floats(batch[names["bid"]]), _floats(batch[names["ask"]]), scale)
+        ts, timed = in_place(batch_ns(batch[names["time"]], "quotes", clock), before)
+        before = int(ts[-1]) if len(ts) else before
+        bid, ask = floats(batch[names["bid"]]), floats(batch[names["ask"]])
+        bid = bid if timed.all() else np.where(timed, bid, np.nan)  # no quote without a time
+        yield QuoteBatch(ts, number.of(batch[names["symbol"]]), bid, ask, scale)
 
 
 def _named(
@@ -331,7 +331,7 @@ def _again(ids: Any, ts: Integers, last: list[Any]) -> Any:
     return again
 
 
-# --- columns of a frame or of an Arrow batch ------------------------------------------------------
+# --- tables and files ------------------------------------------------------
 
 
 def _is_frame(source: Any) -> Any:
@@ -361,34 +361,6 @@ def _schema_names(path: Path) -> list[str]:
     import pyarrow.parquet as pq
 
     return list(pq.read_schema(path).names)
-
-
-def _floats(column: Any) -> Floats:
-    import pandas as pd
-
-    if hasattr(column, "to_pandas"):
-        values = column.to_numpy(zero_copy_only=False)
-    else:
-        values = column.to_numpy()
-    if values.dtype == object:  # decimals, or texts in a column of numbers
-        values = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy()
-    return np.ascontiguousarray(values, dtype=np.float64)
-
-
-def _ns(column: Any, name: str, clock: dict[str, bool | None]) -> Integers:
-    """Times in UTC nanoseconds; the first batch of each table says whether it has a zone."""
-    if not hasattr(column, "to_pandas"):
-        ts, clock[name] = times_ns(column, name)
-    else:
-        values = column.to_numpy(zero_copy_only=False)
-        clock[name] = None if values.dtype.kind in "iu" else getattr(column.type, "tz", None) is not None
-        ts = (
-            values.astype("datetime64[ns]", copy=False).view(np.int64) if values.dtype.kind == "M" else values
-        )
-        if ts.dtype.kind not in "iu":
-            raise ValueError(f"{name}: times must be timestamps or whole nanoseconds, not {column.type}")
-    require_one_clock(clock)
-    return np.ascontiguousarray(ts, dtype=np.int64)
 
 
 def _is_text(kind: Any) -> bool:

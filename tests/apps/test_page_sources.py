@@ -443,6 +443,7 @@ def test_groups_add_up_to_the_whole(traded: Settings) -> None:
     for by in shown.groups:
         table = shown.broken_down(EVERYTHING, by)
         assert table["orders"].sum() == found.facts["Orders"]
+        assert "unknown" not in set(table.iloc[:, 0]), "filled or not, the bars tell what was known"
         assert table["total_usd"].sum() == pytest.approx(found.facts["Shortfall, USD"])
     assert (
         shown.floors["floor_bps"].between(shown.floors["floor_low_bps"], shown.floors["floor_high_bps"]).all()

@@ -196,6 +196,17 @@ def test_price_improvement_is_a_negative_cost_and_both_sides_mirror() -> None:
         assert sign * (plain - improved) > 0
 
 
+def test_an_order_that_rested_pays_its_limit_and_no_cost() -> None:
+    bar = {"symbol": "S00", "at": OPEN, "open": 50.0, "high": 50.2, "low": 49.5, "close": 50.0}
+    rested = market_orders(1).assign(order_type="limit", limit_price=49.8, sent_at=OPEN, symbol="S00")
+    for orders, price in ((rested, 49.8), (rested.assign(limit_price=60.0), None)):
+        (fill,) = simulate_fills(
+            orders, pd.DataFrame([bar | {"volume": 40_000.0}]), model=PLAIN, seed=0
+        ).to_dict("records")
+        assert (fill["price"] == 49.8) == (price is not None)
+        assert (fill["cost_bps"] == 0.0) == (price is not None), "who takes pays, who waited does not"
+
+
 def test_keys_give_uniform_independent_numbers() -> None:
     drawn = np.array([keyed_uniforms(1, f"order {n}", 0) for n in range(4_000)])
     assert drawn.min() > 0.0

@@ -11,6 +11,7 @@ import pytest
 from tape import OPEN_NS, SECOND, market, measured
 
 import workbench.tca as tca
+from workbench.core.tca.intervals import ratio_interval
 from workbench.errors import DataError
 from workbench.tca import implementation_shortfall, report
 
@@ -47,6 +48,29 @@ def test_spreads_and_markouts_are_those_of_the_slow_way(seed: int) -> None:
     assert found.excluded.get("no_mid_after", 0) == sum(group["unresolved"] for group in wanted.values())
 
 
+def test_a_quote_of_yesterday_never_stands_however_old_it_may_be() -> None:
+    tables = market(12)
+    half_past = OPEN_NS + 86_400 * SECOND + 1_800 * SECOND
+    quotes = tables["quotes"]
+    tables["quotes"] = quotes[(quotes["ts"] < OPEN_NS + 40_000 * SECOND) | (quotes["ts"] > half_past)]
+    days = 2 * 86_400 * SECOND
+    found = found_by(tables, [], max_age=days)
+    wanted = measured(tables, [], HORIZONS, days)[()]
+    for name in ("effective", "effective_matched", "realized", "price_improvement"):
+        assert found.micros[f"{name}_half"].iloc[0] == wanted[name]
+    assert found.excluded["no_mid_after"] == wanted["unresolved"] > 10
+    assert found.excluded["quote_stale"] > 5
+
+
+def test_a_markout_never_reaches_into_another_day() -> None:
+    day = 86_400 * SECOND
+    tables = market(12)
+    found = found_by(tables, [], horizons=[SECOND, day], max_age=2 * day)
+    assert np.isnan(found.frame[f"markout_{day}_bps"].iloc[0])
+    assert found.micros["realized_half"].iloc[0] == 0
+    assert np.isfinite(found.frame[f"markout_{SECOND}_bps"].iloc[0])
+
+
 @pytest.mark.parametrize("split", ["cfa", "wagner"])
 def test_shortfall_is_that_of_the_exact_function(split: str) -> None:
     tables = market(7)
@@ -73,7 +97,71 @@ def test_files_give_the_report_of_the_frames_whatever_the_batch(
     assert files.excluded == whole.excluded
 
 
-def test_rows_out_of_order_are_sorted_and_said_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [1, 2, 100])
+def test_of_two_quotes_of_one_instant_the_last_stands_whatever_the_batch(
+    monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(tca, "_ROWS", rows)
+    order = {"order_id": 1, "symbol": "S", "side": "buy", "quantity": 100, "arrival_at": OPEN_NS + SECOND}
+    prices = dict.fromkeys(("decision_price", "arrival_price", "final_price"), 10.0)
+    fill = {"order_id": 1, "quantity": 100, "price": 10.0, "fee": 0.0, "filled_at": OPEN_NS + 2 * SECOND}
+    quotes = pd.DataFrame(
+        {
+            "symbol": "S",
+            "ts": OPEN_NS + np.array([0, 0, 1, 3, 3, 9]) * SECOND,
+            "bid": [9.98, 10.0, 50.0, 60.0, 12.0, 70.0],
+            "ask": [9.98, 10.0, 50.0, 60.0, 12.0, 70.0],
+        }
+    )
+    tables = {"orders": pd.DataFrame([order | prices]), "fills": pd.DataFrame([fill]), "quotes": quotes}
+    found = found_by(tables, [], horizons=[SECOND]).frame.iloc[0]
+    assert found["effective_bps"] == 0.0, "strictly before the arrival, the later of two"
+    assert found[f"markout_{SECOND}_bps"] == pytest.approx(2_000.0), "at or before, the later of two"
+
+
+@pytest.mark.parametrize("rows", [7, 1 << 18])
+def test_a_row_without_a_time_is_counted_and_disturbs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(tca, "_ROWS", rows)
+    tables = market(3)
+    for name, column in (("orders", "arrival_at"), ("fills", "filled_at"), ("quotes", "ts")):
+        tables[name][column] = pd.to_datetime(tables[name][column], utc=True)
+    clean = found_by(tables, [])
+    again = tables["quotes"].assign(ts=pd.NaT)
+    stained = pd.concat(
+        [again.iloc[:1], tables["quotes"].iloc[:48], again.iloc[:3], tables["quotes"].iloc[48:]]
+    )
+    lost = tables["fills"].index[[5, 7, len(tables["fills"]) - 1]]  # one is the first of its batch
+    untimed = tables["fills"].copy()
+    untimed.loc[lost, "filled_at"] = pd.NaT
+    for place in ("frames", "files"):
+        with_quotes = {**tables, "quotes": stained}
+        with_fills = {**tables, "fills": untimed}
+        if place == "files":
+            (tmp_path / "q").mkdir()
+            (tmp_path / "f").mkdir()
+            with_quotes, with_fills = (
+                on_disk(tmp_path / "q", with_quotes),
+                on_disk(tmp_path / "f", with_fills),
+            )
+        found = found_by(with_quotes, [])
+        pd.testing.assert_frame_equal(found.micros, clean.micros)
+        assert found.excluded == {**clean.excluded, "quote_missing": 4}
+        assert found.notes == ()
+        found = found_by(with_fills, [])
+        assert found.excluded["fill_without_time"] == 3
+        left_out = set(tables["fills"].loc[lost, "order_id"])
+        assert found.excluded["order_with_refused_fill"] == len(left_out)
+        assert set(clean.orders.index) - set(found.orders.index) == left_out
+        assert found.notes == ()
+
+
+@pytest.mark.parametrize("rows", [1, 1 << 18])
+def test_rows_out_of_order_are_sorted_and_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(tca, "_ROWS", rows)
     tables = market(5, parents=15, per_day=100)
     whole = found_by(tables, ["symbol"])
     shuffled = {
@@ -153,6 +241,19 @@ def test_an_interval_needs_ten_days_and_holds_the_mean() -> None:
     assert row["total_lower_bps"] < row["total_bps"] < row["total_upper_bps"]
     again = found_by(market(2, days=12, parents=120, per_day=50), [])
     pd.testing.assert_frame_equal(many.frame, again.frame)
+
+
+def test_an_interval_is_that_of_days_drawn_one_by_one() -> None:
+    rng = np.random.Generator(np.random.PCG64(2))
+    cost, paper = rng.normal(1.0, 1.0, (70, 12)), rng.uniform(0.5, 1.5, (70, 12))
+    cost[1, :2] = paper[1, :2] = 0.0  # a group that did not trade on two days
+    cost[2, :3] = paper[2, :3] = 0.0  # on three: too few are left
+    lower, upper = ratio_interval(cost, paper, confidence=0.9, seed=5)
+    drawn = np.random.Generator(np.random.Philox(5)).multinomial(12, np.full(12, 1 / 12), 1_000)
+    for group in (0, 1, 69):  # the last stands in a block of its own
+        ratios = [sum(cost[group] * one) / sum(paper[group] * one) for one in drawn]
+        assert [lower[group], upper[group]] == pytest.approx(np.quantile(ratios, [0.05, 0.95]))
+    assert np.isnan([lower[2], upper[2]]).all()
 
 
 def test_breakdowns_cover_every_order_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,11 +133,38 @@ def test_a_model_that_is_held_back_drifts_alerts_and_blocks(worlds: Any) -> None
     assert "is drifted" in world.days[blocked + 1].status
     assert all(day.fills == 0 and day.status != "ok" for day in world.days[blocked + 1 :])
     assert {day.decision for day in world.days[blocked + 1 :]} == {"needs_approval"}
-    waiting = world.journal.events(kinds=("calibration.done",))[-1].payload
+    done = [event.payload for event in world.journal.events(kinds=("calibration.done",))]
+    for payload in done[:change]:  # a person has approved every evening, and each time the sum starts anew
+        scores = [row["score_micro"] for row in payload["days"]]
+        assert payload["cusum_micro"] == pytest.approx(
+            cusum([math.nan if score is None else score / 1e6 for score in scores]) * 1e6, abs=2
+        )
+    assert any(payload["cusum_micro"] for payload in done[:change])
+    assert [payload["cusum_micro"] for payload in done[blocked + 1 :]] == [0] * (len(done) - blocked - 1)
+    waiting = done[-1]
     assert waiting["decision"] == "needs_approval"
     assert "drifted" in waiting["reason"]
     world.service.approve(waiting["new_cost_model_id"], person="ada", reason="costs have doubled")
     assert world.step().fills > 0, "a person's word brings trading back"
+
+
+def test_the_alarm_ends_the_rest_within_the_dead_band_and_age_does_too(worlds: Any) -> None:
+    """A dead band that holds every step: what is approved is so for its age, or for the alarm."""
+    change, wide = 14, {"max_step": 10.0, "dead_band": 10.0}
+    world = worlds(
+        120, lambda day: 2.0 if day >= change else 1.0, rule=CalibrationRule(**wide, valid_days=60)
+    )
+    world.run(change + 9)
+    decided = [day.decision for day in world.days]
+    first = decided.index("approved", change)
+    assert set(decided[10:first]) == {"kept"}
+    assert first > change
+    assert alerts(world) == ["cost_drift"]
+    assert "blocked" not in decided
+    aged = worlds(60, rule=CalibrationRule(**wide, valid_days=10))
+    aged.run(22)
+    assert {"approved", "kept"} == {day.decision for day in aged.days[10:]}
+    assert all(day.status == "ok" for day in aged.days), "renewed before it is stale"
 
 
 def test_an_unchanged_market_stays_quiet(worlds: Any) -> None:
@@ -145,6 +173,10 @@ def test_an_unchanged_market_stays_quiet(worlds: Any) -> None:
     assert alerts(world) == []
     assert {day.decision for day in world.days[12:]} <= {"approved", "kept"}
     assert reversals(world, 12, 35, 1.6) <= 1
+
+
+def test_one_absurd_day_is_one_bad_day() -> None:
+    assert cusum([1_000.0]) == cusum([3.0]) == cusum([-1_000.0]) == 2.5
 
 
 # --- one day -------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from cost_world import ACCOUNT, CALENDAR, FIRST, World
 from order_outcomes import outcomes
 
 from workbench.core.costs import CalibrationRule, FeeSchedule, fit_cost_model
+from workbench.core.ports import Event
 from workbench.errors import ManifestMismatch, Refused
 from workbench.services.fill_calibration import DONE, FillCalibrationService, latest_fill_model
 
@@ -107,4 +108,14 @@ def test_a_changed_byte_of_the_manifest_is_refused(world: World, ended: pd.DataF
     file = file if file.exists() else next(file.parent.glob("content*"))
     file.write_bytes(file.read_bytes().replace(b'"orders":400', b'"orders":401'))
     with pytest.raises(ManifestMismatch, match="is not the file that was stored"):
+        latest_fill_model(world.journal, world.registry, ACCOUNT)
+
+
+def test_a_model_that_was_not_the_calibrated_one_is_refused(world: World, ended: pd.DataFrame) -> None:
+    last = str(ended["session"].max())
+    world.close(last)
+    service(world).run(ended, last, source="simulated")
+    (event,) = world.journal.events(kinds=(DONE,))
+    world.journal.commit([Event(DONE, {**event.payload, "fill_model_id": "f" * 64})])
+    with pytest.raises(ManifestMismatch, match="is not the one that was calibrated"):
         latest_fill_model(world.journal, world.registry, ACCOUNT)

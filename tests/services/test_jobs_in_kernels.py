@@ -101,7 +101,9 @@ def test_drift_says_when_it_cannot_judge(ran: tuple[Settings, dict[str, Row]]) -
 def test_costs_and_calibration_are_of_the_session(ran: tuple[Settings, dict[str, Row]]) -> None:
     (event,) = Desk(ran[0]).journal.events(kinds=("calibration.done",))
     assert event.payload["session"] == SESSION
-    assert "cost_bps" in json.dumps(list(cells_of(ran[0], "tca_daily").values()))
+    shown = json.dumps(list(cells_of(ran[0], "tca_daily").values()))
+    assert "cost_bps" in shown
+    assert "total_upper_bps</th>" in shown, "the table of the regimes"
 
 
 def test_only_the_trading_loop_got_a_ticket(ran: tuple[Settings, dict[str, Row]]) -> None:

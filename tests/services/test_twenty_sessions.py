@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import drive
 import pytest
@@ -16,6 +16,8 @@ import pytest
 from workbench import costs, tca
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.config import Settings
+from workbench.core.features import market_statistics
+from workbench.services.execution import ExecutionRecords
 
 SCRIPT = Path(drive.__file__)
 
@@ -119,6 +121,71 @@ def test_orders_that_are_over_tell_how_they_ended(
     model = costs.fit_fill_model(ended, as_of="2013-03-02", min_orders=10)
     assert model.source == "simulated"
     assert model.orders == len(ended)
+
+
+def test_every_order_that_was_sent_tells_the_market_that_its_decision_saw(
+    traded: tuple[Settings, list[dict[str, Any]]],
+) -> None:
+    desk = Desk(traded[0])
+    orders, records = desk.execution.orders(), desk.execution.records()
+    names = ["adv", "volatility_bps", "half_spread_bps"]
+    later = 0
+    for at, mine in orders.groupby("decision_at"):
+        for symbol, row in mine.set_index("symbol").iterrows():
+            seen = desk.bars.read(sorted(set(mine["symbol"])), as_of_ns=at.value, rows=21)
+            assert seen.ts_ns[-1] < at.value
+            known = market_statistics(seen)
+            place = seen.symbols.index(symbol)
+            assert [row[name] for name in names] == [float(part[place]) for part in known]
+            evening = desk.bars.read([symbol], as_of_ns=at.value + 12 * 3_600 * 10**9, rows=21)
+            later += float(market_statistics(evening)[1][0]) != row["volatility_bps"]
+    assert later > len(orders) // 2, "the evening of most sessions knows another volatility"
+    filled = orders.set_index("order_id").loc[desk.execution.fills()["order_id"], names]
+    assert (filled.to_numpy() == records[names].to_numpy()).all()
+
+
+def test_regimes_of_own_orders_hold_every_order_once_filled_or_not(
+    traded: tuple[Settings, list[dict[str, Any]]],
+) -> None:
+    desk = Desk(traded[0])
+    execution = desk.execution
+    orders, fills = execution.orders(), execution.fills()
+    assert not set(orders["order_id"]) <= set(fills["order_id"]), "some order was never filled"
+    whole = tca.report(orders, fills, None, by=(), split="cfa")
+    for regime in ("volatility_regime", "liquidity_regime"):
+        found = tca.report(orders, fills, None, by=regime, split="cfa")
+        assert set(found.frame[regime]) == {"low", "middle", "high"}
+        assert found.frame["orders"].sum() == len(orders)
+        assert found.micros["total"].sum() == whole.micros["total"].sum()
+
+
+def test_orders_of_a_market_that_nobody_knew_are_a_group_of_their_own(
+    traded: tuple[Settings, list[dict[str, Any]]],
+) -> None:
+    desk = Desk(traded[0])
+    first = desk.execution.orders()["decision_at"].min().value
+
+    class FewBars:
+        """The desk's bars, of which the first decision sees too few; counts who asks."""
+
+        asked: ClassVar[list[int]] = []
+
+        def read(self, symbols: Any, *, as_of_ns: int, rows: int, **view: Any) -> Any:
+            self.asked.append(as_of_ns)
+            return desk.bars.read(symbols, as_of_ns=as_of_ns, rows=5 if as_of_ns == first else rows, **view)
+
+    execution = ExecutionRecords(
+        desk.journal, desk.settings.account, source="simulated", bars=FewBars(), calendar=desk.calendar
+    )
+    orders = execution.orders()
+    early = int((orders["decision_at"].astype("int64") == first).sum())
+    assert early > 0
+    for regime in ("volatility_regime", "liquidity_regime"):
+        found = tca.report(orders, execution.fills(), None, by=regime, split="cfa").frame
+        assert found.set_index(regime).loc["unknown", "orders"] == early
+    FewBars.asked.clear()
+    execution.records()
+    assert FewBars.asked == [first], "what was known is not read again, what was missing is looked for"
 
 
 def orders_price(orders: Any, fills: Any) -> Any:

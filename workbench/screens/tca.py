@@ -118,7 +118,7 @@ class TcaScreen(Screen):
         first = _first_whole_session(newest)
         execution = self._execution(first)
         self._fills, self._records = execution.fills(), execution.records()
-        self._orders = _with_market(execution.orders(), self._fills, self._records)
+        self._orders = execution.orders()
         self._last_session = str(closed[0]["session"]) if closed else ""
         self._answers, self._broken = {}, {}
         self.left_out = first and f"Only orders from {first} on are measured here; `wb.tca.report` takes all."
@@ -144,7 +144,7 @@ class TcaScreen(Screen):
         asked = (Selection(*chosen), by)
         if asked not in self._broken:
             orders, fills = self._of(asked[0])
-            found = self._report(orders, fills, _NO_QUOTES, by=GROUPS[by], split=SPLIT, zone=ZONE)
+            found = self._report(orders, fills, None, by=GROUPS[by], split=SPLIT, zone=ZONE)
             self._broken[asked] = grouped(found.frame, GROUPS[by])
         return self._broken[asked]
 
@@ -162,7 +162,7 @@ class TcaScreen(Screen):
         orders, fills = self._of(chosen)
         if not len(orders):
             return None
-        whole = self._report(orders, fills, _NO_QUOTES, by=(), split=SPLIT)
+        whole = self._report(orders, fills, None, by=(), split=SPLIT)
         if not len(whole.orders):
             return None
         total = whole.frame.iloc[0]
@@ -190,16 +190,6 @@ class TcaScreen(Screen):
         return story_of(self.desk, found.iloc[0], rows, self._fills)
 
 
-_NO_QUOTES = pd.DataFrame(
-    {
-        "symbol": pd.Series(dtype="str"),
-        "bid": pd.Series(dtype="float64"),
-        "ask": pd.Series(dtype="float64"),
-        "quoted_at": pd.to_datetime(pd.Series(dtype="int64"), utc=True),
-    }
-)
-
-
 def _chosen(frame: pd.DataFrame, chosen: Selection) -> pd.DataFrame:
     kept = pd.Series(True, index=frame.index)
     if chosen.symbol:
@@ -219,14 +209,6 @@ def _first_whole_session(newest: list[dict[str, Any]]) -> str:
         return ""
     sessions = sorted({row["session"] for row in newest})
     return str(sessions[1] if len(sessions) > 1 else sessions[0])
-
-
-def _with_market(orders: pd.DataFrame, fills: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
-    """The orders with the daily volume and volatility that were known when they were decided."""
-    known = fills[["execution_id", "order_id"]].merge(
-        records[["execution_id", "adv", "volatility_bps"]], on="execution_id"
-    )
-    return orders.join(known.groupby("order_id")[["adv", "volatility_bps"]].first(), on="order_id")
 
 
 def tca_sources(account: str) -> dict[str, Source]:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from workbench.core.corporate import ADJUSTED_PREFIX
 from workbench.core.features import market_statistics
 from workbench.core.ledger import CAPITAL, CASH, DIVIDENDS, SECURITIES, money_micro
@@ -24,8 +26,10 @@ _STATISTICS_ROWS = 21
 _ORDERS = (
     "order_id", "session", "symbol", "side", "quantity", "decision_price", "arrival_price", "final_price",
     "decision_at", "sent_at", "order_type", "strategy", "model_id", "cost_model_id", "expected_cost_bps",
-    "added_seq", "seq",
+    "adv", "volatility_bps", "half_spread_bps", "added_seq", "seq",
 )  # fmt: skip
+#: What was known of an order's market, in the order of `core.features.market_statistics`.
+_MARKET = ("adv", "volatility_bps", "half_spread_bps")
 _FILLS = ("order_id", "execution_id", "symbol", "side", "quantity", "price", "fee", "filled_at", "session")
 _RECORDS = (
     "session", "symbol", "side", "quantity", "price", "adv", "volatility_bps", "half_spread_bps", "cost_bps",
@@ -66,6 +70,7 @@ class ExecutionRecords:
     ) -> None:
         self._journal, self._account, self._source = journal, account, source
         self._bars, self._calendar = bars, calendar
+        self._told: dict[int, dict[str, tuple[float, float, float]]] = {}
 
     @property
     def source(self) -> str:
@@ -76,12 +81,22 @@ class ExecutionRecords:
         """One row an order that was sent, as `workbench.tca.report` takes them.
 
         The final price is the close of the order's session, NaN where it is not known. On daily bars the
-        price at arrival is the decision price. `added_seq` and `seq` lead to the journal rows.
+        price at arrival is the decision price. Daily volume, volatility and half spread are those of the
+        bars that the decision could see, NaN where it saw none, filled or not: they are what a regime is
+        told by. `added_seq` and `seq` lead to the journal rows.
         """
+        sent = self._sent()
+        facts = self._facts(sent)
+        found = self._priced(sent)
+        for at, name in enumerate(_MARKET):
+            found[name] = [facts[row["scheduled_ns"], row["symbol"]][at] for row in sent]
+        return found[list(_ORDERS)]
+
+    def _priced(self, sent: list[dict[str, Any]]) -> pd.DataFrame:
+        """The orders with their prices, times and models, without what was known of the market."""
         import pandas as pd
 
         decisions = {row["decision_id"]: row for row in self._rows("decisions")}
-        sent = self._sent()
         closes = self._closes({(row["session"], row["symbol"]) for row in sent})
         rows = []
         for row in sent:
@@ -102,7 +117,7 @@ class ExecutionRecords:
                     "expected_cost_bps": expected / 100 if abs(expected) < 2**62 else math.nan,
                 }
             )
-        return _frame(rows, _ORDERS)
+        return _frame(rows, tuple(name for name in _ORDERS if name not in _MARKET))
 
     def fills(self) -> pd.DataFrame:
         """One row an execution, in time order."""
@@ -128,7 +143,7 @@ class ExecutionRecords:
         cost_bps is side x (price - arrival price) and the fee, in bps of the arrival price.
         """
         orders = {row["client_order_id"]: row for row in self._sent()}
-        facts = self._facts(orders.values())
+        facts = self._facts(list(orders.values()))
         rows = []
         for fill in self._own_fills():
             order = orders.get(fill["client_order_id"])
@@ -161,10 +176,9 @@ class ExecutionRecords:
         cost_bps and fee_bps are those of what was filled, NaN where nothing was; delay_s counts from sending
         to the first fill. Facts of the market as in `records`.
         """
-        sent = [
-            row for row in self._sent() if row["reference_micro"] and OrderState(row["state"]) in TERMINAL
-        ]
-        facts = self._facts(sent)
+        every = self._sent()
+        facts = self._facts(every)
+        sent = [row for row in every if row["reference_micro"] and OrderState(row["state"]) in TERMINAL]
         fills: dict[str, list[dict[str, Any]]] = {}
         for fill in self._own_fills():
             fills.setdefault(fill["client_order_id"], []).append(fill)
@@ -195,7 +209,7 @@ class ExecutionRecords:
         `residual_micro` is what that leaves unexplained, in whole micros: 0 when journal, books and
         prices belong together, missing where a closing price is not known.
         """
-        orders, fills = self.orders(), self.fills()
+        orders, fills = self._priced(self._sent()), self.fills()
         sessions = sorted(self._rows("sessions"), key=lambda row: row["session"])
         paid_in = -sum(
             row["amount_micro"] for row in self._rows("postings") if row["ledger_account"] == CAPITAL
@@ -258,19 +272,28 @@ class ExecutionRecords:
 
     def shortfall(self, *, split: str) -> pd.DataFrame:
         """Implementation shortfall of the orders whose prices are all known."""
-        orders, fills = self.orders(), self.fills()
+        orders, fills = self._priced(self._sent()), self.fills()
         known = orders[orders["final_price"].notna()]
         return implementation_shortfall(known, fills[fills["order_id"].isin(known["order_id"])], split=split)
 
-    def _facts(self, orders: Iterable[dict[str, Any]]) -> dict[tuple[int, str], tuple[float, float, float]]:
-        """Daily volume, volatility and half spread of each decision time and symbol; NaN = not known."""
+    def _facts(self, sent: list[dict[str, Any]]) -> dict[tuple[int, str], tuple[float, float, float]]:
+        """Daily volume, volatility and half spread of each decision time and symbol; NaN = not known.
+
+        All orders of a decision are asked for together, so that an answer does not depend on who asks. What
+        a decision saw never changes, so it is read once; what it missed is looked for again.
+        """
         wanted: dict[int, set[str]] = {}
-        for row in orders:
+        for row in sent:
             wanted.setdefault(row["scheduled_ns"], set()).add(row["symbol"])
         found: dict[tuple[int, str], tuple[float, float, float]] = {}
         for at_ns, symbols in wanted.items():
-            known = self._known(sorted(symbols), at_ns)
-            found |= {(at_ns, symbol): known.get(symbol, (math.nan,) * 3) for symbol in symbols}
+            facts = self._told.get(at_ns, {})
+            if not symbols <= facts.keys():
+                known = self._known(sorted(symbols), at_ns)
+                facts = {symbol: known.get(symbol, (math.nan,) * 3) for symbol in symbols}
+                if np.isfinite(list(facts.values())).all():
+                    self._told[at_ns] = facts
+            found |= {(at_ns, symbol): facts[symbol] for symbol in symbols}
         return found
 
     def _known(self, symbols: list[str], at_ns: int) -> dict[str, tuple[float, float, float]]:

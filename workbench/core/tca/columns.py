@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.core.types import MICRO, Floats, Integers
+from workbench.core.types import MICRO, Booleans, Floats, Integers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,3 +135,52 @@ def span_ns(value: object, name: str) -> int:
     if span < 0:
         raise ValueError(f"{name} = {value!r} must not be negative")
     return span
+
+
+def floats(column: Any) -> Floats:
+    """A column of a frame or of an Arrow batch as float64; what is no number is NaN."""
+    import pandas as pd
+
+    values = _array(column)
+    if values.dtype == object:  # decimals, or texts in a column of numbers
+        values = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy()
+    return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def batch_ns(column: Any, name: str, clock: dict[str, bool | None]) -> Integers:
+    """UTC nanoseconds of a column of a frame or of an Arrow batch; `clock` learns whether it has a zone.
+
+    Raises
+    ------
+    ValueError
+        Not times, or one table has a zone and another none.
+    """
+    if not hasattr(column, "to_pandas"):
+        ts, clock[name] = times_ns(column, name)
+    else:
+        values = _array(column)
+        clock[name] = None if values.dtype.kind in "iu" else getattr(column.type, "tz", None) is not None
+        ts = (
+            values.astype("datetime64[ns]", copy=False).view(np.int64) if values.dtype.kind == "M" else values
+        )
+        if ts.dtype.kind not in "iu":
+            raise ValueError(f"{name}: times must be timestamps or whole nanoseconds, not {column.type}")
+    require_one_clock(clock)
+    return np.ascontiguousarray(ts, dtype=np.int64)
+
+
+def in_place(ts_ns: Integers, before_ns: int) -> tuple[Integers, Booleans]:
+    """The times, and which are known; a row without one stands at the time of the row before it.
+
+    So it is counted without disturbing the order of the others. `before_ns` is the time before the first row.
+    """
+    timed = ts_ns != MISSING_TIME
+    if timed.all():
+        return ts_ns, timed
+    last = np.maximum.accumulate(np.where(timed, np.arange(len(ts_ns)), -1))
+    return np.where(last >= 0, ts_ns[last], before_ns), timed
+
+
+def _array(column: Any) -> Any:
+    """Values of a column of a frame or of an Arrow batch."""
+    return column.to_numpy(zero_copy_only=False) if hasattr(column, "to_pandas") else column.to_numpy()

@@ -7,10 +7,29 @@ from __future__ import annotations
 
 import numpy as np
 
+from workbench.core.kernel import kernel
 from workbench.core.types import Floats
 
 MIN_DAYS = 10
 _DRAWS = 1_000
+_BLOCK = 64  #: groups whose draws fit a processor's cache together
+
+
+@kernel
+def redraw(cost: Floats, paper: Floats, draws: Floats, top: Floats, bottom: Floats) -> None:
+    """Write each group's sums of every draw, (groups, draws); `draws` (days, draws) counts each day.
+
+    Not a matrix product of a library: that one wakes threads which spin, and its sums differ by machine.
+    """
+    for group in range(cost.shape[0]):
+        for draw in range(draws.shape[1]):
+            top[group, draw] = 0.0
+            bottom[group, draw] = 0.0
+        for day in range(cost.shape[1]):
+            spent, whole = cost[group, day], paper[group, day]
+            for draw in range(draws.shape[1]):
+                top[group, draw] += spent * draws[day, draw]
+                bottom[group, draw] += whole * draws[day, draw]
 
 
 def ratio_interval(cost: Floats, paper: Floats, *, confidence: float, seed: int) -> tuple[Floats, Floats]:
@@ -37,12 +56,14 @@ def ratio_interval(cost: Floats, paper: Floats, *, confidence: float, seed: int)
     if not enough.any():
         return lower, upper
     rng = np.random.Generator(np.random.Philox(seed))
-    draws = rng.multinomial(days, np.full(days, 1.0 / days), _DRAWS).astype(np.float64)
+    draws = np.ascontiguousarray(rng.multinomial(days, np.full(days, 1.0 / days), _DRAWS).T, dtype=np.float64)
     chosen = np.flatnonzero(enough)
     tails = [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]
-    for first in range(0, len(chosen), 512):
-        some = chosen[first : first + 512]
-        top, bottom = cost[some] @ draws.T, paper[some] @ draws.T
+    room = np.empty((2, _BLOCK, _DRAWS))
+    for first in range(0, len(chosen), _BLOCK):
+        some = chosen[first : first + _BLOCK]
+        top, bottom = room[0, : len(some)], room[1, : len(some)]
+        redraw(cost[some], paper[some], draws, top, bottom)
         whole = bottom.min(axis=1) > 0  # a draw without a day of the group says nothing: rare and slow
         lower[some[whole]], upper[some[whole]] = _quantiles(top[whole] / bottom[whole], tails)
         if not whole.all():

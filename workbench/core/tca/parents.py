@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HOUR_NS = 3_600 * 10**9
-NOT_KNOWN = "not known"
+NOT_KNOWN = "unknown"
 #: Upper edges of the size buckets: shares of the daily volume where it is known, else currency.
 SIZE_OF_VOLUME = (0.001, 0.01, 0.05)
 SIZE_OF_VALUE = (10_000.0, 100_000.0, 1_000_000.0)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from workbench.core.kernel import kernel
-from workbench.core.tca.queries import FAR_NS, admit_quotes, answer_mids, answer_quotes
+from workbench.core.tca.queries import FAR_NS, STRIDE, admit_quotes, answer_mids, answer_quotes, shelve
 from workbench.core.types import DAY_NS, Booleans, Floats, Integers
 
 #: Columns of a parent order's own sums.
@@ -26,25 +26,31 @@ QUOTE_COUNTERS = ("quote_missing", "quote_crossed", "quote_of_another_symbol")
 FILL_COUNTERS = (
     "fill_without_order", "fill_not_positive", "fill_absurd", "fill_duplicate", "fill_before_arrival",
     "no_quote_yet", "quote_stale", "no_mid_after", "fill_without_fee",
+    "fill_without_time",
 )  # fmt: skip
 _ABSURD = float(1 << 44)  #: micros: the value, or the cost, of one fill above 17 million is not believed
 
 
 @kernel
 def book_fills(
-    fill_ns: Integers, order_of: Integers, quantity: Floats, price: Floats, price_scale: float, fee: Floats,
-    again: Booleans, own: Integers, counters: Integers, value: Integers,
+    timed: Booleans, order_of: Integers, quantity: Floats, price: Floats, price_scale: float, fee: Floats,
+    again: Booleans, fill_ns: Integers, symbol_of: Integers, own: Integers, counters: Integers,
+    symbol: Integers, value: Integers,
 ) -> None:  # fmt: skip
-    """Check each fill and add it to its parent; `value` (fills, 2) gets shares and micros, 0 = refused."""
+    """Check each fill, add it to its parent and write its symbol, shares and micros; 0 shares = refused."""
     for j in range(fill_ns.shape[0]):
         order = order_of[j]
+        symbol[j] = symbol_of[order] if order >= 0 else 0
         value[j, 0] = 0
         value[j, 1] = 0
         if order < 0:
             counters[0] += 1
             continue
         micro = np.rint(price[j] * price_scale)
-        if again[j]:
+        if not timed[j]:
+            counters[9] += 1
+            own[order, 6] += 1
+        elif again[j]:
             counters[3] += 1
         elif not (1.0 <= quantity[j] < 1e12 and np.rint(quantity[j]) == quantity[j] and 1.0 <= micro < 1e15):
             counters[1] += 1
@@ -139,9 +145,10 @@ class Parents:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Fills in time order; `order` is the number of the parent, -1 = none."""
+    """Fills in time order; `order` is the number of the parent, -1 = none, `timed` whether it has a time."""
 
     ts_ns: Integers
+    timed: Booleans
     order: Integers
     quantity: Floats
     price: Floats
@@ -150,7 +157,7 @@ class Batch:
     again: Booleans
 
     def __post_init__(self) -> None:
-        for name in ("ts_ns", "order", "quantity", "price", "fee_micro", "again"):
+        for name in ("ts_ns", "timed", "order", "quantity", "price", "fee_micro", "again"):
             object.__setattr__(self, name, frozen(getattr(self, name)))
 
 
@@ -184,6 +191,89 @@ class OutOfOrder(ValueError):
         self.table = table
 
 
+class Shelves:
+    """The quotes of the present batch by symbol, and the last one of each symbol before.
+
+    Parameters
+    ----------
+    symbols : int
+    streams : int
+        Those who ask in the order of time, each from a place of its own.
+    """
+
+    def __init__(self, symbols: int, *, streams: int) -> None:
+        self._carried = np.full((symbols, 3), -1, dtype=np.int64)
+        self._first, self._last, self._fresh = (np.zeros(symbols, dtype=np.int64) for _ in range(3))
+        self.place = np.zeros((streams, symbols), dtype=np.int64)
+        self.counters = np.zeros(len(QUOTE_COUNTERS), dtype=np.int64)
+        self.last_ns = -FAR_NS
+        self._make_room(0)
+        self.put(QuoteBatch(*(np.zeros(0, dtype=np.int64),) * 2, *(np.zeros(0),) * 2, 1.0))
+
+    def _make_room(self, rows: int) -> None:
+        places = rows + (1 + STRIDE) * len(self._first)
+        self._prices = np.empty((rows, 2), dtype=np.int64)
+        self.when, self.quote = np.empty(places, dtype=np.int64), np.empty((places, 2), dtype=np.int64)
+
+    def put(self, batch: QuoteBatch) -> None:
+        """Make a batch of quotes the present one."""
+        rows = len(batch.ts_ns)
+        if rows > len(self._prices):
+            self._make_room(rows)
+        if not admit_quotes(
+            batch.ts_ns, batch.symbol, batch.bid, batch.ask, batch.scale, self.last_ns, self._prices,
+            self._fresh, self.counters,
+        ):  # fmt: skip
+            raise OutOfOrder("quotes")
+        self.last_ns = int(batch.ts_ns[-1]) if rows else self.last_ns
+        shelve(
+            batch.ts_ns, batch.symbol, self._prices, self._fresh, self._carried, self._first, self._last,
+            self.when, self.quote,
+        )  # fmt: skip
+        self.place[:] = self._first
+
+
+class Pending:
+    """Fills that are booked and not measured yet, in arrays that are used again and again.
+
+    Parameters
+    ----------
+    horizons : int
+        How many markouts each waits for.
+    """
+
+    def __init__(self, horizons: int) -> None:
+        self.count, self.last_ns = 0, -FAR_NS
+        self.ts_ns, self.order, self.symbol = (np.zeros(0, dtype=np.int64) for _ in range(3))
+        self.value, self.before = np.zeros((0, 2), dtype=np.int64), np.zeros((0, 3), dtype=np.int64)
+        self.mids = np.zeros((horizons, 0), dtype=np.int64)
+
+    def extend(self, ts_ns: Integers, order: Integers) -> slice:
+        """Make room behind the others for fills of these times and orders; where they are."""
+        new = slice(self.count, self.count + len(ts_ns))
+        if new.stop > len(self.ts_ns):
+            room = 2 * new.stop
+            for name in ("ts_ns", "order", "symbol", "value", "before"):
+                setattr(self, name, _longer(getattr(self, name), room))
+            self.mids = np.ascontiguousarray(_longer(self.mids.T, room).T)
+        self.ts_ns[new], self.order[new] = ts_ns, order
+        self.count, self.last_ns = new.stop, int(ts_ns[-1])
+        return new
+
+    def forget(self, done: int) -> None:
+        """Drop the first fills."""
+        left = self.count - done
+        for values in (self.ts_ns, self.order, self.symbol, self.value, self.before, *self.mids):
+            values[:left] = values[done : self.count]
+        self.count = left
+
+
+def _longer(values: Integers, rows: int) -> Integers:
+    made = np.empty((rows, *values.shape[1:]), dtype=np.int64)
+    made[: len(values)] = values
+    return made
+
+
 class Stream:
     """The sums of one pass over fills and quotes, one row a parent: `own`, `money` and `weight`.
 
@@ -205,37 +295,26 @@ class Stream:
         self._arrival_row = np.full(len(parents.symbol), -1, dtype=np.int64)
         self._arrival_row[told] = np.arange(len(told))
         self._arrival_key, self._arrival_symbol = (
-            frozen(values[told]) for values in (parents.arrival_ns, parents.symbol)
+            np.array(values[told]) for values in (parents.arrival_ns, parents.symbol)
         )
         self._arrival_out = np.full((len(told), 3), -1, dtype=np.int64)
         width = len(horizons_ns)
-        # one stream of queries a horizon, one for arrivals, and one for fills whose order tells no arrival
+        # one stream of queries a horizon, and one for fills whose order tells no arrival
         self._alone = len(told) < len(parents.symbol)
-        streams = width + 1 + int(self._alone)
-        self._cursor = np.zeros((streams, 2), dtype=np.int64)
-        self._nowhere = max(symbols, 1)
-        self._mid_standing = np.full((width, self._nowhere + 1, 2), -1, dtype=np.int64)
-        self._standing = np.full((streams - width, self._nowhere + 1, 3), -1, dtype=np.int64)
-        self._last_ns = -FAR_NS
+        self._next = np.zeros(width + int(self._alone), dtype=np.int64)
+        self._next_arrival = 0
+        self._shelves = Shelves(max(symbols, 1), streams=width + 2)
         self.own = np.zeros((len(parents.symbol), len(OWN)), dtype=np.int64)
         self.weight = np.zeros((len(parents.symbol), len(WEIGHTS) + width))
         self.money = np.zeros((len(parents.symbol), len(MONEY) + width), dtype=np.int64)
         self._fill_counters = np.zeros(len(FILL_COUNTERS), dtype=np.int64)
-        self._quote_counters = np.zeros(len(QUOTE_COUNTERS), dtype=np.int64)
-        nothing = frozen(np.zeros(0, dtype=np.int64))
-        self._ts = self._order = self._symbol = nothing
-        self._value = np.zeros((0, 2), dtype=np.int64)
-        self._mids = np.zeros((width, 0), dtype=np.int64)
-        self._before = np.zeros((0, 3), dtype=np.int64)
-        self._quotes = QuoteBatch(nothing, nothing, np.zeros(0), np.zeros(0), 1.0)
-        self._row = self._mid = np.zeros(0, dtype=np.int64)
-        self._prices = np.zeros((0, 2), dtype=np.int64)
+        self._pending = Pending(width)
 
     @property
     def counts(self) -> dict[str, int]:
         """Rows that could not be used, by reason."""
         names = (*FILL_COUNTERS, *QUOTE_COUNTERS)
-        values = [*self._fill_counters.tolist(), *self._quote_counters.tolist()]
+        values = [*self._fill_counters.tolist(), *self._shelves.counters.tolist()]
         return {name: value for name, value in zip(names, values, strict=True) if value}
 
     @property
@@ -255,96 +334,59 @@ class Stream:
             A table is not in time order; the sums are worthless then.
         """
         quotes_end = fills_end = False
-        while True:
-            if not fills_end and bool(np.any(self._next_fill() >= len(self._ts))):
+        while not (quotes_end and fills_end):
+            self._answer(FAR_NS if quotes_end else self._shelves.last_ns)
+            if not fills_end and bool(np.any(self._next >= self._pending.count)):
                 batch = next(fills, None)
                 fills_end = batch is None
                 if batch is not None and len(batch.ts_ns):
                     self._settle()
                     self._append(batch)
-            elif not quotes_end and bool(np.all(self._cursor[:, 0] >= len(self._quotes.ts_ns))):
+            else:
                 found = next(quotes, None)
                 quotes_end = found is None
                 if found is not None:
-                    self._admit(found)
-            self._answer(quotes_end=quotes_end, fills_end=fills_end)
-            if quotes_end and fills_end and bool(np.all(self._next_fill() >= len(self._ts))):
-                break
+                    self._shelves.put(found)
+        self._answer(FAR_NS)
         self._settle()
 
-    def _next_fill(self) -> Integers:
-        """The next fill of each stream that asks for fills."""
-        at = self._cursor[:, 1]
-        arrivals = len(self._horizons)
-        return np.concatenate([at[:arrivals], at[arrivals + 1 :]])
-
-    def _admit(self, batch: QuoteBatch) -> None:
-        """Make a batch of quotes the present one."""
-        rows = len(batch.ts_ns)
-        if len(self._row) != rows:
-            self._row, self._mid = np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64)
-            self._prices = np.empty((rows, 2), dtype=np.int64)
-        if not admit_quotes(
-            batch.ts_ns, batch.symbol, batch.bid, batch.ask, batch.scale, self._last_ns, self._nowhere,
-            self._row, self._prices, self._mid, self._quote_counters,
-        ):  # fmt: skip
-            raise OutOfOrder("quotes")
-        self._last_ns = int(batch.ts_ns[-1]) if rows else self._last_ns
-        self._quotes = batch
-        self._cursor[:, 0] = 0
-
-    def _answer(self, *, quotes_end: bool, fills_end: bool) -> None:
+    def _answer(self, known_ns: int) -> None:
         """Let each stream of queries go as far as the present quotes and fills take it."""
-        ts, width = self._quotes.ts_ns, len(self._horizons)
+        held, shelves, width = self._pending, self._shelves, len(self._horizons)
+        ts, symbol = held.ts_ns[: held.count], held.symbol[: held.count]
         for k in range(width):
-            answer_mids(
-                ts, self._row, self._mid, quotes_end, self._ts, self._symbol, fills_end,
-                int(self._horizons[k]), self._max_age_ns, self._mid_standing[k], self._mids[k],
-                self._cursor[k],
+            self._next[k] = answer_mids(
+                ts, symbol, int(self._next[k]), int(self._horizons[k]), self._max_age_ns, known_ns,
+                shelves.when, shelves.quote, shelves.place[k], held.mids[k],
             )  # fmt: skip
-        answer_quotes(
-            ts, self._row, self._prices, quotes_end, self._arrival_key, self._arrival_symbol, True,
-            self._standing[0], self._arrival_out, self._cursor[width],
+        self._next_arrival = answer_quotes(
+            self._arrival_key, self._arrival_symbol, self._next_arrival, known_ns,
+            shelves.when, shelves.quote, shelves.place[width], self._arrival_out,
         )  # fmt: skip
         if self._alone:
-            answer_quotes(
-                ts, self._row, self._prices, quotes_end, self._ts, self._symbol, fills_end,
-                self._standing[1], self._before, self._cursor[-1],
+            self._next[width] = answer_quotes(
+                ts, symbol, int(self._next[width]), known_ns,
+                shelves.when, shelves.quote, shelves.place[width + 1], held.before,
             )  # fmt: skip
 
     def _append(self, batch: Batch) -> None:
-        ts, parents = batch.ts_ns, self._parents
-        if (len(self._ts) and ts[0] < self._ts[-1]) or bool(np.any(ts[1:] < ts[:-1])):
+        ts, held = batch.ts_ns, self._pending
+        if ts[0] < held.last_ns or bool(np.any(ts[1:] < ts[:-1])):
             raise OutOfOrder("fills")
-        value = np.empty((len(ts), 2), dtype=np.int64)
+        new = held.extend(ts, batch.order)
         book_fills(
-            ts, batch.order, batch.quantity, batch.price, batch.price_scale, batch.fee_micro, batch.again,
-            self.own, self._fill_counters, value,
+            batch.timed, batch.order, batch.quantity, batch.price, batch.price_scale, batch.fee_micro,
+            batch.again, ts, self._parents.symbol, self.own, self._fill_counters, held.symbol[new],
+            held.value[new],
         )  # fmt: skip
-        # the last refused row stays as well: its time is the bound of what is known
-        symbol = parents.symbol[batch.order] if len(parents.symbol) else np.zeros(len(ts), dtype=np.int64)
-        self._ts = frozen(np.concatenate([self._ts, ts]))
-        self._order = frozen(np.concatenate([self._order, batch.order]))
-        self._symbol = frozen(np.concatenate([self._symbol, symbol]))
-        self._value = np.concatenate([self._value, value])
-        mids = np.empty((len(self._horizons), len(self._ts)), dtype=np.int64)
-        mids[:, : self._mids.shape[1]] = self._mids
-        self._mids = mids
-        if self._alone:
-            room = np.empty((len(ts), 3), dtype=np.int64)
-            self._before = np.concatenate([self._before, room])
 
     def _settle(self) -> None:
         """Measure the fills whose queries are all answered, and forget them."""
-        done = int(self._next_fill().min()) if len(self._ts) else 0
-        parents = self._parents
+        done, held, parents = int(self._next.min()), self._pending, self._parents
         measure(
-            self._ts[:done], self._order[:done], self._value[:done], self._mids, self._before,
+            held.ts_ns[:done], held.order[:done], held.value, held.mids, held.before,
             parents.arrival_ns, self._arrival_row, self._arrival_out, parents.side, self._max_age_ns,
             self.money, self.weight, self._fill_counters,
         )  # fmt: skip
-        self._ts, self._order, self._symbol = self._ts[done:], self._order[done:], self._symbol[done:]
-        self._value, self._mids = self._value[done:], np.ascontiguousarray(self._mids[:, done:])
-        self._before = self._before[done:]
-        self._cursor[: len(self._horizons), 1] -= done
-        self._cursor[len(self._horizons) + 1 :, 1] -= done
+        held.forget(done)
+        self._next -= done
