@@ -84,9 +84,11 @@ def family(cell: Cell, draw: np.random.Generator) -> np.ndarray:
     if cell.shape == "autocorrelated":
         for row in range(1, ROWS):
             noise[row] = 0.1 * noise[row - 1] + math.sqrt(1 - 0.01) * noise[row]
-    returns = math.sqrt(cell.correlation) * common + math.sqrt(1.0 - cell.correlation) * noise
-    returns[:, : cell.skilled] += cell.sharpe / math.sqrt(A_YEAR)
-    return returns * DAILY
+    noise *= math.sqrt(1.0 - cell.correlation)  # in place: the largest families are 20 MB each
+    noise += math.sqrt(cell.correlation) * common
+    noise[:, : cell.skilled] += cell.sharpe / math.sqrt(A_YEAR)
+    noise *= DAILY
+    return noise
 
 
 def judged(cell: Cell, families: int, seed: int) -> Iterator[tuple[bool, ...]]:
