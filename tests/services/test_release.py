@@ -9,17 +9,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from release_world import DESK, EXPERIMENT, HELD, TRAINED, World, copier, new_world, prices, train
+from planted import COSTS
+from release_world import (
+    DAYS,
+    DESK,
+    EXPERIMENT,
+    HELD,
+    SYMBOLS,
+    TRAINED,
+    World,
+    copier,
+    new_world,
+    prices,
+    train,
+)
 
 from workbench.core.overfitting import judge_family
 from workbench.core.ports import Event
 from workbench.core.types import NANO
 from workbench.errors import ApprovalRequired, DataError, JournalConflict, ManifestMismatch, Refused
+from workbench.services.model_files import read_forecast_model
 from workbench.services.promotion import accepted_model, read_model, register_model
+from workbench.services.refits import refit_candidate
 from workbench.services.release import Desk, judge_model, retire_model
 from workbench.services.research import record_trial
-from workbench.services.retrial import Retrial
+from workbench.services.retrial import Retrial, experiment_of
 from workbench.services.return_series import ReturnSeries
+from workbench.services.training import fit_file
+from workbench.services.walk_forward import training_rows
 
 GATES = (
     "manifest", "leakage", "halts", "author", "stage", "holdout", "rows", "deflated Sharpe ratio",
@@ -142,6 +159,25 @@ def retrial(copy, tmp_path_factory: pytest.TempPathFactory):
     _, manifest = read_model(made.registry, made.model_id)
     made.journal.close()
     return made, manifest
+
+
+def test_a_candidates_model_is_fitted_anew_for_every_split(retrial):
+    """Paths of its own label and features; the first split written out, rows of both sides apart in time."""
+    world, manifest = retrial
+    found = refit_candidate(manifest, world.market(), n_folds=4, n_test_folds=2, embargo=5)
+    assert found.columns.tolist() == ["label", 1, 2, 3]
+    assert found.notna().all().all()
+    tried = experiment_of(manifest, COSTS)
+    rows = training_rows(world.bars.rows(0, TRAINED), tried.features, label=tried.label, horizon_sessions=5)
+    times = np.unique(rows.known_ns)
+    begins = times[len(times) // 2]  # the first split forecasts the first half
+    test = rows.known_ns < begins
+    last_end = rows.label_end_ns[test].max()
+    train = rows.known_ns > times[np.searchsorted(times, last_end) + 5]
+    file = fit_file(tried, rows.matrix[train], rows.target[train])
+    wanted = read_forecast_model(file, tried.names).forecast(rows.matrix[test])
+    assert np.array_equal(found[1].to_numpy()[test], wanted)
+    assert found.index[0] == (DAYS[rows.bar[0]], SYMBOLS[rows.column[0]])
 
 
 def test_without_volume_nobody_can_say_what_could_have_been_traded(retrial):
