@@ -30,6 +30,7 @@ from workbench.services.refits import refit_candidate
 from workbench.services.release import Desk, judge_model, retire_model, roll_back, stage_model
 from workbench.services.retrial import Market, Retrial
 from workbench.services.shadow import NOBODY, Beside, ShadowRunner
+from workbench.services.shadow_fills import Filling
 from workbench.services.shadow_proof import ShadowReport, shadow_report
 from workbench.services.training import load_model_of
 
@@ -211,7 +212,8 @@ def _shadow_report(
         policy=settings.policy, limits=settings.limits, cost_model=cost_model,
         cost_model_id=cost_model.model_id, model=model, model_id=model_id, mode=settings.mode.value,
     )  # fmt: skip
-    return shadow_report(journal, strategy=strategy, bars=desk.bars, calendar=desk.calendar)
+    filling = Filling(settings.fills, settings.fees.rates())
+    return shadow_report(journal, strategy=strategy, filling=filling, bars=desk.bars, calendar=desk.calendar)
 
 
 def beside_of(desk: DeskHandle, journal: Journal, live: Strategy, *, session: str) -> Beside:
@@ -240,7 +242,7 @@ def beside_of(desk: DeskHandle, journal: Journal, live: Strategy, *, session: st
     shadow = dataclasses.replace(live, features=features, model=model, model_id=model_id)
     return ShadowRunner(
         journal=journal, bars=desk.bars, calendar=desk.calendar, live=live, shadow=shadow,
-        fills=settings.fills, rates=settings.fees.rates(),
+        filling=Filling(settings.fills, settings.fees.rates()),
     )  # fmt: skip
 
 
