@@ -169,7 +169,7 @@ def test_rules_that_are_others_now_are_named_as_the_cause(desks, monkeypatch, pa
 
     monkeypatch.setattr(releasing, "shadow_report", otherwise)
     found = backtest_of(settings, model_id)
-    assert found.first.endswith(f"in {SESSIONS[0]}: {stage}")
+    assert found.first.endswith(f": {stage}")
     assert found.by_cause_micro[stage] != 0
     assert found.by_cause_micro["data"] == found.by_cause_micro["forecast"] == 0
 
