@@ -86,5 +86,5 @@ def test_what_cannot_be_forecast_is_refused() -> None:
     with pytest.raises(ValueError, match="one finite number a row"):
         wb.validation.refitted_paths(Wrong(), X.to_numpy(), Y, splitter=FOLDS)
     greedy = wb.validation.CombinatorialPurgedKFold(6, 2, purge=50, embargo=0)
-    with pytest.raises(ValueError, match="no training rows left"):
+    with pytest.raises(ValueError, match="no training rows are left"):
         wb.validation.refitted_paths(Ridge(), X, Y, splitter=greedy)

@@ -27,6 +27,7 @@ from release_world import (
 from workbench.core.overfitting import judge_family
 from workbench.core.ports import Event
 from workbench.core.types import NANO
+from workbench.core.validation import CombinatorialPurgedKFold
 from workbench.errors import ApprovalRequired, DataError, JournalConflict, ManifestMismatch, Refused
 from workbench.services.model_files import read_forecast_model
 from workbench.services.promotion import accepted_model, read_model, register_model
@@ -169,11 +170,9 @@ def test_a_candidates_model_is_fitted_anew_for_every_split(retrial):
     assert found.notna().all().all()
     tried = experiment_of(manifest, COSTS)
     rows = training_rows(world.bars.rows(0, TRAINED), tried.features, label=tried.label, horizon_sessions=5)
-    times = np.unique(rows.known_ns)
-    begins = times[len(times) // 2]  # the first split forecasts the first half
-    test = rows.known_ns < begins
-    last_end = rows.label_end_ns[test].max()
-    train = rows.known_ns > times[np.searchsorted(times, last_end) + 5]
+    folds = CombinatorialPurgedKFold(4, 2, purge=rows.label_end_ns, embargo=5)
+    train, test = next(folds.split(rows.matrix, groups=rows.known_ns))
+    assert rows.known_ns[train].min() > rows.label_end_ns[test].max()
     file = fit_file(tried, rows.matrix[train], rows.target[train])
     wanted = read_forecast_model(file, tried.names).forecast(rows.matrix[test])
     assert np.array_equal(found[1].to_numpy()[test], wanted)
