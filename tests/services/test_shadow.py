@@ -187,3 +187,13 @@ def test_history_that_was_restated_since_is_the_datas_cause(desks, monkeypatch):
     found = backtest_of(settings, model_id)
     assert found.first.endswith(f"in {SESSIONS[0]}: data")
     assert found.by_cause_micro["data"] != 0
+
+
+def test_a_desk_fits_its_candidate_anew_on_every_path(desks):
+    settings, model_id, _ = desks["other"]
+    found = Desk(settings).research.refitted_paths(model_id, n_folds=4, n_test_folds=2, embargo=5)
+    assert found.columns.tolist() == ["label", 1, 2, 3]
+    assert found.index.names == ["session", "symbol"]
+    assert found.index.get_level_values("session").max() <= BEFORE_FIRST
+    assert found.notna().all().all()
+    assert found[1].ne(found[3]).any()  # other models forecast the same rows
