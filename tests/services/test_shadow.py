@@ -17,6 +17,7 @@ from workbench.bootstrap.desk import Desk
 from workbench.config import Settings, load_settings
 from workbench.errors import DataError, UsageError
 from workbench.services import shadow as shadow_service
+from workbench.services import shadow_proof
 from workbench.services.shadow_records import shadow_events
 
 SESSIONS = ("2013-02-01", "2013-02-04", "2013-02-05")
@@ -197,3 +198,15 @@ def test_a_desk_fits_its_candidate_anew_on_every_path(desks):
     assert found.index.get_level_values("session").max() <= BEFORE_FIRST
     assert found.notna().all().all()
     assert found[1].ne(found[3]).any()  # other models forecast the same rows
+
+
+def test_a_backtest_that_cannot_be_made_speaks_against_the_shadow(desks, monkeypatch):
+    settings, model_id, _ = desks["twin"]
+
+    def broken(*_: object, **__: object) -> None:
+        raise DataError("a file is gone", next_step="none")
+
+    monkeypatch.setattr(shadow_proof, "explain_backtest", broken)
+    report = releasing.shadow_of(settings, model_id)
+    assert report.backtest is None
+    assert "its sessions cannot be traded again as a backtest: a file is gone" in report.gate().reasons

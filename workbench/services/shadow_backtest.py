@@ -73,7 +73,7 @@ def explain_backtest(
     last_ns = calendar.session_close_ns(known[-1]["session"])
     history = HistoryAsKnown(bars, last_ns)
     own = replace(strategy, account=strategy.account + SHADOW_ACCOUNT)
-    rows, fills = [], {}
+    rows, fills, theirs = [], {}, {}
     books = Books(known[0]["cash_micro"], known[0]["positions"], _prices(known[0]))
     for row in known:
         session, at_ns = row["session"], row["scheduled_ns"]
@@ -90,10 +90,11 @@ def explain_backtest(
         at = int(np.searchsorted(panel.ts_ns, close_ns))
         after = fill_decision(made, panel, at, calendar.session_open_ns(session), filling)
         # one mark for both sides: a restated close is no difference of what was done
-        fills[at_ns] = {**after, "marks": settled[at_ns]["marks"]}
-        books = Books(after["cash_micro"], after["positions"], settled[at_ns]["marks"])
+        marks = {**_prices(row), **after["marks"], **settled[at_ns]["marks"]}
+        fills[at_ns], theirs[at_ns] = {**after, "marks": marks}, {**settled[at_ns], "marks": marks}
+        books = Books(after["cash_micro"], after["positions"], marks)
         rows.append(made)
-    return explain(cells_of_shadow(rows, fills), cells_of_shadow(known, settled))
+    return explain(cells_of_shadow(rows, fills), cells_of_shadow(known, theirs))
 
 
 def _prices(row: Mapping[str, Any]) -> dict[str, int]:

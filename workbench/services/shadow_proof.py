@@ -146,6 +146,14 @@ def shadow_report(
     pair = [[cell for cell in side if (cell.session, cell.symbol) in common] for side in (ours, theirs)]
     explanation = explain(*pair) if common else None
     fills = [fill for row in settled.values() for fill in row["fills"]]
+    backtest = None
+    try:
+        backtest = explain_backtest(
+            decided, settled, strategy=strategy, filling=filling, journal=journal, bars=bars,
+            calendar=calendar,
+        )  # fmt: skip
+    except WorkbenchError as error:
+        unlike.append(f"its sessions cannot be traded again as a backtest: {error.message}")
     return ShadowReport(
         model_id=model_id,
         sessions=len({row["session"] for row in settled.values()}),
@@ -160,15 +168,7 @@ def shadow_report(
         first_difference=next(
             (f"{r['session']}: {r['first_difference']}" for r in decided if r["first_difference"]), ""
         ),
-        backtest=explain_backtest(
-            decided,
-            settled,
-            strategy=strategy,
-            filling=filling,
-            journal=journal,
-            bars=bars,
-            calendar=calendar,
-        ),
+        backtest=backtest,
     )
 
 
