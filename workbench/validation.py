@@ -26,6 +26,7 @@ from workbench.core.validation import (
     detect_label_overlap,
     detect_lookahead,
     detect_warmup,
+    refitted_paths,
 )
 from workbench.core.validation.guard import leak_reports
 from workbench.core.validation.panels import bars_from_frame
@@ -43,6 +44,7 @@ __all__ = [
     "detect_lookahead",
     "detect_warmup",
     "read_bars",
+    "refitted_paths",
     "score_zoo",
 ]
 

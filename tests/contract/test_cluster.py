@@ -14,6 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import sma
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from notebooks import ROOT
 from workbench.adapters.cluster import DaskWorkers
@@ -29,7 +32,7 @@ from workbench.overfitting import selection_paths, strategy_variants
 from workbench.services.walk_forward import forecast_blocks, training_rows
 from workbench.simulation import Parameters, prepare, sweep
 from workbench.tca import report, report_by_partition
-from workbench.validation import CombinatorialPurgedKFold, WalkForward
+from workbench.validation import CombinatorialPurgedKFold, WalkForward, refitted_paths
 
 CLOSES = pd.read_parquet(ROOT / "data" / "sample" / "closes" / "large_caps.parquet").set_index("session")
 FOLDS = CombinatorialPurgedKFold(6, 2, purge=5, embargo=5)
@@ -142,6 +145,11 @@ def test_a_candidate_is_trained_the_same_and_an_error_keeps_its_family(workers: 
     rows = training_rows(bars, select_features(DEFAULT_FEATURES), label=label, horizon_sessions=5)
     blocks = forecast_blocks(rows)
     assert [len(block) for block in workers.map(np.unique, blocks)] == [len(block) for block in blocks]
+    pooled = {"X": rows.matrix, "y": rows.target, "splitter": FOLDS}
+    model = make_pipeline(StandardScaler(), Ridge())
+    alone = refitted_paths(model, **pooled)
+    assert alone.notna().all().all()
+    pd.testing.assert_frame_equal(refitted_paths(model, **pooled, workers=workers), alone, check_exact=True)
     with pytest.raises(ValueError, match="never varies"):
         selection_paths(pd.DataFrame(np.zeros((60, 2))), FOLDS, workers=workers)
 

@@ -366,3 +366,37 @@ def test_a_volatility_filter_is_causal_and_continues() -> None:
         wb.drift.VolatilityFilter.fit(before.iloc[:100])
     with pytest.raises(DataError, match="'x1' is absent"):
         fitted.filtered(after[["x0"]])
+
+
+def slow_filter(values: np.ndarray, decay: float) -> tuple[list[float], float]:
+    """Deviations over the volatility known before them, after the first 50, and the next row's variance."""
+    mean = values.mean()
+    first = (values[:50] - mean) ** 2
+    variance = np.minimum(first, 20.0 * np.median(first)).mean()
+    out = []
+    for value in values:
+        out.append((value - mean) / math.sqrt(variance))
+        variance = decay * variance + (1.0 - decay) * min((value - mean) ** 2, 100.0 * variance)
+    return out[50:], variance
+
+
+def test_the_volatility_runs_through_the_first_rows_as_through_all_others() -> None:
+    before = pair("garch", 400, 1, 0.0, np.random.default_rng(9))[0]
+    fitted = wb.drift.VolatilityFilter.fit(before)
+    wanted, following = slow_filter(before["x0"].to_numpy(), fitted.decay[0])
+    assert fitted.filtered_reference(before)["x0"].tolist() == pytest.approx(wanted)
+    assert fitted.next_variance[0] == pytest.approx(following)
+
+
+def test_the_decay_is_the_customary_one_until_the_rows_speak_for_another() -> None:
+    """On 150 rows the likeliest decay is noise, and its choice lets unchanged windows look wilder."""
+    draw = np.random.default_rng(5)
+    short = wb.drift.VolatilityFilter.fit(pair("garch", 150, 40, 0.0, draw)[0])
+    assert sum(decay == 0.94 for decay in short.decay) >= 36
+    for true in (0.85, 0.98):
+        variance, rows = 1.0, np.empty(6_000)
+        for at in range(len(rows)):
+            rows[at] = draw.standard_normal() * math.sqrt(variance)
+            variance = max(true * variance + (1.0 - true) * rows[at] ** 2, 0.05)
+        (found,) = wb.drift.VolatilityFilter.fit(pd.DataFrame({"x": rows})).decay
+        assert (found - 0.94) * (true - 0.94) > 0.0

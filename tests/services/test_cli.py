@@ -75,7 +75,8 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     do("people verify")
     earlier = do("train", "--until", BEFORE, "--alpha", "50")["model_id"]
     beside = do("train", "--until", BEFORE, "--alpha", "90")["model_id"]
-    model = do("train", "--until", BEFORE)["model_id"]
+    signed = ("--person", "operator", "--passphrase-file", str(phrase))
+    model = do("train", "--until", BEFORE, *signed)["model_id"]
     do("candidates")
     do("trials")
     do("verdict", model, "--stage", "replay")

@@ -9,20 +9,38 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from release_world import DESK, EXPERIMENT, HELD, TRAINED, World, copier, new_world, prices, train
+from planted import COSTS
+from release_world import (
+    DAYS,
+    DESK,
+    EXPERIMENT,
+    HELD,
+    SYMBOLS,
+    TRAINED,
+    World,
+    copier,
+    new_world,
+    prices,
+    train,
+)
 
 from workbench.core.overfitting import judge_family
 from workbench.core.ports import Event
 from workbench.core.types import NANO
+from workbench.core.validation import CombinatorialPurgedKFold
 from workbench.errors import ApprovalRequired, DataError, JournalConflict, ManifestMismatch, Refused
+from workbench.services.model_files import read_forecast_model
 from workbench.services.promotion import accepted_model, read_model, register_model
+from workbench.services.refits import refit_candidate
 from workbench.services.release import Desk, judge_model, retire_model
 from workbench.services.research import record_trial
-from workbench.services.retrial import Retrial
+from workbench.services.retrial import Retrial, experiment_of
 from workbench.services.return_series import ReturnSeries
+from workbench.services.training import fit_file
+from workbench.services.walk_forward import training_rows
 
 GATES = (
-    "manifest", "leakage", "halts", "stage", "holdout", "rows", "deflated Sharpe ratio",
+    "manifest", "leakage", "halts", "author", "stage", "holdout", "rows", "deflated Sharpe ratio",
     "superior predictive ability", "backtest overfitting", "determinism", "leakage on its bars",
     "universe", "walk-forward", "sensitivity", "degradation", "capacity", "drift",
 )  # fmt: skip
@@ -78,7 +96,48 @@ def test_one_person_asks_and_only_another_one_can_confirm(world):
     assert (row["stage"], row["person"]) == ("shadow", "grace")
     (staged,) = [e.payload for e in world.journal.events(kinds=("model.staged",))]
     assert staged["second"] == "ada"
-    assert [act["act"] for act in world.journal.rows("acts")] == ["ask for a second person", "confirm"]
+    acts = [(act["act"], act["person"]) for act in world.journal.rows("acts")]
+    assert acts == [("train", "mary"), ("ask for a second person", "ada"), ("confirm", "grace")]
+
+
+def test_the_author_on_record_may_ask_and_never_confirms(world):
+    """Who trained it was said and recorded at its training: nobody can claim another author afterwards."""
+    assert read_model(world.registry, world.model_id)[1].author == "mary"
+    with pytest.raises(ApprovalRequired, match="grace asks"):
+        world.promote(two=True, person="grace")
+    with pytest.raises(ApprovalRequired, match="mary trained it and cannot confirm"):
+        world.promote(two=True, person="mary")
+    (refused_act,) = [e.payload for e in world.journal.events(kinds=("act.refused",))]
+    assert (refused_act["act"], refused_act["person"]) == ("confirm", "mary")
+    (asked,) = world.two().waiting()
+    world.two().confirm(asked["subject"], person="mary", reason="around the gate")
+    staged = {
+        "model_id": world.model_id, "stage": "shadow", "person": "mary", "reason": "mine",
+        "request_id": asked["request_id"], "second": "grace",
+    }  # fmt: skip
+    with pytest.raises(JournalConflict, match="mary trained the model and cannot confirm it"):
+        world.journal.commit([Event("model.staged", staged)])
+    assert world.journal.rows("models")[0]["stage"] == "candidate"
+    with pytest.raises(ApprovalRequired, match="mary asks"):
+        world.promote(two=True, person="mary")
+    world.promote(two=True, person="grace")
+    (model,) = world.journal.rows("models")
+    assert (model["stage"], model["person"]) == ("shadow", "grace")
+
+
+def test_trick_have_a_colleague_train_the_same_again_or_say_no_author(world):
+    again = train(world, author="grace")
+    assert again != world.model_id  # the author is part of the manifest
+    with pytest.raises(ApprovalRequired, match="ada asks"):
+        world.promote(two=True, person="ada")
+    for author in ("grace", "mary"):
+        with pytest.raises(ApprovalRequired, match=f"{author} trained it"):
+            world.promote(two=True, person=author)
+    nameless = train(world, replace(EXPERIMENT, alpha=2.0), author="")
+    world.read_holdout(nameless)
+    assert "nobody is on record as its author" in refusal(world, model_id=nameless, two=True)
+    with pytest.raises(ApprovalRequired, match="not registered"):
+        train(world, author="a stranger")
 
 
 def test_a_retired_model_never_comes_back(world):
@@ -101,6 +160,23 @@ def retrial(copy, tmp_path_factory: pytest.TempPathFactory):
     _, manifest = read_model(made.registry, made.model_id)
     made.journal.close()
     return made, manifest
+
+
+def test_a_candidates_model_is_fitted_anew_for_every_split(retrial):
+    """Paths of its own label and features; the first split written out, rows of both sides apart in time."""
+    world, manifest = retrial
+    found = refit_candidate(manifest, world.market(), n_folds=4, n_test_folds=2, embargo=5)
+    assert found.columns.tolist() == ["label", 1, 2, 3]
+    assert found.notna().all().all()
+    tried = experiment_of(manifest, COSTS)
+    rows = training_rows(world.bars.rows(0, TRAINED), tried.features, label=tried.label, horizon_sessions=5)
+    folds = CombinatorialPurgedKFold(4, 2, purge=rows.label_end_ns, embargo=5)
+    train, test = next(folds.split(rows.matrix, groups=rows.known_ns))
+    assert rows.known_ns[train].min() > rows.label_end_ns[test].max()
+    file = fit_file(tried, rows.matrix[train], rows.target[train])
+    wanted = read_forecast_model(file, tried.names).forecast(rows.matrix[test])
+    assert np.array_equal(found[1].to_numpy()[test], wanted)
+    assert found.index[0] == (DAYS[rows.bar[0]], SYMBOLS[rows.column[0]])
 
 
 def test_without_volume_nobody_can_say_what_could_have_been_traded(retrial):
@@ -148,10 +224,10 @@ def series_of(world: World) -> ReturnSeries:
 def test_trick_edit_the_manifest(world):
     path = world.registry.root / "model" / world.model_id / "manifest.json"
     plain = json.loads(path.read_text())
-    plain["metrics"]["mean_ic"] = 0.9
-    path.write_text(json.dumps(plain))
-    with pytest.raises(ManifestMismatch, match=r"manifest\.json"):
-        world.promote()
+    for key, value in (("metrics", plain["metrics"] | {"mean_ic": 0.9}), ("author", "ada")):
+        path.write_text(json.dumps(plain | {key: value}))
+        with pytest.raises(ManifestMismatch, match=r"manifest\.json"):
+            world.promote()
 
 
 def test_trick_swap_the_model_file_for_another_with_a_manifest_that_fits(world):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from workbench.bootstrap.desk import Desk
 from workbench.config import Settings, load_settings
 from workbench.errors import DataError, UsageError
 from workbench.services import shadow as shadow_service
+from workbench.services import shadow_proof
 from workbench.services.shadow_records import shadow_events
 
 SESSIONS = ("2013-02-01", "2013-02-04", "2013-02-05")
@@ -125,3 +127,86 @@ def test_a_shadow_sends_nothing_and_counts_for_no_limit_of_the_account(desks):
         settings, _, _ = desks[name]
         accounts = {row["account"] for row in Desk(settings).journal.rows("orders")}
         assert accounts == {settings.account}
+
+
+# --- against its backtest -------------------------------------------------------------------------------
+
+
+def backtest_of(settings: Settings, model_id: str) -> Any:
+    found = releasing.shadow_of(settings, model_id).backtest
+    assert found is not None
+    assert found.total_micro == sum(found.by_cause_micro.values())
+    return found
+
+
+def test_the_sessions_as_one_backtest_earn_the_same_to_the_micro(desks):
+    for name in ("twin", "other"):
+        settings, model_id, _ = desks[name]
+        found = backtest_of(settings, model_id)
+        assert (found.total_micro, found.first) == (0, "")
+        assert list(found.by_session) == list(SESSIONS)  # every session, fills and all, is in the sum
+        numbers = releasing.shadow_of(settings, model_id).gate().numbers
+        assert numbers["first difference to its backtest"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("part", "setting", "value", "stage"),
+    [
+        ("policy", "max_weight", 0.02, "policy"),
+        ("limits", "max_order_shares", 1, "controls"),
+        ("params", "half_spread_floor_bps", 40.0, "fills"),
+    ],
+)
+def test_rules_that_are_others_now_are_named_as_the_cause(desks, monkeypatch, part, setting, value, stage):
+    settings, model_id, _ = desks["twin"]
+    report = releasing.shadow_report
+
+    def otherwise(journal: Any, *, strategy: Any, filling: Any, **ports: Any) -> Any:
+        if part == "params":
+            filling = replace(filling, params=replace(filling.params, **{setting: value}))
+        else:
+            strategy = replace(strategy, **{part: replace(getattr(strategy, part), **{setting: value})})
+        return report(journal, strategy=strategy, filling=filling, **ports)
+
+    monkeypatch.setattr(releasing, "shadow_report", otherwise)
+    found = backtest_of(settings, model_id)
+    assert found.first.endswith(f": {stage}")
+    assert found.by_cause_micro[stage] != 0
+    assert found.by_cause_micro["data"] == found.by_cause_micro["forecast"] == 0
+
+
+def test_history_that_was_restated_since_is_the_datas_cause(desks, monkeypatch):
+    settings, model_id, _ = desks["twin"]
+    read = ParquetBarStore.read
+
+    def restated(self, *given, **asked):
+        bars = read(self, *given, **asked)
+        bars.close[bars.ts_ns < Desk(settings).calendar.session_open_ns(SESSIONS[0])] *= 1.01
+        return bars
+
+    monkeypatch.setattr(ParquetBarStore, "read", restated)
+    found = backtest_of(settings, model_id)
+    assert found.first.endswith(f"in {SESSIONS[0]}: data")
+    assert found.by_cause_micro["data"] != 0
+
+
+def test_a_desk_fits_its_candidate_anew_on_every_path(desks):
+    settings, model_id, _ = desks["other"]
+    found = Desk(settings).research.refitted_paths(model_id, n_folds=4, n_test_folds=2, embargo=5)
+    assert found.columns.tolist() == ["label", 1, 2, 3]
+    assert found.index.names == ["session", "symbol"]
+    assert found.index.get_level_values("session").max() <= BEFORE_FIRST
+    assert found.notna().all().all()
+    assert found[1].ne(found[3]).any()  # other models forecast the same rows
+
+
+def test_a_backtest_that_cannot_be_made_speaks_against_the_shadow(desks, monkeypatch):
+    settings, model_id, _ = desks["twin"]
+
+    def broken(*_: object, **__: object) -> None:
+        raise DataError("a file is gone", next_step="none")
+
+    monkeypatch.setattr(shadow_proof, "explain_backtest", broken)
+    report = releasing.shadow_of(settings, model_id)
+    assert report.backtest is None
+    assert "its sessions cannot be traded again as a backtest: a file is gone" in report.gate().reasons

@@ -21,6 +21,7 @@ from workbench.core.features import features_hash, select_features
 from workbench.core.gates import Gate
 from workbench.core.ports import Event
 from workbench.core.types import Bars
+from workbench.services.authorship import Author
 from workbench.services.examiner import DeskExaminer
 from workbench.services.holdout import read_holdout
 from workbench.services.people import People
@@ -130,20 +131,29 @@ class World:
         )  # fmt: skip
 
 
-def train(world: World, experiment: Any = EXPERIMENT, *, rows: int = TRAINED, as_of_ns: int = 0) -> str:
+def train(
+    world: World,
+    experiment: Any = EXPERIMENT,
+    *,
+    rows: int = TRAINED,
+    as_of_ns: int = 0,
+    author: str = "mary",
+) -> str:
     """A candidate of the world's bars; by default its holdout is left out."""
+    people = People(world.journal) if author else None
     return train_candidate(
         experiment, bars=world.bars.rows(0, rows), calendar=Weekdays(),
         as_of_ns=as_of_ns or int(world.bars.ts_ns[-1]), bars_fingerprint=HASH, provenance="real",
         config_hash=HASH, code_hash=HASH, registry=world.registry, journal=world.journal,
+        author=Author(author, people),
     ).model_id  # fmt: skip
 
 
 def new_world(folder: Path, bars: Bars | None = None) -> World:
-    """A desk with two people, a candidate, its trial and its holdout."""
+    """A desk with an author and two more people, the author's candidate, its trial and its holdout."""
     folder.mkdir(parents=True, exist_ok=True)
     world = World(folder, prices() if bars is None else bars, "")
-    for person, role in (("ada", "operator"), ("grace", "approver")):
+    for person, role in (("ada", "operator"), ("grace", "approver"), ("mary", "operator")):
         world.journal.commit([Event("person.added", {"person": person, "role": role, "passphrase_hash": ""})])
     world.model_id = train(world)
     world.read_holdout(world.model_id)

@@ -25,6 +25,7 @@ from workbench.core.labels import LABELS
 from workbench.core.manifest import TRADED_LABEL
 from workbench.core.reconcile import Break
 from workbench.errors import Refused, UsageError
+from workbench.services.authorship import UNATTENDED, Author
 from workbench.services.candidates import candidate_table
 from workbench.services.estimators import find_estimator
 from workbench.services.holdout import HoldoutResult, read_holdout
@@ -94,6 +95,8 @@ def train(
     alpha: float | None = None,
     features: Sequence[str] = (),
     progress: Callable[[str, int, int], None] | None = None,
+    author: str = "",
+    credentials: Credentials | None = None,
 ) -> CandidateReport:
     """Train a candidate on what was known at the end of `last_session`, less the declared holdout.
 
@@ -108,12 +111,17 @@ def train(
     features : sequence of str
         Columns to try; none = the setting `model.features`, which is what a desk accepts.
     progress : callable (what, steps done, steps in all) or None
+    author : str
+        Registered person whose candidate it is, or what trains unattended; "" = nobody says.
+    credentials : Credentials or None
+        The author signs with them.
     """
     desk = Desk(settings)
     desk.calendar.require_session(last_session, argument="--until")
     as_of_ns = desk.calendar.session_close_ns(last_session)
     experiment = _experiment(settings, label, estimator, alpha, features, as_of_ns=as_of_ns)
     first_ns = desk.calendar.session_open_ns(settings.model.train_first_session)
+    unattended = not author or (author == UNATTENDED and credentials is None)
     journal = open_journal(settings, read_only=False)
     try:
         bars = desk.bars.read(settings.universe, as_of_ns=as_of_ns)
@@ -133,6 +141,7 @@ def train(
             input_bounds=settings.monitoring.input_bounds(),
             progress=progress or (lambda what, done, steps: None),
             workers=desk.workers,
+            author=Author(author, None if unattended else people_of(settings, journal, credentials)),
         )
     finally:
         journal.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,11 +26,16 @@ from workbench.services.evidence import BEFORE
 from workbench.services.examiner import DeskExaminer
 from workbench.services.limit_book import limits_in_force
 from workbench.services.promotion import SHADOW, STAGES, latest_cost_model, read_model
+from workbench.services.refits import refit_candidate
 from workbench.services.release import Desk, judge_model, retire_model, roll_back, stage_model
 from workbench.services.retrial import Market, Retrial
 from workbench.services.shadow import NOBODY, Beside, ShadowRunner
+from workbench.services.shadow_fills import Filling
 from workbench.services.shadow_proof import ShadowReport, shadow_report
 from workbench.services.training import load_model_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Sources whose companies were chosen with hindsight: what is bought in them had a future.
 SURVIVORS = frozenset({"sample/daily"})
@@ -85,6 +91,18 @@ def surface_of(settings: Settings, model_id: str) -> dict[tuple[float, int], flo
     if market.cost_now is None:
         raise UsageError("no cost model is approved", next_step="`workbench calibrate --prior`")
     return Retrial(manifest, market).surface()
+
+
+def refitted_paths_of(
+    settings: Settings, model_id: str, *, n_folds: int, n_test_folds: int, embargo: int
+) -> pd.DataFrame:
+    """Label and forecasts of a model that every split fits anew, on the desk's workers."""
+    desk = DeskHandle(settings)
+    _, manifest = read_model(desk.registry, model_id)
+    return refit_candidate(
+        manifest, _market(settings, desk.journal, desk, manifest), n_folds=n_folds,
+        n_test_folds=n_test_folds, embargo=embargo, workers=desk.workers,
+    )  # fmt: skip
 
 
 def retire(
@@ -194,7 +212,8 @@ def _shadow_report(
         policy=settings.policy, limits=settings.limits, cost_model=cost_model,
         cost_model_id=cost_model.model_id, model=model, model_id=model_id, mode=settings.mode.value,
     )  # fmt: skip
-    return shadow_report(journal, strategy=strategy, bars=desk.bars, calendar=desk.calendar)
+    filling = Filling(settings.fills, settings.fees.rates())
+    return shadow_report(journal, strategy=strategy, filling=filling, bars=desk.bars, calendar=desk.calendar)
 
 
 def beside_of(desk: DeskHandle, journal: Journal, live: Strategy, *, session: str) -> Beside:
@@ -223,7 +242,7 @@ def beside_of(desk: DeskHandle, journal: Journal, live: Strategy, *, session: st
     shadow = dataclasses.replace(live, features=features, model=model, model_id=model_id)
     return ShadowRunner(
         journal=journal, bars=desk.bars, calendar=desk.calendar, live=live, shadow=shadow,
-        fills=settings.fills, rates=settings.fees.rates(),
+        filling=Filling(settings.fills, settings.fees.rates()),
     )  # fmt: skip
 
 

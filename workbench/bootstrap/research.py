@@ -166,6 +166,29 @@ class Research:
         found.index = found.index.set_names(["penalty", "horizon"])
         return found.unstack("horizon")
 
+    def refitted_paths(self, model_id: str, *, n_folds: int, n_test_folds: int, embargo: int) -> pd.DataFrame:
+        """Label and forecasts out of sample of a candidate's model, fitted anew for every split.
+
+        Parameters
+        ----------
+        model_id : str
+        n_folds, n_test_folds : int
+            Parts of the history, and how many each split forecasts: (6, 2) gives 15 fits and 5 paths.
+        embargo : int
+            Sessions after a forecast part that train nothing.
+
+        Returns
+        -------
+        DataFrame (rows, 1 + paths)
+            Index session and symbol; column "label", then one a path, numbered from 1. The same on a
+            cluster (`scale.cluster`) as here.
+        """
+        from workbench.bootstrap.releasing import refitted_paths_of
+
+        return refitted_paths_of(
+            self._desk.settings, model_id, n_folds=n_folds, n_test_folds=n_test_folds, embargo=embargo
+        )
+
     def holdout_reads(self) -> pd.DataFrame:
         """Every read of a holdout, in order."""
         import pandas as pd

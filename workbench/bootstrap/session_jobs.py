@@ -16,6 +16,7 @@ from workbench.core.ports import Event
 from workbench.core.reconcile import Break
 from workbench.core.types import Mode
 from workbench.errors import DataError, Refused
+from workbench.services.authorship import UNATTENDED
 from workbench.services.drift_watch import watch_costs, watch_features
 from workbench.services.promotion import accepted_model, read_model
 from workbench.services.training import CandidateReport
@@ -129,7 +130,9 @@ def reconcile_session(settings: Settings) -> tuple[Break, ...]:
 
 def train_session(settings: Settings, session: str, parameters: Mapping[str, Any]) -> CandidateReport:
     """A candidate of everything that was known at the session's close; nobody has accepted it."""
-    return admin.train(settings, last_session=session, estimator=str(parameters["estimator"]))
+    return admin.train(
+        settings, last_session=session, estimator=str(parameters["estimator"]), author=UNATTENDED
+    )
 
 
 def drift_of_session(

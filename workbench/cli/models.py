@@ -94,12 +94,18 @@ def train(
     features: Annotated[
         str, typer.Option("--features", help="Names separated by commas to try; else model.features.")
     ] = "",
+    person: Annotated[
+        str, typer.Option("--person", "-p", help="Author: later stages want one, and another who confirms.")
+    ] = "",
+    passphrase_file: PassphraseFile = "",
+    ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Train a candidate on what was known at the end of a session, scored walk-forward net of cost."""
     settings = load_settings(str(config))
     names = [name.strip() for name in features.split(",") if name.strip()]
+    key = credentials(settings, passphrase_file, ssh_key) if person else None
     with _steps("training", shown=not as_json) as progress:
         report = admin.train(
             settings,
@@ -109,6 +115,8 @@ def train(
             alpha=alpha,
             features=names,
             progress=progress,
+            author=person,
+            credentials=key,
         )
     folds = [[getattr(fold, name) for name in _FOLD_COLUMNS.values()] for fold in report.folds]
     payload = {

@@ -86,11 +86,14 @@ def rollback(
 def shadow(model: Model, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """What a model's shadow sessions show: each decision made again, the difference to live by cause."""
     found = releasing.shadow_of(load_settings(str(config)), model)
-    causes = found.explanation.by_cause_micro if found.explanation else {}
+    causes, backtest = found.explanation.by_cause_micro if found.explanation else {}, found.backtest
     payload = {
         "model_id": model, "sessions": found.sessions, "decisions": found.decisions,
         "unlike": list(found.unlike), "failures": list(found.failures), "missed": found.missed,
         "difference_usd": {cause: micro / MICRO for cause, micro in causes.items()},
+        "off_backtest_usd": {cause: micro / MICRO for cause, micro in backtest.by_cause_micro.items()}
+        if backtest else {},
+        "first_off_backtest": backtest.first if backtest else "",
         "first_difference": found.first_difference, "detectable_bps": found.detectable_bps,
         "cost_bps": found.cost_bps, "expected_bps": found.expected_bps,
     }  # fmt: skip

@@ -23,7 +23,7 @@ SYNTHETIC = "synthetic"
 TRADED_LABEL = "forward_return"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_OPTIONAL = frozenset({"parameters", "partition_hash", "input_bounds"})
+_OPTIONAL = frozenset({"parameters", "partition_hash", "input_bounds", "author"})
 #: How far the inputs of a model may drift before it opens no more risk: each a change of an input that has
 #: drifted, of its mean and variance in normal scores and of its share of missing values.
 INPUT_BOUNDS = ("shift_sd", "spread", "missing")
@@ -69,6 +69,8 @@ class ModelManifest:
     input_bounds : mapping of str to float, default empty
         How far inputs may drift while the model opens risk: all of `INPUT_BOUNDS`, or none in a manifest
         from before they were recorded.
+    author : str, default ""
+        Who trained it. Left out when nobody says; then no stage that takes two people accepts it.
     """
 
     kind: str
@@ -92,6 +94,7 @@ class ModelManifest:
     parameters: Mapping[str, float] = field(default_factory=dict)
     partition_hash: str = ""
     input_bounds: Mapping[str, float] = field(default_factory=dict)
+    author: str = ""
 
     def __post_init__(self) -> None:
         problems = [*_wrong_names(self), *_wrong_numbers(self), *_wrong_dates(self), *_wrong_mappings(self)]
@@ -222,6 +225,8 @@ def _wrong_names(manifest: ModelManifest) -> list[str]:
         value = getattr(manifest, name)
         if not (isinstance(value, str) and _SHA256.fullmatch(value)):
             wrong.append(f"{name} is not a sha256: {value!r}")
+    if manifest.author != str(manifest.author).strip():
+        wrong.append(f"author is not a name: {manifest.author!r}")
     if manifest.partition_hash != "" and not _SHA256.fullmatch(str(manifest.partition_hash)):
         wrong.append(f"partition_hash is not a sha256: {manifest.partition_hash!r}")
     for name in ("features", "universe"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from workbench.core.canonical import canonical_json
@@ -71,8 +72,20 @@ def accepted_model(journal: Journal, mode: str) -> str:
     return accepted[-1]
 
 
-def register_model(journal: Journal, registry: Registry, content: bytes, manifest: ModelManifest) -> str:
+def register_model(
+    journal: Journal,
+    registry: Registry,
+    content: bytes,
+    manifest: ModelManifest,
+    *,
+    acts: Sequence[Event] = (),
+) -> str:
     """Id of the model, now stored and known as a candidate; the same model again changes nothing.
+
+    Parameters
+    ----------
+    acts : sequence of Event
+        The author's word, in the same transaction.
 
     Raises
     ------
@@ -86,7 +99,7 @@ def register_model(journal: Journal, registry: Registry, content: bytes, manifes
     model_id = registry.put(MODEL, content, manifest.to_dict())
     if not journal.rows("models", model_id=model_id):
         payload = {"model_id": model_id, "manifest": canonical_json(manifest.to_dict())}
-        journal.commit([Event("model.registered", payload)])
+        journal.commit([*acts, Event("model.registered", payload)])
     return model_id
 
 

@@ -17,6 +17,7 @@ from workbench.core.manifest import ModelManifest, acceptable
 from workbench.core.ports import Event, Journal, Registry
 from workbench.core.validation.guard import leak_reasons, reference_bars
 from workbench.errors import ApprovalRequired, Refused
+from workbench.services.authorship import author_gate, require_another
 from workbench.services.evidence import BEFORE, judge_candidate
 from workbench.services.people import People
 from workbench.services.promotion import (
@@ -102,7 +103,10 @@ def judge_model(
         Gate(name="leakage", evidence="both detectors on its features as coded", reasons=_leaks(manifest)),
         Gate(name="halts", evidence="halts of the model in force", reasons=_halted(journal, model_id)),
     ]
-    if stage not in BEFORE:
+    if stage in BEFORE:
+        two = examiner is not None and examiner.two is not None
+        gates.append(author_gate(journal, manifest, needed=two))
+    else:
         return ReleaseVerdict(model_id, stage, judged_once(gates)), None
     judgement = judge_candidate(
         journal, registry, model_id, manifest, stage=stage, holdout_sessions=desk.holdout_sessions
@@ -209,13 +213,14 @@ def stage_model(
             gates=tuple(gate.plain() for gate in verdict.gates),
         )
     payload = {"model_id": model_id, "stage": stage, "person": person, "reason": reason}
+    manifest = read_model(registry, model_id)[1]
     two = examiner.two if examiner is not None and stage in BEFORE else None
     if two is not None:
-        _agree(journal, two, verdict, payload, judged, typed=typed)
+        _agree(journal, two, verdict, payload, judged, typed=typed, people=people, manifest=manifest)
     else:
         acts = people.require(person, reason, act="promote", subject=payload)
         journal.commit([*judged, *acts, Event("model.staged", payload)])
-    return read_model(registry, model_id)[1]
+    return manifest
 
 
 def promotion_subject(verdict: ReleaseVerdict) -> str:
@@ -233,8 +238,10 @@ def _agree(
     judged: Sequence[Event],
     *,
     typed: str,
+    people: People,
+    manifest: ModelManifest,
 ) -> None:
-    """The first person asks, the second one's word stages the model in the same transaction."""
+    """The first person asks; the second one's word, not its author's, stages the model in one transaction."""
     subject, person, reason = promotion_subject(verdict), payload["person"], payload["reason"]
     asked = next((row for row in two.waiting() if row["subject"] == subject), None)
     if asked is None:
@@ -246,6 +253,8 @@ def _agree(
             f'with --confirm "{subject}"',
             subject=subject,
         )
+    with people.refusals_recorded(person, "confirm", subject):
+        require_another(journal, manifest, subject, person=person, asked_by=asked["first"])
     staged = {**payload, "request_id": asked["request_id"], "second": asked["first"]}
     also = [*judged, Event("model.staged", staged)]
     two.confirm(subject, person=person, reason=reason, typed=typed, also=also)

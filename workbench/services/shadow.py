@@ -16,19 +16,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from workbench.core.features import features_hash
-from workbench.core.fees import FeeRates, fee_micro
-from workbench.core.fills import FillParams
 from workbench.core.ports import BarStore, Calendar, Event, Journal
-from workbench.core.types import MICRO, Bars, OrderType, Quotes, Snapshot
-from workbench.core.venue.kernels import affordable_shares, meets_open, rests_in_range, take
+from workbench.core.types import Quotes, Snapshot
 from workbench.services.decision import Cycle, DecisionMaker, Strategy
 from workbench.services.own_orders import OwnOrders
+from workbench.services.shadow_fills import Filling, fill_decision
 from workbench.services.shadow_records import (
     Books,
     diff_rows,
     first_difference,
     inputs_hash,
-    order_mark,
     quotes_of,
     shadow_events,
 )
@@ -105,9 +102,7 @@ class ShadowRunner:
         Ports.
     live, shadow : Strategy
         What decides, and what runs beside it.
-    fills : FillParams
-    rates : tuple of 4 int
-        Of the fee schedule.
+    filling : Filling
 
     Notes
     -----
@@ -123,14 +118,13 @@ class ShadowRunner:
         calendar: Calendar,
         live: Strategy,
         shadow: Strategy,
-        fills: FillParams,
-        rates: FeeRates,
+        filling: Filling,
     ) -> None:
         self._journal, self._bars, self._calendar = journal, bars, calendar
         self._live = live
         self._account, self._model_id = live.account, shadow.model_id
         self._shadow = replace(shadow, account=live.account + SHADOW_ACCOUNT)
-        self._fills, self._rates = fills, rates
+        self._filling = filling
         self._cycle: Cycle | None = None
 
     def saw(self, cycle: Cycle) -> None:
@@ -191,8 +185,6 @@ class ShadowRunner:
             positions[symbol], marks[symbol] = whole, price
         return Books(cash, {s: n for s, n in positions.items() if n}, {**marks, **prices})
 
-    # --- filling ---------------------------------------------------------------------------------
-
     def _settle(self, now_ns: int) -> None:
         for decided in self._waiting():
             close_ns = self._calendar.session_close_ns(decided["session"])
@@ -202,75 +194,13 @@ class ShadowRunner:
             at = int(np.searchsorted(bars.ts_ns, close_ns))
             if at >= len(bars.ts_ns) or bars.ts_ns[at] != close_ns or at == 0:
                 continue  # the bar of that session is not known yet
-            self._journal.commit([self._filled(decided, bars, at)])
-
-    def _filled(self, decided: Mapping[str, Any], bars: Bars, at: int) -> Event:
-        """The session's fills, books and marks; sells first, as they were decided."""
-        open_ns = self._calendar.session_open_ns(decided["session"])
-        before_open = decided["scheduled_ns"] < open_ns
-        cash, positions, fills = decided["cash_micro"], dict(decided["positions"]), []
-        for row in decided["rows"]:
-            order = row["order"]
-            if order is None or order["denied"]:
-                continue
-            column, side, left = bars.symbols.index(row["symbol"]), order["side"], order["shares"]
-            for price, from_row, at_ns in self._events_of(bars, at, column, order, before_open, open_ns):
-                got, paid = self._take(order, left, price, bars, from_row, column)
-                got = int(affordable_shares(side, got, paid, cash, self._rates)) if got else 0
-                if got <= 0:
-                    continue
-                fee = int(fee_micro(side, got, paid, self._rates))
-                cash -= side * got * paid + fee
-                positions[row["symbol"]] = positions.get(row["symbol"], 0) + side * got
-                left -= got
-                fills.append({
-                    "symbol": row["symbol"], "side": side, "shares": got, "price_micro": paid,
-                    "fee_micro": fee, "at_ns": at_ns, "reference_micro": order["reference_micro"],
-                    "expected_cost_micro": order["expected_cost_micro"],
-                })  # fmt: skip
-        marks = {
-            symbol: round(float(bars.close[at, j]) * MICRO) for j, symbol in enumerate(bars.symbols)
-            if bars.tradable[at, j] and bars.close[at, j] > 0.0
-        }  # fmt: skip
-        held = {symbol: shares for symbol, shares in sorted(positions.items()) if shares}
-        known = {**{s: order_mark(decided, s) for s in held}, **marks}
-        equity = cash + sum(shares * known[symbol] for symbol, shares in held.items())
-        return Event("shadow.settled", {
-            "account": self._account, "model_id": self._model_id, "session": decided["session"],
-            "scheduled_ns": decided["scheduled_ns"], "fills": fills, "marks": known, "cash_micro": cash,
-            "positions": held, "equity_micro": equity,
-        })  # fmt: skip
-
-    def _events_of(
-        self, bars: Bars, at: int, column: int, order: Mapping[str, Any], before_open: bool, open_ns: int
-    ) -> list[tuple[int, int, int]]:
-        """(price, row of the bar whose range and volume count, time) of each chance to be filled.
-
-        As at the embedded venue: the opening auction is judged by the bar before, which is all that was
-        known then; a limit order rests through the session's bar, the rest meets its close.
-        """
-        chances = []
-        kind = int(order["order_type"])
-        tradable = bool(bars.tradable[at, column])
-        if tradable and before_open and meets_open(kind):
-            chances.append((round(float(bars.open[at, column]) * MICRO), at - 1, open_ns))
-        if tradable and kind != OrderType.MARKET_ON_OPEN:
-            rests = before_open and rests_in_range(kind)
-            close = round(float(bars.close[at, column]) * MICRO)
-            chances.append((0 if rests else close, at, int(bars.ts_ns[at])))
-        return chances
-
-    def _take(
-        self, order: Mapping[str, Any], left: int, price: int, bars: Bars, row: int, column: int
-    ) -> tuple[int, int]:
-        high, low = float(bars.high[row, column]), float(bars.low[row, column])
-        if left <= 0 or not 0.0 < low <= high:
-            return 0, 0
-        got, paid = take(
-            order["side"], left, order["limit_micro"], price, high, low, float(bars.volume[row, column]), 0,
-            self._fills.values(),
-        )  # fmt: skip
-        return int(got), int(paid)
+            open_ns = self._calendar.session_open_ns(decided["session"])
+            after = fill_decision(decided, bars, at, open_ns, self._filling)
+            payload = {
+                "account": self._account, "model_id": self._model_id, "session": decided["session"],
+                "scheduled_ns": decided["scheduled_ns"], **after,
+            }  # fmt: skip
+            self._journal.commit([Event("shadow.settled", payload)])
 
     # --- records ---------------------------------------------------------------------------------
 

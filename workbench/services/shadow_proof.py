@@ -22,7 +22,9 @@ from workbench.errors import WorkbenchError
 from workbench.services.decision import Cycle, Strategy
 from workbench.services.decision_record import decision_rows
 from workbench.services.shadow import SHADOW_ACCOUNT, think
-from workbench.services.shadow_records import Books, inputs_hash, shadow_events
+from workbench.services.shadow_backtest import explain_backtest
+from workbench.services.shadow_fills import Filling
+from workbench.services.shadow_records import Books, cells_of_shadow, inputs_hash, shadow_events
 
 #: Shadow sessions that the gate wants: they show implementation, and hardly anything else.
 LEAST_SESSIONS = 20
@@ -56,6 +58,8 @@ class ShadowReport:
         Mean cost of the shadow's fills against their decision prices, fees included, and what was expected.
     first_difference : str
         The first decision that was not the live model's.
+    backtest : Explanation or None
+        What the shadow earned less what the same sessions earn as one backtest now.
     """
 
     model_id: str
@@ -69,6 +73,7 @@ class ShadowReport:
     cost_bps: float
     expected_bps: float
     first_difference: str
+    backtest: Explanation | None = None
 
     def gate(self, *, cost_band: float = 2.0) -> Gate:
         """Whether the shadow proves the implementation; costs may reach that multiple of the expected."""
@@ -95,6 +100,10 @@ class ShadowReport:
         if self.explanation is not None:
             causes = self.explanation.by_cause_micro.items()
             numbers |= {f"difference by {cause}, USD": micro / 1e6 for cause, micro in causes if micro}
+        if self.backtest is not None:
+            numbers["first difference to its backtest"] = self.backtest.first or "none"
+            causes = self.backtest.by_cause_micro.items()
+            numbers |= {f"off its backtest by {cause}, USD": micro / 1e6 for cause, micro in causes if micro}
         evidence = "shadow sessions in the journal, each decision made again"
         return Gate(name="shadow", evidence=evidence, numbers=numbers, reasons=tuple(reasons))
 
@@ -105,7 +114,7 @@ def no_shadow() -> Gate:
 
 
 def shadow_report(
-    journal: Journal, *, strategy: Strategy, bars: BarStore, calendar: Calendar
+    journal: Journal, *, strategy: Strategy, filling: Filling, bars: BarStore, calendar: Calendar
 ) -> ShadowReport | None:
     """What is on record of a shadow model; None when nothing is.
 
@@ -113,6 +122,8 @@ def shadow_report(
     ----------
     strategy : Strategy
         With the shadow's model, under the live account's name.
+    filling : Filling
+        As the settings have it now, for the backtest.
     """
     account, model_id = strategy.account, strategy.model_id
     decided = shadow_events(journal, "shadow.decided", account, model_id)
@@ -135,6 +146,14 @@ def shadow_report(
     pair = [[cell for cell in side if (cell.session, cell.symbol) in common] for side in (ours, theirs)]
     explanation = explain(*pair) if common else None
     fills = [fill for row in settled.values() for fill in row["fills"]]
+    backtest = None
+    try:
+        backtest = explain_backtest(
+            decided, settled, strategy=strategy, filling=filling, journal=journal, bars=bars,
+            calendar=calendar,
+        )  # fmt: skip
+    except WorkbenchError as error:
+        unlike.append(f"its sessions cannot be traded again as a backtest: {error.message}")
     return ShadowReport(
         model_id=model_id,
         sessions=len({row["session"] for row in settled.values()}),
@@ -149,6 +168,7 @@ def shadow_report(
         first_difference=next(
             (f"{r['session']}: {r['first_difference']}" for r in decided if r["first_difference"]), ""
         ),
+        backtest=backtest,
     )
 
 
@@ -194,33 +214,6 @@ def _differences(cycle: Cycle, row: Mapping[str, Any]) -> Sequence[str]:
 
 
 # --- both sides as cells ---------------------------------------------------------------------------------
-
-
-def cells_of_shadow(
-    decided: Sequence[Mapping[str, Any]], settled: Mapping[int, Mapping[str, Any]]
-) -> list[Cell]:
-    """What the shadow did, one cell a session and symbol; sessions without fills on record are left out."""
-    found = []
-    for row in decided:
-        after = settled.get(row["scheduled_ns"])
-        if after is None:
-            continue
-        for one in row["rows"]:
-            order = one["order"]
-            denied = order["side"] * order["shares"] if order and order["denied"] else 0
-            fills = [fill for fill in after["fills"] if fill["symbol"] == one["symbol"]]
-            found.append(Cell(
-                session=row["session"], symbol=one["symbol"], inputs=row["inputs_hash"],
-                features=row["features_hash"], forecast_micro=one["forecast_micro"] or 0,
-                target_shares=one["target_shares"] or 0, denied_shares=denied,
-                filled_shares=sum(f["side"] * f["shares"] for f in fills),
-                spent_micro=sum(f["side"] * f["shares"] * f["price_micro"] for f in fills),
-                fee_micro=sum(f["fee_micro"] for f in fills),
-                filled_ns=max((f["at_ns"] for f in fills), default=0),
-                position_shares=after["positions"].get(one["symbol"], 0),
-                mark_micro=after["marks"].get(one["symbol"], one["price_micro"]),
-            ))  # fmt: skip
-    return found
 
 
 def cells_of_live(

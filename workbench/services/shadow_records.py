@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.core.canonical import sha256_of
+from workbench.core.divergence import Cell
 from workbench.core.ledger import SECURITIES, Ledger, Posting
 from workbench.core.orders import OrderIntent
 from workbench.core.ports import Journal
@@ -117,3 +118,30 @@ def first_difference(live: Snapshot, own: Snapshot, rows: Sequence[Mapping[str, 
             if row[name] != row["live"][name]:
                 return f"{stage}: {name} of {row['symbol']} is {row[name]}, live {row['live'][name]}"
     return ""
+
+
+def cells_of_shadow(
+    decided: Sequence[Mapping[str, Any]], settled: Mapping[int, Mapping[str, Any]]
+) -> list[Cell]:
+    """What the shadow did, one cell a session and symbol; sessions without fills on record are left out."""
+    found = []
+    for row in decided:
+        after = settled.get(row["scheduled_ns"])
+        if after is None:
+            continue
+        for one in row["rows"]:
+            order = one["order"]
+            denied = order["side"] * order["shares"] if order and order["denied"] else 0
+            fills = [fill for fill in after["fills"] if fill["symbol"] == one["symbol"]]
+            found.append(Cell(
+                session=row["session"], symbol=one["symbol"], inputs=row["inputs_hash"],
+                features=row["features_hash"], forecast_micro=one["forecast_micro"] or 0,
+                target_shares=one["target_shares"] or 0, denied_shares=denied,
+                filled_shares=sum(f["side"] * f["shares"] for f in fills),
+                spent_micro=sum(f["side"] * f["shares"] * f["price_micro"] for f in fills),
+                fee_micro=sum(f["fee_micro"] for f in fills),
+                filled_ns=max((f["at_ns"] for f in fills), default=0),
+                position_shares=after["positions"].get(one["symbol"], 0),
+                mark_micro=after["marks"].get(one["symbol"], one["price_micro"]),
+            ))  # fmt: skip
+    return found

@@ -23,6 +23,7 @@ from workbench.core.types import BPS, Bars, Floats, Integers
 from workbench.core.validation.guard import leak_reasons
 from workbench.core.workers import HERE, Workers
 from workbench.errors import DataError, ManifestMismatch, Refused
+from workbench.services.authorship import NOT_SAID, Author
 from workbench.services.estimators import Estimator, fit_pipeline
 from workbench.services.model_files import (
     library_versions,
@@ -132,6 +133,7 @@ def train_candidate(
     input_bounds: Mapping[str, float] = _NO_BOUNDS,
     progress: Progress = lambda what, done, steps: None,
     workers: Workers = HERE,
+    author: Author = NOT_SAID,
 ) -> CandidateReport:
     """Train, evaluate and register a candidate; the same inputs give the same bytes everywhere.
 
@@ -153,6 +155,8 @@ def train_candidate(
     progress : callable (what, done, steps)
     workers : Workers, default here
         Where the blocks of the walk-forward evaluation are worked on; the candidate is the same.
+    author : Author, default not said
+        Whose candidate it is; a stage that takes two people wants to know, and another person.
 
     Raises
     ------
@@ -169,6 +173,7 @@ def train_candidate(
     """
     steps = FOLDS + 3
     progress("features and labels", 0, steps)
+    author.check()
     sessions = _sessions_of(bars, calendar, as_of_ns=as_of_ns)
     _require_causal(experiment.features, bars)
     rows = training_rows(
@@ -202,22 +207,19 @@ def train_candidate(
         parameters=experiment.parameters(),
         partition_hash=partition_hash(rows),
         input_bounds=input_bounds,
+        author=author.name,
     )
     progress("registration", FOLDS + 2, steps)
-    model_id = register_model(journal, registry, content, manifest)
+    model_id = register_model(journal, registry, content, manifest, acts=author.signs(manifest))
     _record(journal, registry, experiment, manifest, folds, model_id)
     progress("done", steps, steps)
     return CandidateReport(model_id, manifest, folds)
 
 
 def _record(
-    journal: Journal,
-    registry: Registry,
-    experiment: Experiment,
-    manifest: ModelManifest,
-    folds: Sequence[Fold],
-    model_id: str,
-) -> None:
+    journal: Journal, registry: Registry, experiment: Experiment, manifest: ModelManifest,
+    folds: Sequence[Fold], model_id: str,
+) -> None:  # fmt: skip
     """Enter the candidate's returns out of sample in the trial ledger."""
     series = ReturnSeries.of(
         [session for fold in folds for session in fold.sessions],

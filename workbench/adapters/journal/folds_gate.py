@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -43,6 +44,7 @@ def _staged(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
             raise _conflict(f"model {model_id[:12]} was not judged fit for {stage}", "workbench promote")
         if request or stage == _TWO_PEOPLE:
             _require_agreement(rows, payload, request, str(judged["verdict_hash"]))
+            _require_another(rows, request, held["manifest"])
     rows.update("models", model_id, stage=stage, person=payload["person"], reason=payload["reason"])
 
 
@@ -56,6 +58,14 @@ def _require_agreement(rows: RowWriter, payload: Payload, request: str, verdict_
         raise _conflict(f"no two people agreed to {subject}", "a second person runs `workbench promote`")
     if agreed["second"] != payload["person"] or agreed["first"] != payload.get("second"):
         raise _conflict(f"other people agreed to {subject}", "a second person runs `workbench promote`")
+
+
+def _require_another(rows: RowWriter, request: str, manifest: Any) -> None:
+    """Whoever trained a model does not confirm it; alone on the desk, both words are the same person's."""
+    agreed = rows.get("agreements", request) or {}
+    author = (json.loads(manifest) if isinstance(manifest, str) else manifest).get("author")
+    if author and author == agreed.get("second") != agreed.get("first"):
+        raise _conflict(f"{author} trained the model and cannot confirm it", "another person confirms")
 
 
 def _kept_as_event(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:

@@ -21,6 +21,7 @@ from workbench.errors import DataError
 
 WARM_UP_ROWS = 50
 LEAST_ROWS = 3 * WARM_UP_ROWS
+_CUSTOMARY_DECAY = 0.94  # RiskMetrics' for daily returns
 _DECAYS = (0.85, 0.88, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99)
 _LARGEST_SQUARE = 100.0  # times the variance: one absurd return is remembered as one of ten sigma
 
@@ -79,9 +80,8 @@ class VolatilityFilter:
                     f"{LEAST_ROWS} values",
                     next_step="give a longer reference, or leave the column out",
                 )
-            fits = [_likelihood(values[WARM_UP_ROWS:] - mean, decay, start) for decay in _DECAYS]
-            decay = _DECAYS[int(np.argmax(fits))]
-            rows.append((str(name), mean, decay, _walked(values[WARM_UP_ROWS:], mean, decay, start)[1]))
+            decay = _likely_decay(values - mean, start)
+            rows.append((str(name), mean, decay, _walked(values, mean, decay, start)[1]))
         return cls(*(tuple(column) for column in zip(*rows, strict=True)))
 
     def filtered_reference(self, reference: Any) -> pd.DataFrame:
@@ -90,7 +90,7 @@ class VolatilityFilter:
         starts = [
             _start(self._values(table, name), mean) for name, mean in zip(self.names, self.mean, strict=True)
         ]
-        return self._filtered(table.iloc[WARM_UP_ROWS:], tuple(starts))
+        return self._filtered(table, tuple(starts)).iloc[WARM_UP_ROWS:]
 
     def filtered(self, following: Any) -> pd.DataFrame:
         """Rows that follow the reference, standardised; a missing value stays missing."""
@@ -119,15 +119,25 @@ def _start(values: Floats, mean: float) -> float:
     return float(np.minimum(squares, 20.0 * np.median(squares)).mean()) or float(squares.mean())
 
 
+def _likely_decay(deviations: Floats, start: float) -> float:
+    """The customary decay, or the likeliest one where it beats the customary one by Schwarz's criterion."""
+    fits = [_likelihood(deviations, decay, start) for decay in _DECAYS]
+    best, customary = int(np.argmax(fits)), _DECAYS.index(_CUSTOMARY_DECAY)
+    rows = int(np.isfinite(deviations[WARM_UP_ROWS:]).sum())
+    return _DECAYS[best if fits[best] - fits[customary] > math.log(max(rows, 1)) else customary]
+
+
 @allocating_kernel
 def _likelihood(deviations: Floats, decay: float, start: float) -> float:
-    """Gaussian log likelihood of the rows, each under the variance known before it."""
+    """Twice the Gaussian log likelihood of the rows after the warm-up, each under the variance before it."""
     variance, total = start, 0.0
-    for deviation in deviations:
+    for row in range(len(deviations)):
+        deviation = deviations[row]
         if not math.isfinite(deviation):
             continue
         square = min(deviation * deviation, _LARGEST_SQUARE * variance)
-        total -= math.log(variance) + square / variance
+        if row >= WARM_UP_ROWS:
+            total -= math.log(variance) + square / variance
         variance = decay * variance + (1.0 - decay) * square
     return total
 

@@ -84,9 +84,9 @@ def cluster_trials(returns: Any, *, correlation: float = CORRELATION) -> TrialCl
         raise ValueError(f"{len(matrix)} rows are too few to correlate")
     alike = correlations(matrix)
     labels = _groups(alike, correlation)
-    representatives = [
-        _middle(alike, np.nonzero(labels == group)[0]) for group in range(int(labels.max()) + 1)
-    ]
+    order = np.argsort(labels, kind="stable")
+    members = np.split(order, np.nonzero(np.diff(labels[order]))[0] + 1)
+    representatives = [_middle(alike, group) for group in members]
     return TrialClusters(
         labels, np.array(representatives, dtype=np.int64), len(representatives), len(labels), correlation
     )
@@ -116,6 +116,9 @@ def _groups(alike: Floats, correlation: float) -> Integers:
     trials = len(alike)
     if trials == 1:
         return np.zeros(1, dtype=np.int64)
+    apart = alike - 2.0 * np.eye(trials)  # nobody is near to himself
+    if np.round(1.0 - apart.max(), 9) > 1.0 - correlation:
+        return np.arange(trials, dtype=np.int64)  # no pair is near enough for a first group
     above = np.triu_indices(trials, 1)
     tree = linkage(np.round(1.0 - alike[above], 9), method="average")
     found = fcluster(tree, t=1.0 - correlation, criterion="distance")
@@ -125,5 +128,7 @@ def _groups(alike: Floats, correlation: float) -> Integers:
 
 
 def _middle(alike: Floats, members: Integers) -> int:
+    if len(members) == 1:
+        return int(members[0])
     within = np.round(alike[np.ix_(members, members)].sum(axis=1), 9)
     return int(members[int(np.argmax(within))])

@@ -182,16 +182,15 @@ def judge_family(
     own = int(clusters.labels[at])
     shown = clusters.representatives.copy()
     shown[own] = at
-    deflated = deflate(
-        matrix[:, at], np.delete(matrix[:, shown], own, axis=1), clusters.n_clusters + unplaced
-    )
+    picked = matrix if clusters.n_clusters == len(names) else np.take(matrix, shown, axis=1)
+    deflated = deflate(matrix[:, at], np.delete(picked, own, axis=1), clusters.n_clusters + unplaced)
     superiority = superior_predictive_ability(
         np.zeros(len(matrix)), -matrix,
         mean_block=mean_block, seed=seed, bootstrap_index=bootstrap_index, n_bootstrap=n_bootstrap,
         selected=at,
     )  # fmt: skip
     identified = clusters.n_clusters >= limits.least_clusters
-    judged = matrix[:, shown] if identified else matrix
+    judged = picked if identified else matrix
     overfitting = (
         probability_of_backtest_overfitting(judged, n_blocks=n_blocks) if judged.shape[1] > 1 else None
     )

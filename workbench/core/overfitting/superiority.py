@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.core.kernel import kernel
 from workbench.core.overfitting.returns_matrix import returns_matrix, trial_names
 from workbench.core.printing import html_table
 from workbench.core.types import Floats, Integers
@@ -273,7 +274,7 @@ def _resamples(
         raise ValueError(f"bootstrap_index must have shape (B, {rows}), not {index.shape}")
     if index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= rows:
         raise ValueError(f"bootstrap_index must hold row numbers from 0 to {rows - 1}")
-    return index.astype(np.int64), "row numbers given by the caller"
+    return np.ascontiguousarray(index, dtype=np.int64), "row numbers given by the caller"
 
 
 def _resampled_means(gain: Floats, index: Integers) -> Floats:
@@ -282,7 +283,15 @@ def _resampled_means(gain: Floats, index: Integers) -> Floats:
     means = np.empty((len(index), gain.shape[1]))
     for start in range(0, len(index), _CHUNK):
         part = index[start : start + _CHUNK]
-        offset = np.arange(len(part))[:, None] * rows
-        counts = np.bincount((part + offset).ravel(), minlength=len(part) * rows).reshape(len(part), rows)
-        means[start : start + len(part)] = counts.astype(np.float64) @ gain / rows
+        counts = np.zeros((len(part), rows))
+        _count_rows(part, counts)
+        means[start : start + len(part)] = counts @ gain / rows
     return means
+
+
+@kernel
+def _count_rows(index: Integers, counts: Floats) -> None:
+    """How often each resample holds each row."""
+    for resample in range(index.shape[0]):
+        for place in range(index.shape[1]):
+            counts[resample, index[resample, place]] += 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from workbench.core.validation.findings import KINDS, Finding, LeakReport
 from workbench.core.validation.leaks import detect_label_overlap, detect_lookahead, detect_warmup
 from workbench.core.validation.partition import Partition
+from workbench.core.validation.refitting import refitted_paths
 from workbench.core.validation.splitters import CombinatorialPurgedKFold, PurgedKFold, WalkForward
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "detect_label_overlap",
     "detect_lookahead",
     "detect_warmup",
+    "refitted_paths",
 ]
