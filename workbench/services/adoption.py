@@ -282,8 +282,8 @@ def since_adoption(broker: Broker, journal: Journal, *, account: str, venue_acco
         raise Refused(
             f"this desk belongs to account {facts['venue_account']} of the venue, and the keys open "
             f"{venue_account}",
-            next_step="keep this desk's folder as the record of the old account; for the new one choose "
-            "another desk.path, then workbench init and workbench adopt",
+            next_step="if the account was reset, or is another one on purpose: workbench adopt --new-account "
+            f"{venue_account}, which ends this desk epoch and begins the next; else mend the keys",
             adopted=facts["venue_account"],
             found=venue_account,
         )
