@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from workbench.core.alerts import alert, rule_of
+from workbench.core.ledger import Ledger, posting_from_payload
 from workbench.core.orders import TERMINAL, OrderState
 from workbench.core.ports import Event, Journal, RecordedEvent
 from workbench.errors import Refused
-from workbench.services.books import Books
 
 #: Kinds that the next epoch begins with, in their order, so that each is judged by the same rules again.
 CARRIED: Final = frozenset(
@@ -162,7 +162,8 @@ def closing_events(
         before = int(rows[0]["epoch"])
         if rows[0]["state"] == "HALTED":
             cause, halted = str(rows[0]["cause"]), f"{halted}; halted before: {rows[0]['reason']}"
-    ledger = Books.of(journal, account).ledger
+    entries = journal.rows("postings", account=account)
+    ledger = Ledger.from_postings([posting_from_payload(row) for row in entries])
     reconciled = journal.rows("reconciliations", account=account)
     return [
         Event(
