@@ -1,19 +1,25 @@
-"""A desk whose account at the venue changes: one journal ends, the next begins, nothing is lost or doubled."""
+"""A desk whose account at the venue changes: one journal ends and the next begins, at any crash."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import select
 import shutil
 import signal
+import socket
+import socketserver
 import sqlite3
 import sys
+import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import drive
 import pytest
 
 from tests.support.loopback_venue import VenueHands, venue_in_thread
@@ -24,8 +30,10 @@ from workbench.adapters.process_lock import process_lock
 from workbench.adapters.venue_server.wire import identity
 from workbench.bootstrap import admin, epochs, signing
 from workbench.bootstrap.adoption import adopt
+from workbench.bootstrap.demo import prepare
 from workbench.bootstrap.desk import Desk, DeskPaths, open_journal
 from workbench.bootstrap.epochs import begin_epoch, desk_epochs
+from workbench.bootstrap.replay import replay
 from workbench.bootstrap.signing import Credentials
 from workbench.bootstrap.watchdog_eyes import Door
 from workbench.config import DEFAULT_TOML, Settings, load_settings
@@ -38,6 +46,7 @@ from workbench.errors import (
     LeaseLost,
     Refused,
     StorageFailed,
+    TradingHalted,
     UsageError,
 )
 from workbench.services.epochs import (
@@ -176,8 +185,8 @@ def held(settings: Settings, epoch: int, *projections: str) -> dict[str, list[di
 
 
 DECIDED = (
-    "people", "person_keys", "key_history", "limits_in_force", "halts", "disabled_symbols", "trials", "pauses",
-    "runs", "state", "configs", "acts",
+    "people", "person_keys", "key_history", "limits_in_force", "halts", "disabled_symbols", "trials",
+    "pauses", "runs", "state", "configs", "acts",
 )  # fmt: skip
 
 
@@ -525,3 +534,92 @@ def test_a_watchdog_follows_to_the_journal_in_force(former: Settings) -> None:
         assert len(door.open().events(kinds=("epoch.begun",))) == 1
     finally:
         door.drop()
+
+
+class _Pipe(socketserver.BaseRequestHandler):
+    """One connection, carried on to where the address leads now."""
+
+    def handle(self) -> None:
+        with socket.create_connection(self.server.leads_to) as behind:  # type: ignore[attr-defined]
+            ends = {self.request: behind, behind: self.request}
+            while True:
+                for end in select.select([*ends], [], [])[0]:
+                    try:
+                        data = end.recv(65_536)
+                    except ConnectionError:
+                        data = b""
+                    if not data:
+                        return
+                    ends[end].sendall(data)
+
+
+@contextlib.contextmanager
+def address() -> Iterator[tuple[str, Callable[[str], None]]]:
+    """An address of this machine, and what decides where it leads: settings outlive an account."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Pipe) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+
+        def lead_to(url: str) -> None:
+            server.leads_to = urlsplit(url).hostname, urlsplit(url).port  # type: ignore[attr-defined]
+
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", lead_to
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.slow
+def test_a_desk_trades_on_with_its_model_and_the_former_epoch_is_replayed(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "desk"
+    options = {"symbols": UNIVERSE, "matching": "daily", "cash_usd": 1_000_000}
+    with contextlib.ExitStack() as stack:
+        rest, admin_url = stack.enter_context(address()), stack.enter_context(address())
+
+        def serve(account: str, start: str) -> Settings:
+            venue = stack.enter_context(venue_in_thread(account=account, start=start, **options))
+            rest[1](venue.rest)
+            admin_url[1](venue.addresses["admin"])
+            places = {"venue.url": f'"{rest[0]}"', "venue.admin_url": f'"{admin_url[0]}"'}
+            return pointed_at(folder, venue, **places)
+
+        settings = serve("former", "2013-01-31T21:00:00Z")
+        for _ in prepare(settings.file):
+            pass
+        first = drive.trade(settings, drive.FIRST)
+        assert first["equal_to_venue"]
+        run = recorded(settings, drive.FIRST)
+        settings = serve("next", "2013-02-01T21:00:00Z")
+        with pytest.raises(Refused, match="belongs to account"):
+            drive.trade(settings, "2013-02-04")
+        begin(settings)
+        adopt(settings, as_of_session=drive.FIRST, person="operator", reason="the new cash")
+        with pytest.raises(TradingHalted):
+            drive.trade(settings, "2013-02-04")
+        admin.resume(settings, person="operator", reason="looked at the new books")
+        with pytest.raises(Refused, match="earlier desk epoch"):
+            drive.trade(settings, drive.FIRST)
+        second = drive.trade(settings, "2013-02-04")
+        assert second["equal_to_venue"]
+        assert ids(settings, 1)
+        assert ids(settings, 2)
+        assert not ids(settings, 1) & ids(settings, 2)  # an id names one order of the desk's whole life
+        assert admin.reconcile(settings) == ()
+        for name, session in ((run, first), (recorded(settings, "2013-02-04"), second)):
+            report = replay(name, config=settings)
+            assert report.identical
+            assert report.recorded_digest == session["digest"]
+
+
+def ids(settings: Settings, epoch: int) -> set[str]:
+    return {row["client_order_id"] for row in held(settings, epoch, "orders")["orders"]}
+
+
+def recorded(settings: Settings, session: str) -> str:
+    with open_journal(settings, read_only=True) as journal:
+        inputs = [event.payload for event in journal.events(kinds=("run.inputs",))]
+    return next(str(one["run_id"]) for one in inputs if one["session"] == session)
