@@ -37,6 +37,7 @@ from workbench.bootstrap.replay import replay
 from workbench.bootstrap.signing import Credentials
 from workbench.bootstrap.watchdog_eyes import Door
 from workbench.config import DEFAULT_TOML, Settings, load_settings
+from workbench.core.inheritance import CARRIED, LEFT_BEHIND
 from workbench.core.orders import TERMINAL, OrderState
 from workbench.core.ports import Event
 from workbench.errors import (
@@ -49,14 +50,7 @@ from workbench.errors import (
     TradingHalted,
     UsageError,
 )
-from workbench.services.epochs import (
-    CARRIED,
-    LEFT_BEHIND,
-    beginning,
-    epoch_of,
-    require_closable,
-    require_later,
-)
+from workbench.services.epochs import beginning, epoch_of, require_closable, require_later
 from workbench.services.people import People
 
 UNIVERSE = ("AAPL", "FB", "GOOG", "IBM", "MSFT")

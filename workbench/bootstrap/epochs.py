@@ -14,7 +14,7 @@ from workbench.bootstrap.signing import Credentials, people_of
 from workbench.bootstrap.venue_kind import uses_alpaca
 from workbench.bootstrap.venues import open_venue
 from workbench.config import Settings
-from workbench.core.ports import Event, Lease
+from workbench.core.ports import Lease
 from workbench.core.types import NANO
 from workbench.errors import Refused, UsageError
 from workbench.services.epochs import DeskEpoch, closing_events, epoch_of, require_closable
@@ -101,7 +101,7 @@ def begin_epoch(
         except BaseException:
             journal.release_lease(lease)
             raise
-        journal.close_for_good([*acts, *_with_the_lease_given_back(ending, lease)], lease=lease)
+        journal.close_for_good([*acts, *ending], lease=lease)
     with open_journal(settings, read_only=False) as journal:  # whoever opens it first begins the next epoch
         return epoch_of(journal, settings.account)
 
@@ -159,12 +159,3 @@ def _lease(settings: Settings, journal: JournalDatabase) -> Lease:
     proof = previous if previous and dead_holder(previous) else ""
     ttl_ns = int(settings.lease.ttl_s * NANO)
     return journal.acquire_lease(settings.account, process_holder(), ttl_ns=ttl_ns, proof_of_death=proof)
-
-
-def _with_the_lease_given_back(ending: list[Event], lease: Lease) -> list[Event]:
-    *before, last = ending
-    payload = {
-        "account": lease.account, "holder": lease.holder, "token": lease.token,
-        "until_wall_ns": lease.until_wall_ns,
-    }  # fmt: skip
-    return [*before, Event("lease.released", payload), last]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from workbench.adapters.journal import leases
 from workbench.adapters.journal.chain import START
@@ -36,7 +37,7 @@ class Epochs(Excerpts):
             return bool(connection.exec_driver_sql(question).scalar_one())
 
     def close_for_good(self, events: Sequence[Event], *, lease: Lease) -> None:
-        """Append the last events; afterwards the database refuses every other one.
+        """Append the last events, the lease given back before the very last; the database refuses any other.
 
         Raises
         ------
@@ -53,6 +54,7 @@ class Epochs(Excerpts):
                 "database of its own",
             )
         checked = [encode(event.kind, event.payload) for event in events]
+        checked.insert(-1, encode("lease.released", asdict(lease)))
 
         def work(unit: Unit) -> None:
             leases.fence(unit.rows, lease, checked)
