@@ -508,6 +508,27 @@ def test_a_model_is_handed_down_with_its_record_or_not_at_all(former: Settings, 
         journal.begin_from(first, bare)
 
 
+def test_an_archive_hides_neither_the_account_nor_the_people(former: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "old.parquet"
+    with open_journal(former, read_only=False) as journal:
+        before = epoch_of(journal, former.account)
+        journal.archive("9999", file, person="operator", reason="long ago")
+        assert epoch_of(journal, former.account) == before
+        assert before.venue_account == FORMER
+        assert journal.verify([file]).ok
+    with pytest.raises(Refused, match="belongs to account"):  # the keys open another one, archived or not
+        admin.reconcile(former)
+    with pytest.raises(JournalCorrupt, match="archive files hold"):
+        begin(former)
+    still_open(former)
+    assert begin(former, archives=[file]).number == 2
+    assert held(former, 1, *DECIDED) == held(former, 2, *DECIDED)
+    with open_journal(former, read_only=False) as journal:
+        journal.archive("9999", tmp_path / "second.parquet", person="operator", reason="again")
+        found = epoch_of(journal, former.account)
+    assert (found.number, found.predecessor, found.last_session) == (2, FORMER, "2013-02-01")
+
+
 def test_a_third_account_follows_the_second(former: Settings, venues: dict[str, VenueHands]) -> None:
     begin(former)
     back = pointed_at(former.folder, venues["former"])

@@ -73,7 +73,7 @@ def succeed(root: Path, closed: JournalDatabase, key: bytes) -> int:
             last = closed.events(kinds=("epoch.closed",))[-1]
             number = int(last.payload["epoch"]) + 1
             if not (folder / str(number)).is_dir():
-                _make(folder, number, closed, key)
+                _make(folder, number, closed, key, last.payload["archives"])
             _write_reached(folder, number)
     except OSError as error:
         raise StorageFailed(
@@ -84,12 +84,12 @@ def succeed(root: Path, closed: JournalDatabase, key: bytes) -> int:
     return number
 
 
-def _make(folder: Path, number: int, closed: JournalDatabase, key: bytes) -> None:
+def _make(folder: Path, number: int, closed: JournalDatabase, key: bytes, archives: list[str]) -> None:
     unfinished = folder / f"{number}.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     require_proved(closed)
-    chain = closed.events()
+    chain = closed.whole_chain([Path(name) for name in archives])
     first, carried = beginning(chain, closed.rows("outbox"))
     journal = JournalDatabase(
         f"sqlite:///{unfinished / JOURNAL}", anchor_path=unfinished / ANCHOR, anchor_key=key,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.journal import JournalDatabase
@@ -50,7 +52,7 @@ class EpochRecord:
 
 
 def begin_epoch(
-    settings: Settings, venue_account: str, *, person: str, reason: str,
+    settings: Settings, venue_account: str, *, person: str, reason: str, archives: Sequence[Path] = (),
     credentials: Credentials | None = None,
 ) -> DeskEpoch:  # fmt: skip
     """Close the journal of the former account for good and begin the next epoch, for another account.
@@ -62,6 +64,8 @@ def begin_epoch(
     ----------
     venue_account : str
         The venue's id of the new account, which this person approves.
+    archives : sequence of Path
+        All files that `journal archive` wrote, oldest first: what is handed down may stand in them.
 
     Raises
     ------
@@ -85,12 +89,14 @@ def begin_epoch(
             )
         require_closable(journal, settings.account)
         require_proved(journal)
+        files = [path.resolve() for path in archives]
+        journal.whole_chain(files)
         lease = _lease(settings, journal)
         try:
             require_closable(journal, settings.account)  # nobody but the lease's holder writes orders
             ending = closing_events(
-                journal, account=settings.account, epoch=epoch, successor=venue_account, person=person,
-                reason=reason,
+                journal, account=settings.account, epoch=epoch, successor=venue_account,
+                archives=[str(path) for path in files], person=person, reason=reason,
             )  # fmt: skip
             subject = {
                 "account": settings.account, "epoch": epoch.number + 1, "from": epoch.venue_account,

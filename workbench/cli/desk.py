@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +31,10 @@ AsOf = Annotated[str, typer.Option("--as-of", help="The embedded account opens a
 
 NewAccount = Annotated[
     str, typer.Option("--new-account", help="End this desk epoch; the next one is for this account's id.")
+]
+Archives = Annotated[
+    list[Path] | None,
+    typer.Option("--archive", help="A file of `journal archive`, for --new-account; oldest first."),
 ]
 Accept = Annotated[str, typer.Option("--accept", help="Mark of what a refusal has shown.")]
 
@@ -81,6 +86,7 @@ def adopt(
     as_of: AsOf,
     accept: Accept = "",
     new_account: NewAccount = "",
+    archive: Archives = None,
     passphrase_file: PassphraseFile = "",
     ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,
@@ -90,7 +96,9 @@ def adopt(
     settings = load_settings(str(config))
     key = credentials(settings, passphrase_file, ssh_key)
     if new_account:
-        epochs.begin_epoch(settings, new_account, person=person, reason=reason, credentials=key)
+        epochs.begin_epoch(
+            settings, new_account, person=person, reason=reason, archives=archive or [], credentials=key
+        )
     found = adoption.adopt(
         settings, as_of_session=as_of, person=person, reason=reason, accept=accept, credentials=key
     )

@@ -7,7 +7,7 @@ models were promoted on what evidence. Every kind of event is either handed down
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -111,7 +111,14 @@ def require_closable(journal: Journal, account: str) -> None:
 
 
 def closing_events(
-    journal: Journal, *, account: str, epoch: DeskEpoch, successor: str, person: str, reason: str
+    journal: Journal,
+    *,
+    account: str,
+    epoch: DeskEpoch,
+    successor: str,
+    archives: Sequence[str],
+    person: str,
+    reason: str,
 ) -> list[Event]:
     """What ends an epoch: the account HALTED, then the books as they stand.
 
@@ -119,6 +126,8 @@ def closing_events(
     ----------
     successor : str
         The venue's id of the next account.
+    archives : sequence of str
+        Files of the events that were moved out of the journal, oldest first.
     """
     rows = journal.rows("state", account=account)
     halted = f"desk epoch {epoch.number} ends, {epoch.number + 1} begins HALTED"
@@ -144,8 +153,8 @@ def closing_events(
                 "account": account, "epoch": epoch.number, "venue_account": epoch.venue_account,
                 "successor": successor, "last_session": _last_session(journal, account, epoch),
                 "cash_micro": ledger.cash_micro, "positions": dict(sorted(ledger.positions_nano.items())),
-                "clean": bool(reconciled) and bool(reconciled[-1]["clean"]), "person": person,
-                "reason": reason,
+                "clean": bool(reconciled) and bool(reconciled[-1]["clean"]), "archives": list(archives),
+                "person": person, "reason": reason,
             },
         ),
     ]  # fmt: skip
@@ -181,7 +190,7 @@ def beginning(
     if not chain or chain[-1].kind != "epoch.closed" or chain[0].seq != 1:
         raise Refused(
             "the next epoch begins from a whole journal that was closed",
-            next_step="events that were archived are brought back first, from a copy of before the archive",
+            next_step="name the files of all events that were archived: workbench adopt --archive FILE",
         )
     last = chain[-1]
     facts = last.payload

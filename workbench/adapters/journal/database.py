@@ -264,10 +264,11 @@ class JournalDatabase(Epochs):
             raise self._transactions.database.read_only_refusal()
         with self._transactions.reading() as connection:
             archived, rows = write_archive(connection, before_session, path)
+        standing = self.standing(archived.last_seq)
 
         def work(unit: Unit) -> None:
             cut(unit.connection, archived, rows)
-            self._append(unit, [encode("journal.archived", archived.payload(person, reason))])
+            self._append(unit, [encode("journal.archived", archived.payload(person, reason)), *standing])
 
         self._transactions.write(work)
         return archived

@@ -7,16 +7,23 @@ open from before cannot write to it either. It is read, exported and verified as
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import Final
 
 from workbench.adapters.journal import leases
+from workbench.adapters.journal.archive import archived_events
 from workbench.adapters.journal.chain import START
 from workbench.adapters.journal.encoding import Encoded, encode
 from workbench.adapters.journal.excerpts import Excerpts
 from workbench.adapters.journal.transactions import Unit
 from workbench.core.ports import Event, Lease, RecordedEvent
 from workbench.errors import JournalConflict, Refused
+
+#: Kinds without a projection that are true until something else is said: to which account and epoch a desk
+#: belongs, and which sessions are left out.
+STANDING: Final = ("epoch.begun", "account.adopted", "session.skipped")
 
 
 class Epochs(Excerpts):
@@ -26,6 +33,22 @@ class Epochs(Excerpts):
         self, unit: Unit, checked: Sequence[Encoded], *, at_ns: int | None = None, config_hash: str = ""
     ) -> tuple[RecordedEvent, ...]:
         raise NotImplementedError
+
+    def events(self, *, kinds: Iterable[str] = (), after_seq: int = 0) -> tuple[RecordedEvent, ...]:
+        """As `JournalDatabase.events`."""
+        raise NotImplementedError
+
+    def standing(self, last_seq: int) -> list[Encoded]:
+        """Facts that no row keeps and that still hold, up to an event: what an archive says again."""
+        told = [event for event in self.events(kinds=STANDING) if event.seq <= last_seq]
+        newest = {(event.kind, event.payload["account"]): event for event in told}
+        return [encode(event.kind, event.payload) for event in newest.values()]
+
+    def whole_chain(self, archives: Sequence[Path]) -> list[RecordedEvent]:
+        """Every event from the first on, archived ones too; raises JournalCorrupt when one is missing."""
+        with self._transactions.reading() as connection:
+            moved = archived_events(connection, archives)
+        return [*moved, *self.events()]
 
     @property
     def closed(self) -> bool:
