@@ -30,6 +30,7 @@ from workbench.adapters.process_lock import process_lock
 from workbench.adapters.venue_server.wire import identity
 from workbench.bootstrap import admin, epochs, signing
 from workbench.bootstrap.adoption import adopt
+from workbench.bootstrap.alerts import DeliveryThread, alert_channels
 from workbench.bootstrap.demo import prepare
 from workbench.bootstrap.desk import Desk, DeskPaths, open_journal
 from workbench.bootstrap.epochs import begin_epoch, desk_epochs
@@ -292,6 +293,10 @@ def test_what_keeps_an_epoch_from_ending(former: Settings, venues: dict[str, Ven
         begin(former, THIRD)
     with pytest.raises(UsageError, match="not named"):
         begin(former, "")
+    number = f"PA{identity('number', 'former')[:8].upper()}"  # the venue's other name of the same account
+    with pytest.raises(Refused, match="still open the former account"):
+        begin(pointed_at(former.folder, venues["former"], **{"venue.account_id": f'"{number}"'}), number)
+    pointed_at(former.folder, venues["next"])
     with pytest.raises(ApprovalRequired, match="not registered"):
         begin(former, person="stranger")
     with pytest.raises(ApprovalRequired, match="viewer"):
@@ -542,13 +547,19 @@ def test_a_third_account_follows_the_second(former: Settings, venues: dict[str, 
 
 
 def test_a_watchdog_follows_to_the_journal_in_force(former: Settings) -> None:
-    door = Door(former)
+    door, told = Door(former), []
+    delivery = DeliveryThread(former, alert_channels(former), trouble=told.append)
     try:
         assert door.open().events(kinds=("epoch.begun",)) == ()
+        delivery._look()
         begin(former)
         assert len(door.open().events(kinds=("epoch.begun",))) == 1
+        delivery._look()  # what nobody has dealt with is told by the journal in force
+        with open_journal(former, read_only=True) as journal:
+            assert [row["status"] for row in journal.rows("outbox")] != ["pending"]
     finally:
         door.drop()
+        delivery._close()
 
 
 class _Pipe(socketserver.BaseRequestHandler):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
@@ -18,7 +18,7 @@ from workbench.bootstrap.venues import open_venue
 from workbench.config import Settings
 from workbench.core.ports import Lease
 from workbench.core.types import NANO
-from workbench.errors import Refused, UsageError
+from workbench.errors import ConfigError, Refused, UsageError
 from workbench.services.epochs import DeskEpoch, closing_events, epoch_of, require_closable
 
 
@@ -87,6 +87,7 @@ def begin_epoch(
             raise Refused(
                 "this desk has adopted no account yet", next_step="workbench adopt, without --new-account"
             )
+        _require_another(settings, epoch.venue_account)
         require_closable(journal, settings.account)
         require_proved(journal)
         files = [path.resolve() for path in archives]
@@ -156,6 +157,20 @@ def _require_at_venue(settings: Settings, venue_account: str) -> None:
             )
     finally:
         link.close()
+
+
+def _require_another(settings: Settings, former: str) -> None:
+    """Refuse the former account under its other name: the venue knows each by an id and by a number."""
+    asked = replace(settings, venue=replace(settings.venue, account_id=former))
+    try:
+        link = open_venue(asked, Desk(settings), start_ns=0)
+    except ConfigError:
+        return
+    link.close()
+    raise Refused(
+        f"the keys still open the former account {former}, under another name",
+        next_step=f'set venue.account_id = "{former}" again; this is no new account',
+    )
 
 
 def _lease(settings: Settings, journal: JournalDatabase) -> Lease:
