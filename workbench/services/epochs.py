@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from workbench.core.alerts import alert, rule_of
+from workbench.core.alerts import rule_of
 from workbench.core.inheritance import CARRIED
 from workbench.core.ledger import Ledger, posting_from_payload
 from workbench.core.orders import TERMINAL, OrderState
@@ -229,5 +229,4 @@ def _is_open(row: Mapping[str, Any]) -> bool:
 
 
 def _raised_again(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    told = alert(row["account"], row["code"], row["text"], at_ns=row["at_ns"], subject=row["subject"])
-    return told.payload
+    return {name: row[name] for name in ("account", "code", "text", "at_ns", "subject")}
