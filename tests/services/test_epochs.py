@@ -186,7 +186,7 @@ DECIDED = (
 
 
 def test_another_account_is_another_epoch_with_the_people_and_halts_and_nothing_of_the_books(
-    former: Settings,
+    former: Settings, venues: dict[str, VenueHands]
 ) -> None:
     ArmedFileOnDisk(Desk(former).paths.armed).write(former.account, 1)
     with pytest.raises(Refused, match="belongs to account") as caught:
@@ -221,6 +221,10 @@ def test_another_account_is_another_epoch_with_the_people_and_halts_and_nothing_
             assert journal.verify().ok
             assert journal.export(former.folder / f"copy-{number}")["events"] == journal.head()[0]
 
+    pointed_at(former.folder, venues["former"])  # the approved account, and no other, opens these books
+    with pytest.raises(Refused, match=f"belongs to account {NEXT}"):
+        adopt(load_settings(str(former.file)), as_of_session=AS_OF, person="operator", reason="cash")
+    pointed_at(former.folder, venues["next"])
     adopted = adopt(former, as_of_session=AS_OF, person="operator", reason="the new cash")
     assert adopted.cash_micro == 250_000 * 10**6
     assert admin.reconcile(former) == ()
