@@ -609,7 +609,7 @@ def address() -> Iterator[tuple[str, Callable[[str], None]]]:
             thread.join()
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_a_desk_trades_on_with_its_model_and_the_former_epoch_is_replayed(
     tmp_path: Path,
 ) -> None:
