@@ -467,9 +467,11 @@ def test_a_kill_at_some_steps_leaves_one_epoch_in_force(
 
 @pytest.mark.prove
 def test_a_kill_at_every_step_leaves_one_epoch_in_force(
-    lived: Path, tmp_path: Path, venues: dict[str, VenueHands], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    lived: Path, tmp_path: Path, venues: dict[str, VenueHands], monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+) -> None:  # fmt: skip
     last = steps_in_all(lived, tmp_path, venues["next"], monkeypatch)
+    record_property("steps", last)
     found = every_step(lived, tmp_path, venues["next"], range(last), monkeypatch)
     assert len(found) == last
     assert found == sorted(found)
