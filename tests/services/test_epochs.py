@@ -53,6 +53,7 @@ from workbench.errors import (
 )
 from workbench.services.epochs import beginning, epoch_of, require_closable, require_later
 from workbench.services.people import People
+from workbench.services.promotion import accepted_models
 
 UNIVERSE = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 WHO = {"person": "operator", "reason": "the paper account was reset"}
@@ -150,6 +151,8 @@ def history(account: str) -> list[Event]:
         Event("trial.recorded", {
             "trial_id": "t", "family": "f", "parameters": "{}", "source": "s", "series_id": "x",
             "first_session": "2013-01-02", "last_session": "2013-01-31", "rows": 20, "model_id": ""}),
+        Event("model.registered", {"model_id": "first", "manifest": "{}"}),
+        Event("model.staged", {"model_id": "first", "stage": "replay", "person": "operator", "reason": "go"}),
         Event("schedule.paused", {"job": "trading_loop", "person": "operator", "reason": "holiday"}),
         Event("run.started", {
             "run_id": "trading_loop/2013-02-01.1", "job": "trading_loop", "session": "2013-02-01",
@@ -534,6 +537,7 @@ def test_an_archive_hides_neither_the_account_nor_the_people(former: Settings, t
         journal.archive("9999", file, person="operator", reason="long ago")
         assert epoch_of(journal, former.account) == before
         assert before.venue_account == FORMER
+        assert accepted_models(journal, "replay") == ("first",)
         assert journal.verify([file]).ok
     with pytest.raises(Refused, match="belongs to account"):  # the keys open another one, archived or not
         admin.reconcile(former)
@@ -545,6 +549,7 @@ def test_an_archive_hides_neither_the_account_nor_the_people(former: Settings, t
     with open_journal(former, read_only=False) as journal:
         journal.archive("9999", tmp_path / "second.parquet", person="operator", reason="again")
         found = epoch_of(journal, former.account)
+        assert accepted_models(journal, "replay") == ("first",)
     assert (found.number, found.predecessor, found.last_session) == (2, FORMER, "2013-02-01")
 
 

@@ -179,7 +179,7 @@ def latest_cost_model(journal: Journal, registry: Registry) -> CostModel | None:
     Raises
     ------
     ManifestMismatch
-        It was never registered, or its file was altered.
+        Its file was altered.
     """
     approved = [row for row in journal.rows("cost_models") if row["approved_seq"] is not None]
     if not approved:
