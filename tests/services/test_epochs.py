@@ -629,6 +629,7 @@ def test_a_desk_trades_on_with_its_model_and_the_former_epoch_is_replayed(
             rest[1](venue.rest)
             admin_url[1](venue.addresses["admin"])
             places = {"venue.url": f'"{rest[0]}"', "venue.admin_url": f'"{admin_url[0]}"'}
+            places["venue.answer_timeout_s"] = "60.0"  # a busy machine is no silent venue
             return pointed_at(folder, venue, **places)
 
         settings = serve("former", "2013-01-31T21:00:00Z")
