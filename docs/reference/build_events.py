@@ -27,6 +27,7 @@ _NO_WRITER = (
     "adapters/journal/folds_",
     "core/rewind",
     "core/digest",
+    "core/inheritance",
     "views",
     "screens/",
     "pages/",

@@ -36,7 +36,8 @@ MOST_LIVES = 3
 class Death:
     """Where the process dies: at the n-th boundary of a kind, before or after what happens there.
 
-    `counts` says how often each kind was passed; `struck` whether it came to that.
+    `counts` says how often each kind was passed, `orders` which requests were orders; `struck` whether it
+    came to that.
     """
 
     kind: str = ""
@@ -44,6 +45,7 @@ class Death:
     after: bool = False
     struck: bool = False
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    orders: list[int] = field(default_factory=list)
 
     def at(self, kind: str) -> bool:
         """Whether this boundary is the one; a process that has died passes none any more."""
@@ -59,6 +61,8 @@ class Death:
             if self.struck:  # the frame's thread died meanwhile
                 raise Killed
             here = self.at(kind)
+            if kind == "request" and args[1] == "POST":
+                self.orders.append(self.counts[kind])
             if here and not self.after:
                 self.struck = True
                 raise Killed
@@ -145,13 +149,15 @@ def run(folder: Path, death: Death) -> list[str]:
         return found if states == ["FILLED", "CANCELED", "FILLED"] else [*found, f"ended as {states}"]
 
 
-def every(folder: Path) -> list[tuple[str, int, bool]]:
-    """All boundaries of an undisturbed life, each before and after."""
+def every(folder: Path) -> tuple[list[tuple[str, int, bool]], list[int]]:
+    """All boundaries of an undisturbed life, each before and after; and which requests were orders."""
     undisturbed = Death()
     assert run(folder, undisturbed) == []
     assert all(undisturbed.counts.values())
-    return [(kind, n + 1, after) for kind in KINDS for n in range(undisturbed.counts[kind])
-            for after in (False, True)]  # fmt: skip
+    assert len(undisturbed.orders) == len(LEGS)
+    places = [(kind, n + 1, after) for kind in KINDS for n in range(undisturbed.counts[kind])
+              for after in (False, True)]  # fmt: skip
+    return places, undisturbed.orders
 
 
 def strike(folder: Path, places: list[tuple[str, int, bool]]) -> tuple[int, list[str]]:
@@ -167,12 +173,18 @@ def strike(folder: Path, places: list[tuple[str, int, bool]]) -> tuple[int, list
 
 @pytest.mark.slow
 def test_deaths_beside_the_stream_change_nothing(tmp_path: Path) -> None:
-    """Two of each kind; the proof takes them all."""
+    """Two of each kind; the proof takes them all.
+
+    The requests are orders: SENT is in the journal and it never left, or it left and nobody heard the answer.
+    Only a look-up by the same id tells these two apart.
+    """
     (tmp_path / "whole").mkdir()
-    places = every(tmp_path / "whole")
+    places, orders = every(tmp_path / "whole")
     sample = [
-        [place for place in places if place[0] == kind][part] for kind in KINDS for part in (len(KINDS), -2)
-    ]
+        [place for place in places if place[0] == kind][part]
+        for kind in ("journal", "frame") for part in (len(KINDS), -2)
+    ]  # fmt: skip
+    sample += [("request", orders[0], False), ("request", orders[-1], True)]
     struck, broken = strike(tmp_path, sample)
     assert broken == []
     assert struck >= len(sample) - 2  # how many frames come before the end is the venue's affair
@@ -183,7 +195,7 @@ def test_a_death_at_every_boundary_beside_the_stream_changes_nothing(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     (tmp_path / "whole").mkdir()
-    places = every(tmp_path / "whole")
+    places, _ = every(tmp_path / "whole")
     struck, broken = strike(tmp_path, places)
     for kind in KINDS:
         record_property(f"boundaries at a {kind}", sum(place[0] == kind for place in places))

@@ -152,6 +152,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
         do("storage status")
         config.write_text(plain)
     do("journal verify")
+    do("epochs")
     do("journal migrate")
     do("journal export", "--to", str(folder / "exported"))
     do("journal archive", "--before", SESSION, "--to", str(folder / "old.parquet"), *WHO)

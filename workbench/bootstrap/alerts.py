@@ -174,6 +174,8 @@ class DeliveryThread:
                 return
 
     def _look(self) -> None:
+        if self._journal is not None and self._journal.closed:
+            self._close()  # a new desk epoch has a journal of its own
         if self._service is None:
             self._journal = open_journal(self._settings, read_only=False)
             book_waiting_halts(self._settings, self._journal)

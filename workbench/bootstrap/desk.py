@@ -18,6 +18,7 @@ from workbench.adapters.calendar import ExchangeCalendar
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.registry import FileRegistry
 from workbench.adapters.run_parameters import TradingLoopParameters
+from workbench.bootstrap.epoch_folders import ANCHOR, JOURNAL, epoch_in_force, records_of, succeed
 from workbench.config import Settings, load_settings
 from workbench.core.ports import RecordedEvent
 from workbench.core.workers import Workers
@@ -36,19 +37,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DeskPaths:
-    """Names of everything a desk keeps in its folder."""
+    """Names of everything a desk keeps in its folder; `epoch` 0 = the one in force."""
 
     root: Path
+    epoch: int = 0
 
     @property
     def journal(self) -> Path:
         """The journal's SQLite file."""
-        return self.root / "journal.sqlite"
+        return records_of(self.root, self.epoch) / JOURNAL
 
     @property
     def anchor(self) -> Path:
         """The journal's anchor, outside the database."""
-        return self.root / "journal.anchor"
+        return records_of(self.root, self.epoch) / ANCHOR
 
     @property
     def anchor_key(self) -> Path:
@@ -110,11 +112,12 @@ class Desk:
     ----------
     settings : Settings
     paths : DeskPaths
+        Of one desk epoch; 0 = the one in force.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, epoch: int = 0) -> None:
         self.settings = settings
-        self.paths = DeskPaths(settings.desk_path)
+        self.paths = DeskPaths(settings.desk_path, epoch)
 
     @property
     def initialised(self) -> bool:
@@ -134,7 +137,7 @@ class Desk:
     @cached_property
     def journal(self) -> JournalDatabase:
         """The journal, read-only."""
-        return open_journal(self.settings, read_only=True)
+        return open_journal(self.settings, read_only=True, epoch=self.paths.epoch)
 
     @cached_property
     def registry(self) -> FileRegistry:
@@ -259,17 +262,30 @@ def has_journal(settings: Settings) -> bool:
     return paths.anchor.exists() if settings.journal.url else paths.journal.exists()
 
 
-def open_journal(settings: Settings, *, read_only: bool, with_key: bool = False) -> JournalDatabase:
+def open_journal(
+    settings: Settings, *, read_only: bool, with_key: bool = False, epoch: int = 0
+) -> JournalDatabase:
     """The desk's journal; a read-only handle needs the anchor's key only to check its signature.
+
+    Whoever opens the journal in force to write finishes a new desk epoch that a crash has interrupted.
+
+    Parameters
+    ----------
+    epoch : int, default 0
+        Number of a desk epoch; 0 = the one in force.
 
     Raises
     ------
     ConfigError
-        The desk has no journal yet.
+        The desk has no journal yet, or no such epoch.
     JournalCorrupt
         The journal's end does not agree with its anchor.
     """
-    paths = DeskPaths(settings.desk_path)
+    paths = DeskPaths(settings.desk_path, epoch)
+    if epoch and epoch not in epochs_of(settings):
+        raise ConfigError(
+            f"there is no desk epoch {epoch} at {paths.root}", next_step="workbench epochs lists them"
+        )
     if not has_journal(settings):
         raise ConfigError(
             f"there is no desk at {paths.root}",
@@ -277,7 +293,14 @@ def open_journal(settings: Settings, *, read_only: bool, with_key: bool = False)
             path=str(paths.root),
         )
     key = _anchor_key(settings, paths) if with_key or not read_only else None
-    return _journal(settings, paths, key, read_only=read_only)
+    if read_only or epoch or key is None:
+        return _journal(settings, paths, key, read_only=read_only)
+    return _in_force(settings, paths, key)
+
+
+def epochs_of(settings: Settings) -> range:
+    """Numbers of the desk's epochs; the last one is in force."""
+    return range(1, epoch_in_force(settings.desk_path) + 1)
 
 
 def recorded_hash(parameters: TradingLoopParameters) -> str:
@@ -304,7 +327,17 @@ def create_journal(settings: Settings) -> JournalDatabase:
             next_step="choose another desk.path, or mend the folder",
             path=str(paths.root),
         ) from error
-    return _journal(settings, paths, _anchor_key(settings, paths), read_only=False)
+    return _in_force(settings, paths, _anchor_key(settings, paths))
+
+
+def _in_force(settings: Settings, paths: DeskPaths, key: bytes) -> JournalDatabase:
+    """The journal to write to; where it was closed and nothing follows yet, the next epoch is made first."""
+    journal = _journal(settings, paths, key, read_only=False)
+    if not journal.closed:
+        return journal
+    with journal:
+        succeed(paths.root, journal, key)
+    return _journal(settings, paths, key, read_only=False)
 
 
 def _journal(settings: Settings, paths: DeskPaths, key: bytes | None, *, read_only: bool) -> JournalDatabase:

@@ -35,21 +35,21 @@ def require_whole(journal: JournalDatabase, *, archives: Sequence[Path] = ()) ->
     return report
 
 
-def verify_journal(settings: Settings, *, archives: Sequence[Path] = ()) -> VerifyReport:
+def verify_journal(settings: Settings, *, archives: Sequence[Path] = (), epoch: int = 0) -> VerifyReport:
     """Walk the whole journal: chain, anchor, projections; raises JournalCorrupt naming the first bad row."""
-    with _opened(settings, read_only=True) as journal:
+    with _opened(settings, read_only=True, epoch=epoch) as journal:
         return require_whole(journal, archives=archives)
 
 
-def migrate_journal(settings: Settings) -> Migrated:
+def migrate_journal(settings: Settings, *, epoch: int = 0) -> Migrated:
     """Open the journal to write, which backs up and migrates an older one."""
-    with _opened(settings, read_only=False) as journal:
+    with _opened(settings, read_only=False, epoch=epoch) as journal:
         return Migrated(journal.schema_version, journal.backup)
 
 
-def export_journal(settings: Settings, folder: Path) -> dict[str, int]:
+def export_journal(settings: Settings, folder: Path, *, epoch: int = 0) -> dict[str, int]:
     """Write events and projections as Parquet files; rows of each."""
-    with _opened(settings, read_only=True) as journal:
+    with _opened(settings, read_only=True, epoch=epoch) as journal:
         return journal.export(folder)
 
 
@@ -80,8 +80,8 @@ def archive_journal(
 
 
 @contextmanager
-def _opened(settings: Settings, *, read_only: bool) -> Iterator[JournalDatabase]:
-    journal = open_journal(settings, read_only=read_only, with_key=True)
+def _opened(settings: Settings, *, read_only: bool, epoch: int = 0) -> Iterator[JournalDatabase]:
+    journal = open_journal(settings, read_only=read_only, with_key=True, epoch=epoch)
     try:
         yield journal
     finally:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.run_parameters import read_parameters
-from workbench.bootstrap.desk import Desk, open_journal, recorded_hash
+from workbench.bootstrap.desk import Desk, epochs_of, open_journal, recorded_hash
 from workbench.bootstrap.resources import present_code_hash
 from workbench.bootstrap.run_inputs import inputs_of, require_whole_inputs, version_differences
 from workbench.config import RecordedSettings, Settings, load_settings, settings_of_record
@@ -33,7 +32,9 @@ class RecordedRun:
     present : Settings
         Of the desk as it is now.
     events : tuple of RecordedEvent
-        The whole chain.
+        The whole chain of its desk epoch.
+    epoch : int
+        Number of that epoch.
     """
 
     run_id: str
@@ -41,11 +42,12 @@ class RecordedRun:
     present: Settings
     events: tuple[RecordedEvent, ...]
     journal_schema: int
+    epoch: int = 0
 
     @property
     def desk(self) -> Desk:
-        """The desk that the run belongs to."""
-        return Desk(self.present)
+        """The desk that the run belongs to, in the epoch of then."""
+        return Desk(self.present, epoch=self.epoch)
 
     @cached_property
     def decided(self) -> tuple[RecordedEvent, ...]:
@@ -210,9 +212,7 @@ def find_run(run: str | Path, config: str | Path | Settings) -> RecordedRun:
     settings = config if isinstance(config, Settings) else load_settings(str(config), keys_needed=False)
     if folder.is_dir():
         name = f"{folder.absolute().parent.name}/{folder.absolute().name}"
-    journal = open_journal(settings, read_only=True)
-    sessions = [str(row["session"]) for row in journal.rows("runs", run_id=name)]
-    sessions += _sessions_of_inputs(journal, name)
+    sessions = _sessions_of(settings, name)
     if not sessions:
         raise UsageError(
             f"there is no run {name!r}", next_step="workbench jobs history lists the runs of this desk"
@@ -221,11 +221,23 @@ def find_run(run: str | Path, config: str | Path | Settings) -> RecordedRun:
     return find_run(kept.parent, config) if kept.is_file() else _recorded(name, sessions[0], settings)
 
 
-def _sessions_of_inputs(journal: JournalDatabase, run_id: str) -> Sequence[str]:
-    inputs = journal.events(kinds=("run.inputs",))
-    return [str(event.payload["session"]) for event in inputs if event.payload["run_id"] == run_id]
+def _sessions_of(settings: Settings, run_id: str) -> list[str]:
+    """The sessions that the journals know a run by; none = they do not know it."""
+    sessions: list[str] = []
+    for epoch in epochs_of(settings):
+        with open_journal(settings, read_only=True, epoch=epoch) as journal:
+            sessions += [str(row["session"]) for row in journal.rows("runs", run_id=run_id)]
+            inputs = journal.events(kinds=("run.inputs",))
+            sessions += [str(e.payload["session"]) for e in inputs if e.payload["run_id"] == run_id]
+    return sessions
 
 
 def _recorded(run_id: str, session: str, settings: Settings) -> RecordedRun:
-    journal = open_journal(settings, read_only=True)
-    return RecordedRun(run_id, session, settings, journal.events(), journal.schema_version)
+    """The run in the epoch that decided it: a later one has its name, to use it once, and not its events."""
+    found = epochs_of(settings)[-1]
+    for epoch in epochs_of(settings):
+        with open_journal(settings, read_only=True, epoch=epoch) as journal:
+            if journal.rows("decisions", account=settings.account, session=session):
+                found = epoch
+    with open_journal(settings, read_only=True, epoch=found) as journal:
+        return RecordedRun(run_id, session, settings, journal.events(), journal.schema_version, found)

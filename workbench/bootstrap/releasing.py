@@ -221,8 +221,7 @@ def beside_of(desk: DeskHandle, journal: Journal, live: Strategy, *, session: st
     rows = [row for row in journal.rows("models", stage=SHADOW) if row["model_id"] != live.model_id]
     if not rows:
         return NOBODY
-    staged = [event.payload["model_id"] for event in journal.events(kinds=("model.staged",))]
-    model_id = max((row["model_id"] for row in rows), key=lambda one: len(staged) - staged[::-1].index(one))
+    model_id = str(max(rows, key=lambda row: int(row["seq"]))["model_id"])  # seq: the event that staged it
     settings, registry = desk.settings, desk.registry
     try:
         _, manifest = read_model(registry, model_id)

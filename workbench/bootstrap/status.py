@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from typing import Any
 
@@ -12,6 +13,7 @@ from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.watchdog_sign import watchdog_state
 from workbench.config import Settings
 from workbench.core.digest import desk_digest
+from workbench.services.epochs import epoch_of
 from workbench.services.promotion import accepted_models
 
 
@@ -21,7 +23,8 @@ def desk_status(settings: Settings) -> dict[str, Any]:
     Returns
     -------
     dict
-        account, mode, state, reason, epoch, halts (above and below the account), sessions_run,
+        account, mode, state, reason, epoch, desk_epoch (number, venue_account, predecessor, last_session),
+        halts (above and below the account), sessions_run,
         last_session, decisions (decision times), orders (number sent or intended), orders_by_state, denials,
         fills, digest (of the whole history), digests (by session), breaks (of the last reconciliation),
         unresolved (ids of orders whose fate is unknown), equity_usd, cash_usd, positions (shares), model_id,
@@ -46,6 +49,7 @@ def desk_status(settings: Settings) -> dict[str, Any]:
         "state": permission.state,
         "reason": permission.reason,
         "epoch": permission.epoch,
+        "desk_epoch": dataclasses.asdict(epoch_of(journal, account)),
         "halts": [
             {
                 "level": halt.level,

@@ -97,7 +97,7 @@ def _minutes(symbol: str) -> Bars | None:
 def build_venue(
     *, host: str = "127.0.0.1", port: int = 0, admin_port: int = 0, state: Path | None = None,
     symbols: Sequence[str] = (), script: Path | None = None, start: str = "", cash_usd: int | None = None,
-    clock_rate: float = 1.0, config: Path | None = None, **options: Any,
+    clock_rate: float = 1.0, config: Path | None = None, account: str = "", **options: Any,
 ) -> VenueServer:  # fmt: skip
     """A venue on the sample, or on a desk's bars, ready to run in the present event loop.
 
@@ -108,16 +108,18 @@ def build_venue(
         the demonstration trades.
     config : Path or None
         Settings of a desk: its universe, bars, account, opening cash, fees and fills. None = the sample.
+    account : str
+        Name of the account, from which its id, number and keys follow; "" = the desk's, or "loopback".
     options
         Further fields of `VenueOptions`.
     """
     calendar = ExchangeCalendar()
-    account, cash = ACCOUNT, cash_usd
+    named, cash = ACCOUNT, cash_usd
     if config is None:
         known, market = sample_market(symbols)
     else:
         settings, market = desk_market(config)
-        known, account = tuple(symbols or settings.universe), settings.account
+        known, named = tuple(symbols or settings.universe), settings.account
         cash = settings.venue.starting_cash_usd if cash is None else cash
         options = {"fees": settings.fees, "fills": settings.fills, **options}
     if script is not None:
@@ -131,7 +133,7 @@ def build_venue(
                 f"--start: {start!r} is no time", next_step="write it as 2013-02-01T15:00:00Z"
             ) from None
     chosen = VenueOptions(
-        account=account,
+        account=account or named,
         cash_micro=(CASH_USD if cash is None else cash) * MICRO,
         symbols=known,
         start_ns=start_ns,

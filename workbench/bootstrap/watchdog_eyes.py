@@ -36,7 +36,6 @@ class Door:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._file = None if settings.journal.url else Desk(settings).paths.journal
         self._inode = 0
         self._journal: JournalDatabase | None = None
 
@@ -56,8 +55,10 @@ class Door:
             journal.close()
 
     def _inode_now(self) -> int:
+        if self._settings.journal.url:
+            return 0
         try:
-            return 0 if self._file is None else os.stat(self._file).st_ino
+            return os.stat(Desk(self._settings).paths.journal).st_ino  # a new desk epoch has another file
         except OSError:
             return -1
 

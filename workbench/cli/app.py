@@ -13,6 +13,7 @@ from workbench.cli import (
     approvals,
     data,
     desk,
+    epochs,
     job_schedule,
     jobs,
     journal,
@@ -52,7 +53,7 @@ def build() -> Any:
     )
     for module in (
         desk, killing, models, release, replay, approvals, alerts, limits, report, preflight, surveillance,
-        monitoring, adjusting, new, pages,
+        monitoring, adjusting, new, pages, epochs,
     ):  # fmt: skip
         module.register(app)
     job_schedule.register(jobs.app)

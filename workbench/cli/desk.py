@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from workbench.bootstrap import admin, adoption
+from workbench.bootstrap import admin, adoption, epochs
+from workbench.bootstrap.desk import epochs_of
 from workbench.bootstrap.status import desk_status
 from workbench.cli.console import (
     DEFAULT_CONFIG,
@@ -27,6 +29,13 @@ from workbench.errors import Refused
 
 AsOf = Annotated[str, typer.Option("--as-of", help="The embedded account opens at this session's close.")]
 
+NewAccount = Annotated[
+    str, typer.Option("--new-account", help="End this desk epoch; the next one is for this account's id.")
+]
+Archives = Annotated[
+    list[Path] | None,
+    typer.Option("--archive", help="A file of `journal archive`, for --new-account; oldest first."),
+]
 Accept = Annotated[str, typer.Option("--accept", help="Mark of what a refusal has shown.")]
 
 
@@ -76,6 +85,8 @@ def adopt(
     reason: Reason,
     as_of: AsOf,
     accept: Accept = "",
+    new_account: NewAccount = "",
+    archive: Archives = None,
     passphrase_file: PassphraseFile = "",
     ssh_key: SshKey = None,
     config: Config = DEFAULT_CONFIG,
@@ -83,11 +94,15 @@ def adopt(
 ) -> None:
     """Open the ledger with what the venue's account holds: cash, and what a person accepts besides."""
     settings = load_settings(str(config))
+    key = credentials(settings, passphrase_file, ssh_key)
+    if new_account:
+        epochs.begin_epoch(
+            settings, new_account, person=person, reason=reason, archives=archive or [], credentials=key
+        )
     found = adoption.adopt(
-        settings, as_of_session=as_of, person=person, reason=reason, accept=accept,
-        credentials=credentials(settings, passphrase_file, ssh_key),
-    )  # fmt: skip
-    payload = {**dataclasses.asdict(found), "person": person}
+        settings, as_of_session=as_of, person=person, reason=reason, accept=accept, credentials=key
+    )
+    payload = {**dataclasses.asdict(found), "person": person, "desk_epoch": epochs_of(settings)[-1]}
     more = f", {_flat(found.positions)} and {len(found.orders)} open orders" if found.positions else ""
     emit(
         payload,

@@ -24,6 +24,7 @@ from workbench.cli.console import (
 from workbench.config import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Look after the journal.")
+Epoch = Annotated[int, typer.Option("--epoch", help="Number of a desk epoch; 0 = the one in force.", min=0)]
 Files = Annotated[
     list[Path] | None,
     typer.Option("--archive", help="A file of `journal archive`, to prove it too; oldest first."),
@@ -31,9 +32,12 @@ Files = Annotated[
 
 
 @app.command("verify")
-def verify(archive: Files = None, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def verify(
+    archive: Files = None, epoch: Epoch = 0, config: Config = DEFAULT_CONFIG, as_json: AsJson = False
+) -> None:
     """Prove the whole hash chain, its anchor and the projections; names the first altered row."""
-    report = journal_care.verify_journal(load_settings(str(config)), archives=archive or [])
+    settings = load_settings(str(config))
+    report = journal_care.verify_journal(settings, archives=archive or [], epoch=epoch)
     text = f"{report.events:,} events: chain, anchor and projections agree"
     if report.archived:
         proof = "proved from their files" if report.archives_proved else "not looked at: name their files"
@@ -42,9 +46,9 @@ def verify(archive: Files = None, config: Config = DEFAULT_CONFIG, as_json: AsJs
 
 
 @app.command("migrate")
-def migrate(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def migrate(epoch: Epoch = 0, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Bring an older journal to this version: backup, then projections folded anew from the events."""
-    found = journal_care.migrate_journal(load_settings(str(config)))
+    found = journal_care.migrate_journal(load_settings(str(config)), epoch=epoch)
     text = f"backup in {found.backup}" if found.backup else "the journal has this version already"
     emit(dataclasses.asdict(found), as_json, lambda out: out.print(text, markup=False))
 
@@ -52,11 +56,12 @@ def migrate(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 @app.command("export")
 def export(
     to: Annotated[Path, typer.Option("--to", help="A new or empty folder.")],
+    epoch: Epoch = 0,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """Write events and projections as Parquet, for DuckDB or pandas; nested values are JSON text."""
-    rows = journal_care.export_journal(load_settings(str(config)), to)
+    rows = journal_care.export_journal(load_settings(str(config)), to, epoch=epoch)
     payload = {"folder": str(to), "rows": rows}
     emit(payload, as_json, lambda out: out.print(rows_table(str(to), ["file", "rows"], list(rows.items()))))
 

@@ -11,11 +11,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
     "storage pull": _COPIED,
     "storage status": _COPIED,
     "jobs prune": {"deleted": "whether they are gone", "runs": "run, days, keep_days and bytes of each"},
-    "init": {
-        "config": "settings file",
-        "desk": "folder of the desk",
-        "config_hash": "hash of the effective settings",
-    },
+    "init": {"config": "settings file", "desk": "the desk's folder", "config_hash": "of the settings"},
     "new": {
         "kind": "what was started",
         "name": "its name",
@@ -28,6 +24,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "state": "ACTIVE, REDUCING or HALTED",
         "reason": "why it is in that state",
         "epoch": "number of the last change of state",
+        "desk_epoch": "number, venue_account, predecessor, last_session before it: of the journal in force",
         "halts": "level, target, state, reason and person of each halt above and below the account",
         "sessions_run": "closed sessions",
         "last_session": "the last closed session, or null",
@@ -79,7 +76,9 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "orders": "ids of open orders of somebody else, which count as exposure",
         "mark": "what was accepted",
         "person": "who decided",
+        "desk_epoch": "number of the desk epoch that these books belong to",
     },
+    "epochs": {"epochs": "number, venue_account, events, head_hash, closed, follows and journal of each"},
     "adjust": {
         "accepted": "whether the entries are in the books now",
         "mark": "stands for the proposals; what a person accepts",

@@ -42,6 +42,9 @@ def serve(
         Path | None,
         typer.Option("--config", "-c", help="A desk: its universe, bars, account, fees."),
     ] = None,
+    account: Annotated[
+        str, typer.Option("--account", help="Its name: another one is another account, as after a reset.")
+    ] = "",
     clock_rate: Annotated[
         float,
         typer.Option(
@@ -91,5 +94,6 @@ def serve(
             ready=ready, seconds=seconds, host=host, port=port, admin_port=admin_port, state=state,
             script=script, start=start, cash_usd=cash, clock_rate=clock_rate,
             symbols=[name.strip().upper() for name in symbols.split(",") if name.strip()], matching=matching,
-            config=config, partial_fills=partial_fills, rate_limit_per_minute=rate_limit or None, seed=seed,
+            config=config, account=account, partial_fills=partial_fills, seed=seed,
+            rate_limit_per_minute=rate_limit or None,
         )  # fmt: skip

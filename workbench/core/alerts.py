@@ -128,7 +128,7 @@ _TABLE: Final = (
         "LOOP_DEAD", _C, "loop-is-dead-or-stuck", "The process that traded has ended uncleanly."
     ),
     _rule(
-        "DESK_HALTED", _C, "desk-halted", "The account is HALTED: nothing is sent until a person resumes it."
+        "DESK_HALTED", _C, "halt-and-resume", "The account is HALTED: nothing is sent until a person resumes."
     ),
     _rule("ORDERS_CANCELLED", _I, "watchdog-halted-the-desk", "The venue shows all our orders as ended."),
     _rule("LOOP_STUCK", _C, "loop-is-dead-or-stuck", "The process that trades shows no sign of progress."),

@@ -26,6 +26,7 @@ from workbench.core.ports import (
 )
 from workbench.core.types import DAY_NS, NANO, OrderType, Quotes
 from workbench.errors import Refused
+from workbench.services.epochs import epoch_of
 from workbench.services.records import date_of, intent_payload, order_change
 
 #: Strategy of orders that this desk did not decide.
@@ -270,21 +271,18 @@ def since_adoption(broker: Broker, journal: Journal, *, account: str, venue_acco
     Refused
         The venue has another account behind the same keys or address: it was reset, or it is not paper.
     """
-    adopted = [
-        event.payload
-        for event in journal.events(kinds=("account.adopted",))
-        if event.payload["account"] == account
-    ]
+    belongs_to = epoch_of(journal, account).venue_account
+    if belongs_to and belongs_to != venue_account:
+        raise Refused(
+            f"this desk belongs to account {belongs_to} of the venue, and the keys open {venue_account}",
+            next_step="if the account was reset, or is another one on purpose: workbench adopt --new-account "
+            f"{venue_account}, which ends this desk epoch and begins the next; else mend the keys",
+            adopted=belongs_to,
+            found=venue_account,
+        )
+    told = journal.events(kinds=("account.adopted",))
+    adopted = [event.payload for event in told if event.payload["account"] == account]
     if not adopted:
         return broker
     facts = adopted[-1]
-    if facts["venue_account"] != venue_account:
-        raise Refused(
-            f"this desk belongs to account {facts['venue_account']} of the venue, and the keys open "
-            f"{venue_account}",
-            next_step="keep this desk's folder as the record of the old account; for the new one choose "
-            "another desk.path, then workbench init and workbench adopt",
-            adopted=facts["venue_account"],
-            found=venue_account,
-        )
     return SinceAdoption(broker, at_ns=int(facts["at_ns"]), seen=facts["seen"], taken_over=facts["orders"])

@@ -44,12 +44,11 @@ def accepted_models(journal: Journal, mode: str) -> tuple[str, ...]:
 
     A model at shadow decides only where nothing else may: elsewhere it runs beside.
     """
-    stages: dict[str, str] = {}
-    for event in journal.events(kinds=("model.staged",)):
-        stages.pop(event.payload["model_id"], None)  # accepted again: newest again
-        stages[event.payload["model_id"]] = event.payload["stage"]
-    accepted = [model_id for model_id, stage in stages.items() if stage in ACCEPTED_STAGES.get(mode, ())]
-    beyond = [model_id for model_id in accepted if stages[model_id] != SHADOW]
+    stages = ACCEPTED_STAGES.get(mode, frozenset())
+    rows = [row for stage in sorted(stages) for row in journal.rows("models", stage=stage)]
+    rows.sort(key=lambda row: int(row["seq"]))  # of the event that staged it last
+    accepted = [str(row["model_id"]) for row in rows]
+    beyond = [str(row["model_id"]) for row in rows if row["stage"] != SHADOW]
     return tuple(accepted if mode == SHADOW else beyond or accepted)
 
 
@@ -193,15 +192,13 @@ def latest_cost_model(journal: Journal, registry: Registry) -> CostModel | None:
     Raises
     ------
     ManifestMismatch
-        It was never registered, or its file was altered.
+        Its file was altered.
     """
-    approvals = journal.events(kinds=("cost_model.approved",))
-    if not approvals:
+    approved = [row for row in journal.rows("cost_models") if row["approved_seq"] is not None]
+    if not approved:
         return None
-    cost_model_id = approvals[-1].payload["cost_model_id"]
-    if not journal.rows("cost_models", cost_model_id=cost_model_id):
-        raise _no_cost_model(f"cost model {cost_model_id[:12]} was approved but never registered")
-    return find_cost_model(journal, registry, cost_model_id)
+    newest = max(approved, key=lambda row: int(row["approved_seq"]))
+    return find_cost_model(journal, registry, str(newest["cost_model_id"]))
 
 
 def cost_model_or_prior(

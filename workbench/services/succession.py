@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from workbench.core.ports import Calendar, Event, Journal
 from workbench.errors import Refused, UsageError
+from workbench.services.epochs import epoch_of, require_later
 
 
 def require_next(journal: Journal, calendar: Calendar, *, account: str, session: str, venue_ns: int) -> None:
@@ -17,8 +18,10 @@ def require_next(journal: Journal, calendar: Calendar, *, account: str, session:
     Raises
     ------
     Refused
-        An earlier session was begun and never closed, or sessions would be left out.
+        An earlier session was begun and never closed, sessions would be left out, or an earlier desk epoch
+        has begun it.
     """
+    require_later(journal, account=account, session=session)
     closed = {str(row["session"]) for row in journal.rows("sessions", account=account)}
     begun = {str(row["session"]) for row in journal.rows("decisions", account=account)} - closed
     open_before = sorted(earlier for earlier in begun if earlier < session)
@@ -51,7 +54,8 @@ def next_session(journal: Journal, calendar: Calendar, *, account: str, venue_ns
         expected = calendar.next_session(max(str(row["session"]) for row in rows))
     else:
         expected = calendar.session_after_ns(venue_ns)
-    return max([expected, *skipped])
+    former = epoch_of(journal, account).last_session
+    return max([expected, *skipped, *([calendar.next_session(former)] if former else [])])
 
 
 def skip_to(journal: Journal, *, account: str, expected: str, session: str, person: str, reason: str) -> None:

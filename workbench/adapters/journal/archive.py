@@ -164,6 +164,23 @@ def prove_archives(connection: sa.Connection, files: Sequence[Path]) -> int:
     return count
 
 
+def archived_events(connection: sa.Connection, files: Sequence[Path]) -> list[RecordedEvent]:
+    """The events that were moved out, from all files, oldest first; proved up to the living journal.
+
+    Raises
+    ------
+    JournalCorrupt
+        The first event that is altered or missing.
+    Refused
+        A file cannot be read.
+    """
+    start = start_of(connection)
+    found = list(chained(_rows_of(files), START))
+    if (found[-1].seq, found[-1].hash) != (start.seq, start.hash) if found else start != START:
+        raise corrupt(start.seq, f"is not the last of {len(found)} events that the archive files hold")
+    return found
+
+
 def _rows_of(files: Sequence[Path]) -> Iterator[tuple[Any, ...]]:
     for path in files:
         yield from read_rows(path, _NAMES)

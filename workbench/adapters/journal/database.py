@@ -13,7 +13,7 @@ from workbench.adapters.journal.archive import Archived, cut, prove_archives, wr
 from workbench.adapters.journal.chain import Anchor, Mark, event_hash
 from workbench.adapters.journal.encoding import Encoded, encode
 from workbench.adapters.journal.engine import database_of
-from workbench.adapters.journal.excerpts import Excerpts
+from workbench.adapters.journal.epochs import Epochs
 from workbench.adapters.journal.parquet import export
 from workbench.adapters.journal.projections import fold
 from workbench.adapters.journal.reads import recorded
@@ -34,7 +34,7 @@ from workbench.core.ports import Event, Lease, RecordedEvent
 from workbench.errors import ConfigError, JournalCorrupt
 
 
-class JournalDatabase(Excerpts):
+class JournalDatabase(Epochs):
     """Append-only, hash-chained events with projections, durable when `commit` returns.
 
     Parameters
@@ -264,10 +264,11 @@ class JournalDatabase(Excerpts):
             raise self._transactions.database.read_only_refusal()
         with self._transactions.reading() as connection:
             archived, rows = write_archive(connection, before_session, path)
+        standing = self.standing(archived.last_seq)
 
         def work(unit: Unit) -> None:
             cut(unit.connection, archived, rows)
-            self._append(unit, [encode("journal.archived", archived.payload(person, reason))])
+            self._append(unit, [encode("journal.archived", archived.payload(person, reason)), *standing])
 
         self._transactions.write(work)
         return archived
@@ -326,10 +327,12 @@ class JournalDatabase(Excerpts):
 
     # --- inside a write transaction -----------------------------------------------------------------
 
-    def _append(self, unit: Unit, checked: Sequence[Encoded]) -> tuple[RecordedEvent, ...]:
+    def _append(
+        self, unit: Unit, checked: Sequence[Encoded], *, at_ns: int | None = None, config_hash: str = ""
+    ) -> tuple[RecordedEvent, ...]:
         """Chain the events, store them in one call and fold them; the unit's head moves on."""
-        at_ns = self._wall_ns()
-        config_hash = self._config_hash
+        at_ns = self._wall_ns() if at_ns is None else at_ns
+        config_hash = config_hash or self._config_hash
         seq, previous = unit.head.seq, unit.head.hash
         stored: list[tuple[Any, ...]] = []
         recorded: list[RecordedEvent] = []

@@ -7,9 +7,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from workbench.errors import JournalCorrupt, Refused, StorageFailed, UsageError, WorkbenchError
+from workbench.errors import (
+    JournalConflict,
+    JournalCorrupt,
+    Refused,
+    StorageFailed,
+    UsageError,
+    WorkbenchError,
+)
 
 _WRITES = "journal_writes"
+#: What the database answers to a write after the journal's last event.
+CLOSED = "this journal is closed for good"
 #: The transaction is begun and ended by statements of our own, on the driver's connection.
 HANDS_OFF = object()
 #: What a driver's message contains, what that means, and what to do.
@@ -37,6 +46,9 @@ class Database(ABC):
     #: Asks, inside a write transaction, for a number that changes when another connection has written
     #: anything since this one asked; "" = this database keeps no such number.
     changes: str = ""
+    #: Makes the database refuse every further event, and asks whether it does; "" = it cannot.
+    close_for_good: str = ""
+    is_closed: str = ""
     _failures: Failures
     _damage: tuple[str, ...]
 
@@ -73,6 +85,12 @@ class Database(ABC):
         cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
         detail = " ".join(str(cause).split())
         text = detail.lower()
+        if CLOSED in text:
+            return JournalConflict(
+                f"journal {self.name} is closed: a later desk epoch goes on elsewhere; nothing was written",
+                next_step="end this process and start it again; it opens the journal that is in force",
+                path=self.name,
+            )
         if any(word in text for word in self._damage):
             return JournalCorrupt(
                 f"journal {self.name} is damaged: {detail}",

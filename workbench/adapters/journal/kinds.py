@@ -133,6 +133,11 @@ _DECLARED: dict[str, str] = {
     "marks:dict working:dict",
     # folders of runs that were deleted
     "run.pruned": "run_id:text days:int keep_days:int at_ns:int",
+    # the last event of a desk epoch, and the first one of the next
+    "epoch.closed": "account:text epoch:int venue_account:text successor:text last_session:text "
+    "cash_micro:int positions:dict clean:bool archives:list person:text reason:text",
+    "epoch.begun": "account:text epoch:int venue_account:text predecessor:text predecessor_seq:int "
+    "predecessor_hash:text last_session:text person:text reason:text",
 }
 
 

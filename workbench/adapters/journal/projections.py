@@ -10,6 +10,7 @@ from workbench.adapters.journal import folds_adoption, folds_approve, folds_gate
 from workbench.adapters.journal.encoding import nested_text
 from workbench.adapters.journal.folds_alerts import FOLDS as ALERT_FOLDS
 from workbench.adapters.journal.folds_controls import FOLDS as CONTROLS_FOLDS
+from workbench.adapters.journal.folds_epoch import FOLDS as EPOCH_FOLDS
 from workbench.adapters.journal.folds_exec import EXEC_FOLDS
 from workbench.adapters.journal.folds_exposure import FOLDS as EXPOSURE_FOLDS
 from workbench.adapters.journal.folds_jobs import JOB_FOLDS
@@ -363,4 +364,5 @@ _FOLDS: dict[str, Fold] = {
     **JOB_FOLDS,
     **EXEC_FOLDS,
     **folds_gate.FOLDS,
+    **EPOCH_FOLDS,
 }

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from workbench.adapters.journal.engine import Database, driver_connection, on_begin
+from workbench.adapters.journal.engine import CLOSED, Database, driver_connection, on_begin
 from workbench.errors import UsageError
 
 BUSY_TIMEOUT_S = 10.0
@@ -26,6 +26,10 @@ class SqliteFile(Database):
 
     begin = ("BEGIN IMMEDIATE",)
     changes = "PRAGMA data_version"
+    close_for_good = (
+        f"CREATE TRIGGER closed_for_good BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, '{CLOSED}'); END"
+    )
+    is_closed = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = 'closed_for_good'"
     driver_errors = (sqlite3.Error,)
     integrity_errors = (sqlite3.IntegrityError, sa.exc.IntegrityError)
     _damage = ("malformed", "not a database", "could not decode")
