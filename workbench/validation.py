@@ -48,6 +48,9 @@ __all__ = [
     "score_zoo",
 ]
 
+#: Rows behind the longest lookback, at which values are computed again.
+_TRIED_ROWS = 40
+
 
 def check_features(bars: Bars) -> pd.DataFrame:
     """What both detectors say of every registered feature, one row each.
@@ -62,6 +65,11 @@ def check_features(bars: Bars) -> pd.DataFrame:
     DataFrame
         Columns lookback, bars_tested, lookahead and warmup (numbers of findings), clean; index feature.
 
+    Raises
+    ------
+    DataError
+        Fewer rows than that: a feature that was not tried out would look clean.
+
     Examples
     --------
     >>> import workbench as wb
@@ -72,6 +80,12 @@ def check_features(bars: Bars) -> pd.DataFrame:
     True
     """
     features = registered_features()
+    needed = max(one.lookback for one in features) + _TRIED_ROWS
+    if len(bars.ts_ns) < needed:
+        raise DataError(
+            f"{len(bars.ts_ns)} rows are too few to try out every feature",
+            next_step=f"give {needed} or more: the longest lookback and {_TRIED_ROWS} behind it",
+        )
     reports = leak_reports(features, bars)
     ahead, warm = reports[::2], reports[1::2]
     return pd.DataFrame(

@@ -194,10 +194,10 @@ def _require(
     if not 0.0 <= cost_bps < BPS:
         raise ValueError(f"cost_bps = {cost_bps} must be at least 0")
     unknown = sorted(set(signals) - set(SIGNALS))
-    if unknown or not (signals and lookbacks and holds and tops):
-        raise ValueError(
-            f"signals must be among {', '.join(SIGNALS)}; unknown: {', '.join(unknown) or 'none'}"
-        )
+    if unknown:
+        raise ValueError(f"signals must be among {', '.join(SIGNALS)}; unknown: {', '.join(unknown)}")
+    if not (signals and lookbacks and holds and tops):
+        raise ValueError("signals, lookbacks, holds and tops must each name at least one")
     if min(lookbacks) < 2 or min(holds) < 1 or not 1 <= min(tops) <= max(tops) <= values.shape[1]:
         raise ValueError("lookbacks must be >= 2, holds >= 1, and tops from 1 to the number of symbols")
     if max(lookbacks) + 2 >= len(values):
