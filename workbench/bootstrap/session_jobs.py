@@ -122,7 +122,7 @@ def reconcile_session(settings: Settings) -> tuple[Break, ...]:
         raise Refused(
             f"{len(breaks)} break(s), first {breaks[0].kind} {breaks[0].symbol}: ours {breaks[0].ours}, "
             f"theirs {breaks[0].theirs}",
-            next_step="workbench status lists them; docs/runbooks/missed-session.md",
+            next_step="workbench status lists them; docs/runbooks/a-break-was-found.md",
         )
     return breaks
 

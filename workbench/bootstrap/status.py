@@ -12,7 +12,9 @@ from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.watchdog_sign import watchdog_state
 from workbench.config import Settings
 from workbench.core.digest import desk_digest
+from workbench.core.halt_reasons import halt_reason
 from workbench.services.promotion import accepted_models
+from workbench.services.supervision import HALTED
 
 
 def desk_status(settings: Settings) -> dict[str, Any]:
@@ -21,8 +23,8 @@ def desk_status(settings: Settings) -> dict[str, Any]:
     Returns
     -------
     dict
-        account, mode, state, reason, epoch, halts (above and below the account), sessions_run,
-        last_session, decisions (decision times), orders (number sent or intended), orders_by_state, denials,
+        account, mode, state, reason, runbook (of the reason; "" = not halted), epoch, halts (above and below the
+        account), sessions_run, last_session, decisions (decision times), orders (number sent or intended), orders_by_state, denials,
         fills, digest (of the whole history), digests (by session), breaks (of the last reconciliation),
         unresolved (ids of orders whose fate is unknown), equity_usd, cash_usd, positions (shares), model_id,
         cost_model_id, config_hash, watchdog (required, alive, age_s, holder), alerts (open, undelivered,
@@ -45,6 +47,7 @@ def desk_status(settings: Settings) -> dict[str, Any]:
         "mode": settings.mode.value,
         "state": permission.state,
         "reason": permission.reason,
+        "runbook": halt_reason(permission.reason).runbook if permission.state == HALTED else "",
         "epoch": permission.epoch,
         "halts": [
             {
