@@ -149,8 +149,8 @@ def read_daily(folder: str | Path, symbols: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns symbol, session (ISO date), open, high, low, close in USD, volume in shares; prices and shares as
-        printed on the day, so splits are steps.
+        Columns symbol, session (ISO date), open, high, low, close in USD, volume in shares; prices and shares
+        as printed on the day, so splits are steps.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def read_daily(folder: str | Path, symbols: Sequence[str]) -> pd.DataFrame:
     >>> import workbench as wb
     >>> from pathlib import Path
     >>> Path("daily").mkdir()
-    >>> pd.DataFrame([{"symbol": "KO", "session": "2013-01-02", "close": 10.5}]).to_parquet("daily/KO.parquet")
+    >>> pd.DataFrame([{"symbol": "KO", "close": 10.5}]).to_parquet("daily/KO.parquet")
     >>> wb.validation.read_daily(".", ["KO"])["close"].tolist()
     [10.5]
     """

@@ -1,7 +1,7 @@
 """Run the cells of notebooks in this process, one after the other: what a kernel does, without its start.
 
-``python tests/support/notebook_cells.py`` reads a JSON list of {"notebook": PATH, "parameters": {...}} from its input
-and prints a JSON list of what stopped each, "" = it ran to its end.
+Run as a script it reads a JSON list of {"notebook": PATH, "parameters": {...}} from its
+input and prints a JSON list of what stopped each, "" = it ran to its end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def run_cells(path: Path, parameters: dict[str, Any]) -> str:
             continue
         source = compile("".join(cell["source"]), f"{path.name}[{number}]", "exec")
         try:
-            exec(source, names)
+            exec(source, names)  # noqa: S102 - cells of the project's own notebooks
         except Exception as error:  # the caller judges it: an expected refusal, or a defect
             return f"cell {number}: {type(error).__name__}: {error}"
         if "parameters" in cell["metadata"].get("tags", []):

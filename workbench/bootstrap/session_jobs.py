@@ -155,12 +155,17 @@ def drift_of_session(
         ),
         watch_costs(records[records["session"] <= session], latest_sessions=latest, alpha=alpha),
     ], ignore_index=True)  # fmt: skip
+    tell_of_drift(settings, found, run_id=run_id, at_ns=close_ns)
+    return found
+
+
+def tell_of_drift(settings: Settings, found: pd.DataFrame, *, run_id: str, at_ns: int) -> None:
+    """Raise the alert `drift_found` for what drifted in a table of `drift_of_session`, if anything did."""
     moved = found[found["status"] == "drift"]
     if len(moved):
         pairs = zip(moved["symbol"], moved["changed"], strict=True)
         words = "; ".join(f"{symbol}: {changed or 'together'}" for symbol, changed in pairs)
-        _alert(settings, "drift_found", f"{run_id}: {words}", close_ns)
-    return found
+        _alert(settings, "drift_found", f"{run_id}: {words}", at_ns)
 
 
 def _alert(settings: Settings, code: str, text: str, at_ns: int) -> None:

@@ -23,12 +23,13 @@ def desk_status(settings: Settings) -> dict[str, Any]:
     Returns
     -------
     dict
-        account, mode, state, reason, runbook (of the reason; "" = not halted), epoch, halts (above and below the
-        account), sessions_run, last_session, decisions (decision times), orders (number sent or intended), orders_by_state, denials,
-        fills, digest (of the whole history), digests (by session), breaks (of the last reconciliation),
-        unresolved (ids of orders whose fate is unknown), equity_usd, cash_usd, positions (shares), model_id,
-        cost_model_id, config_hash, watchdog (required, alive, age_s, holder), alerts (open, undelivered,
-        waiting, oldest_waiting_s, false_alarms), monitoring (session, level, warnings, blocks).
+        account, mode, state, reason, runbook (of the reason; "" = not halted), epoch, halts (above and below
+        the account), sessions_run, last_session, decisions (decision times), orders (number sent or
+        intended), orders_by_state, denials, fills, digest (of the whole history), digests (by session),
+        breaks (of the last reconciliation), unresolved (ids of orders whose fate is unknown), equity_usd,
+        cash_usd, positions (shares), model_id, cost_model_id, config_hash, watchdog (required, alive, age_s,
+        holder), alerts (open, undelivered, waiting, oldest_waiting_s, false_alarms), monitoring (session,
+        level, warnings, blocks).
     """
     desk = Desk(settings)
     journal, account = desk.journal, settings.account

@@ -1,6 +1,7 @@
 """Which reasons halt an account, how each is recognised in a state row, and where its runbook is.
 
-The journal keeps a reason in words. The table is read when a halt is shown or told, never when events are folded.
+The journal keeps a reason in words. The table is read when a halt is shown or told, never when events are
+folded.
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ HALT_REASONS: Final = (
         "An execution names an order of ours and is not of it.",
     ),
     _reason(
-        "FLATTEN_ENDED", "flatten ended:", "flatten-ended", "A flatten is over; whatever it left stays as it is."
+        "FLATTEN_ENDED", "flatten ended:", "flatten-ended",
+        "A flatten is over; whatever it left stays as it is.",
     ),
     _reason(
         "JOURNAL_WAS_DOWN", "halted while the journal was down:", "halted-while-the-journal-was-down",
