@@ -81,7 +81,6 @@ def key(
 @signed
 def revoke(act: Act, name: Name) -> None:
     """End a person's right to act, for good; what was done stands."""
-    said = act.said
     signing.revoke(act.settings, name, by=act.person, reason=act.reason, credentials=act.said["credentials"])
     act.emit({"person": name, "by": act.person}, f"{name} may not act any more, by {act.person}")
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.core.kernel import allocating_kernel
+from workbench.core.printing import html_table
 from workbench.core.types import BPS, Floats
 from workbench.core.workers import HERE, Workers
 
@@ -39,6 +40,13 @@ class StrategyVariants:
     benchmark: pd.Series
     parameters: pd.DataFrame
     cost_bps: float
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "variants": self.returns.shape[1], "sessions": len(self.returns),
+            "mean turnover a session": float(self.parameters["turnover"].mean()),
+        }  # fmt: skip
+        return html_table("Strategy variants", facts, {"returns": f"fractions, net of {self.cost_bps:g} bps"})
 
 
 def strategy_variants(
