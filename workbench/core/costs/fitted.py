@@ -130,7 +130,6 @@ class FittedCost:
     symbols: tuple[SymbolCost, ...] = field(default=())
     drift: str = ""
 
-    @cached_property
     def _repr_html_(self) -> str:
         named = {
             "spread multiple": self.spread_multiple, "impact coefficient": self.impact_coefficient,
@@ -140,6 +139,7 @@ class FittedCost:
         counts = {"fills": self.fills, "days": self.days, "symbols": self.symbol_count, "enough": self.enough}
         return html_table("Fitted cost", {**facts, **counts}, {"intervals": "90 %", "costs": "bps, no fees"})
 
+    @cached_property
     def _by_symbol(self) -> dict[str, SymbolCost]:
         return {entry.symbol: entry for entry in self.symbols}
 
