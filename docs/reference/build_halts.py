@@ -1,7 +1,7 @@
 """Write ``halts-and-alerts.md`` beside this file: every halt reason and alert code with its runbook.
 
-Run it after one was added: ``python docs/reference/build_halts.py`` or ``make docs``. A test compares the page with
-what this script would write.
+Run it after one was added: ``python docs/reference/build_halts.py`` or ``make docs``. A test
+compares the page with what this script would write.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ Recognised by the words with which the reason begins.
 _ALERTS = """
 ## Alert codes
 
-A critical alert that nobody acknowledges goes on to the next group of channels. Alerts of one code and subject within
-the window are one alert that counts up.
+A critical alert that nobody acknowledges goes on to the next group of channels. Alerts of one code
+and subject within the window are one alert that counts up.
 
 | code | severity | window, s | meaning |
 |---|---|---|---|
