@@ -31,7 +31,7 @@ $(STAMP): requirements.lock requirements-uv.lock pyproject.toml
 	  || echo "uv cannot be installed here; pip does the work (slower)" >&2
 	@# uv does not read pip's settings: an index that pip was told to use is passed on
 	@export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-}}"; [ -n "$$UV_DEFAULT_INDEX" ] || unset UV_DEFAULT_INDEX; \
-	if [ -x .venv/bin/uv ] && .venv/bin/uv pip sync --python $(PY) --compile-bytecode --require-hashes requirements.lock; then \
+	if [ -x .venv/bin/uv ] && .venv/bin/uv pip sync --quiet --python $(PY) --compile-bytecode --require-hashes requirements.lock; then \
 	  .venv/bin/uv pip install --python $(PY) --offline --no-deps --no-build-isolation --editable .; \
 	else \
 	  $(PY) -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements.lock; \
@@ -61,7 +61,7 @@ bench: env ## measure, and compare with the stated limits
 	@$(PY) -m pytest tests/benchmarks -o python_files='bench_*.py' -s --benchmark-columns=min,median,max,rounds
 
 lab: env ## JupyterLab in the notebooks folder
-	@$(PY) -m jupyter lab notebooks
+	@$(PY) -m jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 docs: env ## write the generated reference pages anew and build the handbook in build/handbook
 	@for page in docs/reference/build_*.py; do $(PY) "$$page"; done

@@ -31,6 +31,7 @@ from workbench.core.validation import (
 from workbench.core.validation.guard import leak_reports
 from workbench.core.validation.panels import bars_from_frame
 from workbench.core.validation.zoo import score_zoo
+from workbench.errors import DataError
 
 __all__ = [
     "CombinatorialPurgedKFold",
@@ -44,9 +45,12 @@ __all__ = [
     "detect_lookahead",
     "detect_warmup",
     "read_bars",
-    "refitted_paths",
+    "refitted_paths", "read_daily",
     "score_zoo",
 ]
+
+#: Rows behind the longest lookback, at which values are computed again.
+_TRIED_ROWS = 40
 
 
 def check_features(bars: Bars) -> pd.DataFrame:
@@ -62,6 +66,11 @@ def check_features(bars: Bars) -> pd.DataFrame:
     DataFrame
         Columns lookback, bars_tested, lookahead and warmup (numbers of findings), clean; index feature.
 
+    Raises
+    ------
+    DataError
+        Fewer rows than that: a feature that was not tried out would look clean.
+
     Examples
     --------
     >>> import workbench as wb
@@ -72,6 +81,12 @@ def check_features(bars: Bars) -> pd.DataFrame:
     True
     """
     features = registered_features()
+    needed = max(one.lookback for one in features) + _TRIED_ROWS
+    if len(bars.ts_ns) < needed:
+        raise DataError(
+            f"{len(bars.ts_ns)} rows are too few to try out every feature",
+            next_step=f"give {needed} or more: the longest lookback and {_TRIED_ROWS} behind it",
+        )
     reports = leak_reports(features, bars)
     ahead, warm = reports[::2], reports[1::2]
     return pd.DataFrame(
@@ -120,3 +135,44 @@ def read_bars(paths: Sequence[str | Path], *, last: int | None = None) -> Bars:
     if not paths:
         raise ValueError("there is no file to read bars from")
     return bars_from_frame(pd.concat([pd.read_parquet(path) for path in paths]), last=last)
+
+
+def read_daily(folder: str | Path, symbols: Sequence[str]) -> pd.DataFrame:
+    """Daily rows of the symbols as they stand in a folder of sample data, one symbol after the other.
+
+    Parameters
+    ----------
+    folder : str or Path
+        As `data/sample`: holds `daily/SYMBOL.parquet`.
+    symbols : sequence of str
+        At least one, in the wanted order.
+
+    Returns
+    -------
+    DataFrame
+        Columns symbol, session (ISO date), open, high, low, close in USD, volume in shares; prices and shares
+        as printed on the day, so splits are steps.
+
+    Raises
+    ------
+    DataError
+        A symbol without a file; the message names those that have one.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import workbench as wb
+    >>> from pathlib import Path
+    >>> Path("daily").mkdir()
+    >>> pd.DataFrame([{"symbol": "KO", "close": 10.5}]).to_parquet("daily/KO.parquet")
+    >>> wb.validation.read_daily(".", ["KO"])["close"].tolist()
+    [10.5]
+    """
+    there = {path.stem: path for path in sorted(Path(folder, "daily").glob("*.parquet"))}
+    missing = [symbol for symbol in symbols if symbol not in there]
+    if missing or not symbols:
+        raise DataError(
+            f"no daily prices of {', '.join(missing) or 'no symbol'} in {Path(folder, 'daily')}",
+            next_step=f"name one or more of: {', '.join(there) or 'none is there; is the folder right?'}",
+        )
+    return pd.concat([pd.read_parquet(there[symbol]) for symbol in symbols])

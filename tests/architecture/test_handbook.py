@@ -25,7 +25,7 @@ from workbench.config import leaves, secret_keys
 from workbench.core.orders import OrderState
 from workbench.core.pretrade.codes import DenialCode
 
-SCRIPTS = ("build_api", "build_events")
+SCRIPTS = ("build_api", "build_events", "build_halts")
 FETCHED = re.compile(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="([^"]+)"')
 FENCE = re.compile(r"(?ms)^( *)```([a-z]*)[^\n]*\n(.*?)^ *```")
 

@@ -120,7 +120,10 @@ def test_a_fortnight_in_which_everything_happens(world: World) -> None:
         (look,) = (row for row in runs if plans[row["run_id"]] == f"recovery of trading_loop/{session}.1")
         assert look["status"] == "done"
         assert look["seq"] < second_run["added_seq"]
-    assert [row["code"] for row in world.journal.rows("alerts")].count("scheduler_replaced") >= 2
+    codes = [row["code"] for row in world.journal.rows("alerts")]
+    assert codes.count("scheduler_replaced") >= 2
+    assert (codes.count("session_missed"), codes.count("job_missed")) == (1, 3)
+    assert codes.count("job_failed") >= len(crashes)
 
 
 # --- real kernels ----------------------------------------------------------------------------------------

@@ -62,8 +62,10 @@ def test_layers_around_a_sale_are_found_and_after_the_last_they_are_not(journal)
     sent_and_pulled(journal, "l1", 130)
     assert look(journal).status == "clean"
     sent_and_pulled(journal, "l2", 240)
-    (found,) = look(journal).findings
+    (found,) = (report := look(journal)).findings
     assert (found.rule, found.evidence) == ("LAYERING", ("wb1-l0", "wb1-l1", "wb1-l2", "xs"))
+    assert raise_alerts(journal, report, at_ns=300) == 1
+    assert [row["code"] for row in journal.rows("alerts")] == ["SURVEILLANCE_LAYERING"]
 
 
 def test_both_sides_in_two_accounts_are_a_finding_with_an_alert_for_each(journal):
@@ -87,5 +89,7 @@ def test_an_execution_near_the_close_is_judged_with_the_market_and_not_without(j
     bought(journal, "c", 900)
     assert look(journal).status == "incomplete"
     assert look(journal, {"AAPL": ClosingMarket(100.0, 100.0, 1e6)}).status == "clean"
-    (found,) = look(journal, {"AAPL": ClosingMarket(100.0, 101.0, 5.0)}).findings
+    (found,) = (report := look(journal, {"AAPL": ClosingMarket(100.0, 101.0, 5.0)})).findings
     assert (found.rule, found.evidence) == ("CLOSE_MARKED", ("xc",))
+    assert raise_alerts(journal, report, at_ns=950) == 1
+    assert [row["code"] for row in journal.rows("alerts")] == ["SURVEILLANCE_CLOSE_MARKED"]

@@ -123,7 +123,7 @@ def reconcile_session(settings: Settings) -> tuple[Break, ...]:
         raise Refused(
             f"{len(breaks)} break(s), first {breaks[0].kind} {breaks[0].symbol}: ours {breaks[0].ours}, "
             f"theirs {breaks[0].theirs}",
-            next_step="workbench status lists them; docs/runbooks/missed-session.md",
+            next_step="workbench status lists them; docs/runbooks/a-break-was-found.md",
         )
     return breaks
 
@@ -158,12 +158,17 @@ def drift_of_session(
         ),
         watch_costs(records[records["session"] <= session], latest_sessions=latest, alpha=alpha),
     ], ignore_index=True)  # fmt: skip
+    tell_of_drift(settings, found, run_id=run_id, at_ns=close_ns)
+    return found
+
+
+def tell_of_drift(settings: Settings, found: pd.DataFrame, *, run_id: str, at_ns: int) -> None:
+    """Raise the alert `drift_found` for what drifted in a table of `drift_of_session`, if anything did."""
     moved = found[found["status"] == "drift"]
     if len(moved):
         pairs = zip(moved["symbol"], moved["changed"], strict=True)
         words = "; ".join(f"{symbol}: {changed or 'together'}" for symbol, changed in pairs)
-        _alert(settings, "drift_found", f"{run_id}: {words}", close_ns)
-    return found
+        _alert(settings, "drift_found", f"{run_id}: {words}", at_ns)
 
 
 def _alert(settings: Settings, code: str, text: str, at_ns: int) -> None:

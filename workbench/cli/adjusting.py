@@ -10,16 +10,8 @@ from rich.console import Console
 
 from workbench.bootstrap.adjusting import Adjustment
 from workbench.bootstrap.adjusting import adjust as adjust_books
-from workbench.cli.console import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Config,
-    PassphraseFile,
-    SshKey,
-    credentials,
-    emit,
-    rows_table,
-)
+from workbench.cli.console import credentials, emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, AsJson, Config, PassphraseFile, SshKey
 from workbench.config import load_settings
 from workbench.core.adjusting import proposal_payload
 from workbench.errors import Refused, UsageError

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from workbench.bootstrap import alerts
 from workbench.bootstrap.logs import patient_log
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, Person, Reason, emit, rows_table
+from workbench.cli.console import emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, AsJson, Config, Person, Reason
 from workbench.config import load_settings
 from workbench.errors import JobFailed, Refused
 

@@ -8,27 +8,13 @@ import typer
 from rich.console import Console
 
 from workbench.bootstrap import approving
-from workbench.cli.console import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Config,
-    PassphraseFile,
-    Person,
-    Reason,
-    SshKey,
-    credentials,
-    emit,
-    rows_table,
-)
+from workbench.cli.console import emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, Act, AsJson, Config, Typed, signed
 from workbench.config import load_settings
 
 Named = Annotated[str, typer.Argument(help="Id of the order, or enough of its beginning to name one.")]
 SeenHash = Annotated[
     str, typer.Option("--hash", help="Beginning of the hash that `pending` showed; refused if it is another.")
-]
-
-Typed = Annotated[
-    str, typer.Option("--typed", help="Alone on a desk: the subject, typed again, 15 minutes later.")
 ]
 
 
@@ -65,91 +51,49 @@ def _flat(value: Any) -> object:
     return ("yes" if value else "no") if isinstance(value, bool) else value
 
 
-def approve(
-    order: Named,
-    person: Person,
-    reason: Reason,
-    seen_hash: SeenHash = "",
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
+@signed
+def approve(act: Act, order: Named, seen_hash: SeenHash = "") -> None:
     """Let a waiting order go; the running loop looks at everything once more before it sends."""
-    settings = load_settings(str(config))
-    identity = approving.answer(
-        settings, order, verdict="approved", person=person, reason=reason, seen_hash=seen_hash,
-        credentials=credentials(settings, passphrase_file, ssh_key),
-    )  # fmt: skip
-    _say(identity, "approved", person, as_json)
+    identity = approving.answer(act.settings, order, verdict="approved", seen_hash=seen_hash, **act.said)
+    _say(act, identity, "approved")
 
 
-def decline(
-    order: Named,
-    person: Person,
-    reason: Reason,
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
+@signed
+def decline(act: Act, order: Named) -> None:
     """Refuse a waiting order; it is never sent."""
-    settings = load_settings(str(config))
-    identity = approving.answer(
-        settings, order, verdict="declined", person=person, reason=reason,
-        credentials=credentials(settings, passphrase_file, ssh_key),
-    )  # fmt: skip
-    _say(identity, "declined", person, as_json)
+    identity = approving.answer(act.settings, order, verdict="declined", **act.said)
+    _say(act, identity, "declined")
 
 
-def _say(identity: str, verdict: str, person: str, as_json: bool) -> None:
-    payload = {"id": identity, "verdict": verdict, "person": person}
-    emit(payload, as_json, lambda out: out.print(f"{identity} is {verdict} by {person}", markup=False))
+def _say(act: Act, identity: str, verdict: str) -> None:
+    payload = {"id": identity, "verdict": verdict, "person": act.person}
+    act.emit(payload, f"{identity} is {verdict} by {act.person}")
 
 
+@signed
 def override(
+    act: Act,
     order: Annotated[str, typer.Argument(help="Id of the denied order, in full.")],
-    person: Person,
-    reason: Reason,
     typed: Typed = "",
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
 ) -> None:
     """Let one denied order go once within 15 minutes: one person asks, a second one lifts the denial."""
-    settings = load_settings(str(config))
-    codes, agreement = approving.override(
-        settings, order, person=person, reason=reason, typed=typed,
-        credentials=credentials(settings, passphrase_file, ssh_key),
-    )  # fmt: skip
+    codes, agreement = approving.override(act.settings, order, typed=typed, **act.said)
     payload = {
         "id": order, "codes": list(codes), "in_force": agreement is not None,
         "weaker": bool(agreement and agreement.weaker),
     }  # fmt: skip
-    words = "lifted for one order" if agreement else f"asked by {person}; a second person confirms it"
-    emit(payload, as_json, lambda out: out.print(f"{order}: {', '.join(codes)} {words}", markup=False))
+    words = "lifted for one order" if agreement else f"asked by {act.person}; a second person confirms it"
+    act.emit(payload, f"{order}: {', '.join(codes)} {words}")
 
 
-def accept_limits(
-    person: Person,
-    reason: Reason,
-    typed: Typed = "",
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
+@signed
+def accept_limits(act: Act, typed: Typed = "") -> None:
     """Agree to limits that permit more: one person asks, a second one puts them into force."""
-    settings = load_settings(str(config))
-    subject, changes, agreement = approving.accept_limits(
-        settings, person=person, reason=reason, typed=typed,
-        credentials=credentials(settings, passphrase_file, ssh_key),
-    )  # fmt: skip
+    subject, changes, agreement = approving.accept_limits(act.settings, typed=typed, **act.said)
+    lines = [str(change) for change in changes]
     payload = {
-        "subject": subject, "changes": [str(change) for change in changes],
-        "in_force": agreement is not None, "weaker": bool(agreement and agreement.weaker),
+        "subject": subject, "changes": lines, "in_force": agreement is not None,
+        "weaker": bool(agreement and agreement.weaker),
     }  # fmt: skip
-    words = "in force from now on" if agreement else f"asked by {person}; a second person confirms it"
-    lines = [f"{subject}: {words}", *payload["changes"]]  # type: ignore[misc]
-    emit(payload, as_json, lambda out: out.print("\n".join(lines), markup=False))
+    words = "in force from now on" if agreement else f"asked by {act.person}; a second person confirms it"
+    act.emit(payload, "\n".join([f"{subject}: {words}", *lines]))

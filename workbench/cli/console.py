@@ -1,4 +1,4 @@
-"""What every command shares: its options, how it prints, and how an error becomes an exit code."""
+"""What every command shares: how it prints, how it asks for a key, and how an error becomes an exit code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Annotated, Any, NoReturn, cast
+from typing import IO, Any, NoReturn, cast
 
 import numpy as np
 import typer
@@ -24,17 +24,6 @@ from workbench.redaction import redact_values
 
 #: A pipe has no width of its own; wide enough that no column is cut.
 _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
-
-Config = Annotated[Path, typer.Option("--config", "-c", help="Settings file of the desk.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Person = Annotated[str, typer.Option("--person", "-p", help="Registered person who takes this decision.")]
-Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in words that make sense in a year.")]
-PassphraseFile = Annotated[
-    str,
-    typer.Option("--passphrase-file", help="File or fd:N whose first line is the passphrase to sign with."),
-]
-SshKey = Annotated[Path | None, typer.Option("--ssh-key", help="Private OpenSSH key to sign with.")]
-DEFAULT_CONFIG = Path("workbench.toml")
 
 
 def console(*, errors: bool = False) -> Console:

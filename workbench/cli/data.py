@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from workbench.bootstrap import admin, market_data, storage
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, emit, rows_table
+from workbench.cli.console import emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, AsJson, Config
 from workbench.config import load_settings
 from workbench.errors import UsageError
 

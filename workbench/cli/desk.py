@@ -12,18 +12,8 @@ from rich.console import Console
 from workbench.bootstrap import admin, adoption, epochs
 from workbench.bootstrap.desk import epochs_of
 from workbench.bootstrap.status import desk_status
-from workbench.cli.console import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Config,
-    PassphraseFile,
-    Person,
-    Reason,
-    SshKey,
-    credentials,
-    emit,
-    rows_table,
-)
+from workbench.cli.console import emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, Act, AsJson, Config, signed
 from workbench.config import load_settings
 from workbench.errors import Refused
 
@@ -92,6 +82,8 @@ def adopt(
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
+@signed
+def adopt(act: Act, as_of: AsOf, accept: Accept = "") -> None:
     """Open the ledger with what the venue's account holds: cash, and what a person accepts besides."""
     settings = load_settings(str(config))
     key = credentials(settings, passphrase_file, ssh_key)
@@ -103,31 +95,17 @@ def adopt(
         settings, as_of_session=as_of, person=person, reason=reason, accept=accept, credentials=key
     )
     payload = {**dataclasses.asdict(found), "person": person, "desk_epoch": epochs_of(settings)[-1]}
+    found = adoption.adopt(act.settings, as_of_session=as_of, accept=accept, **act.said)
     more = f", {_flat(found.positions)} and {len(found.orders)} open orders" if found.positions else ""
-    emit(
-        payload,
-        as_json,
-        lambda out: out.print(f"the ledger opens with {found.cash_micro / 1e6:,.2f} USD{more}"),
-    )
+    payload = {**dataclasses.asdict(found), "person": act.person}
+    act.emit(payload, f"the ledger opens with {found.cash_micro / 1e6:,.2f} USD{more}")
 
 
-def reduce(
-    person: Person,
-    reason: Reason,
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
+@signed
+def reduce(act: Act) -> None:
     """Allow risk-reducing orders only."""
-    settings = load_settings(str(config))
-    key = credentials(settings, passphrase_file, ssh_key)
-    admin.reduce(settings, person=person, reason=reason, credentials=key)
-    emit(
-        {"state": "REDUCING", "person": person},
-        as_json,
-        lambda out: out.print(f"REDUCING, by {person}", markup=False),
-    )
+    admin.reduce(act.settings, **act.said)
+    act.emit({"state": "REDUCING", "person": act.person}, f"REDUCING, by {act.person}")
 
 
 def reconcile(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:

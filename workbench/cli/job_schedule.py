@@ -10,24 +10,11 @@ import typer
 from workbench.bootstrap import job_export, retention, run_logs, scheduling
 from workbench.bootstrap.declared import jobs_file, read_jobs
 from workbench.bootstrap.logs import patient_log
-from workbench.cli.console import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Config,
-    PassphraseFile,
-    Person,
-    Reason,
-    SshKey,
-    console,
-    credentials,
-    emit,
-    rows_table,
-)
+from workbench.cli.console import console, emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, Act, AsJson, Config, JobName, Person, Reason, signed
 from workbench.config import load_settings
 from workbench.errors import UsageError
 from workbench.services.scheduler import Tick
-
-Job = Annotated[str, typer.Argument(help="Name of the job, as `workbench jobs list` shows it.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -162,27 +149,18 @@ def logs(
 
 
 def pause(
-    job: Job, person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False
+    job: JobName, person: Person, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
     """Keep schedulers from starting a job; what passes meanwhile is missed or caught up as declared."""
     scheduling.pause_job(load_settings(str(config)), job, person=person, reason=reason)
     emit({"job": job, "person": person}, as_json, lambda out: out.print(f"{job} is paused"))
 
 
-def resume(
-    job: Job,
-    person: Person,
-    reason: Reason,
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
+@signed
+def resume(act: Act, job: JobName) -> None:
     """Let schedulers start a paused job again; signed where acts are signed."""
-    settings = load_settings(str(config))
-    key = credentials(settings, passphrase_file, ssh_key)
-    scheduling.resume_job(settings, job, person=person, reason=reason, credentials=key)
-    emit({"job": job, "person": person}, as_json, lambda out: out.print(f"{job} goes on"))
+    scheduling.resume_job(act.settings, job, **act.said)
+    act.emit({"job": job, "person": act.person}, f"{job} goes on")
 
 
 def export(

@@ -19,19 +19,8 @@ from workbench.bootstrap.cycle_log import log_cycles
 from workbench.bootstrap.jobs import job_service
 from workbench.bootstrap.logs import command_log
 from workbench.bootstrap.scheduling import run_due
-from workbench.cli.console import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Config,
-    PassphraseFile,
-    Person,
-    Reason,
-    SshKey,
-    console,
-    credentials,
-    emit,
-    rows_table,
-)
+from workbench.cli.console import console, emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, Act, AsJson, Config, JobName, signed
 from workbench.config import Settings, load_settings
 from workbench.core.jobs import Job, RunResult
 from workbench.errors import UsageError
@@ -63,7 +52,7 @@ def show(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
 @app.command("run")
 def run(
-    job: Annotated[str, typer.Argument(help="Name of the job, as `workbench jobs list` shows it.")],
+    job: JobName,
     session: Session,
     values: Annotated[
         list[str] | None, typer.Option("--set", help="Parameter of the job, NAME=VALUE; may come again.")
@@ -107,21 +96,14 @@ def _said(result: RunResult) -> dict[str, Any]:
 
 
 @app.command("skip")
+@signed
 def skip(
-    to: Annotated[str, typer.Option("--to", help="Session to go on with, YYYY-MM-DD.")],
-    person: Person,
-    reason: Reason,
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
+    act: Act, to: Annotated[str, typer.Option("--to", help="Session to go on with, YYYY-MM-DD.")]
 ) -> None:
     """Leave sessions out by name; without this a run refuses to jump over one."""
-    settings = load_settings(str(config))
-    key = credentials(settings, passphrase_file, ssh_key)
-    expected = admin.skip_sessions(settings, session=to, person=person, reason=reason, credentials=key)
-    payload = {"from": expected, "to": to, "person": person}
-    emit(payload, as_json, lambda out: out.print(f"sessions from {expected} to before {to} are left out"))
+    expected = admin.skip_sessions(act.settings, session=to, **act.said)
+    payload = {"from": expected, "to": to, "person": act.person}
+    act.emit(payload, f"sessions from {expected} to before {to} are left out")
 
 
 @app.command("history")

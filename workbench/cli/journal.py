@@ -9,18 +9,8 @@ from typing import Annotated
 import typer
 
 from workbench.bootstrap import journal_care
-from workbench.cli.console import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Config,
-    PassphraseFile,
-    Person,
-    Reason,
-    SshKey,
-    credentials,
-    emit,
-    rows_table,
-)
+from workbench.cli.console import emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, Act, AsJson, Config, signed
 from workbench.config import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Look after the journal.")
@@ -67,19 +57,13 @@ def export(
 
 
 @app.command("archive")
+@signed
 def archive(
+    act: Act,
     before: Annotated[str, typer.Option("--before", help="The first session that stays, ISO date.")],
     to: Annotated[Path, typer.Option("--to", help="A new file, Parquet.")],
-    person: Person,
-    reason: Reason,
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
 ) -> None:
     """Move the events before a session to a file; the chain goes on and every projection stays."""
-    settings = load_settings(str(config))
-    key = credentials(settings, passphrase_file, ssh_key)
-    done = journal_care.archive_journal(settings, before, to, person=person, reason=reason, credentials=key)
+    done = journal_care.archive_journal(act.settings, before, to, **act.said)
     text = f"events {done.first_seq:,} to {done.last_seq:,} are in {to}; keep it: only it proves them"
-    emit({**dataclasses.asdict(done), "file": str(to)}, as_json, lambda out: out.print(text, markup=False))
+    act.emit({**dataclasses.asdict(done), "file": str(to)}, text)

@@ -10,17 +10,17 @@ from rich.console import Console
 
 from workbench.bootstrap import admin, killing
 from workbench.bootstrap.lifting import lift
-from workbench.cli.console import (
+from workbench.cli.console import credentials, emit, rows_table
+from workbench.cli.options import (
     DEFAULT_CONFIG,
+    Act,
     AsJson,
     Config,
+    Confirm,
     PassphraseFile,
-    Person,
     Reason,
     SshKey,
-    credentials,
-    emit,
-    rows_table,
+    signed,
 )
 from workbench.config import load_settings
 from workbench.core.cancelling import CancelReport
@@ -142,29 +142,13 @@ def _print_cancel(out: Console, cancel: CancelReport) -> None:
         out.print(rows_table("not shown to have ended: count them as open", columns, rows))
 
 
-def resume(
-    person: Person,
-    reason: Reason,
-    level: LevelOf = "account",
-    target: Target = "",
-    confirm: Annotated[
-        str, typer.Option("--confirm", help="Alone on a desk: what is confirmed, word for word.")
-    ] = "",
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
+@signed
+def resume(act: Act, level: LevelOf = "account", target: Target = "", confirm: Confirm = "") -> None:
     """Take back a halt; of the account: look up what is unresolved, reconcile, and only then ACTIVE."""
-    settings = load_settings(str(config))
-    key = credentials(settings, passphrase_file, ssh_key)
     if level == "account":
-        permission = admin.resume(settings, person=person, reason=reason, credentials=key)
+        permission = admin.resume(act.settings, **act.said)
     else:
-        permission = lift(
-            settings, level, target, person=person, reason=reason, typed=confirm, credentials=key
-        )
-    words = ("state", "epoch", "reason", "code_hash")
-    payload = {name: getattr(permission, name) for name in words}
-    text = f"{permission.state}, epoch {permission.epoch}, code {permission.code_hash[:12]}, by {person}"
-    emit(payload, as_json, lambda out: out.print(text, markup=False))
+        permission = lift(act.settings, level, target, typed=confirm, **act.said)
+    payload = {name: getattr(permission, name) for name in ("state", "epoch", "reason", "code_hash")}
+    text = f"{permission.state}, epoch {permission.epoch}, code {permission.code_hash[:12]}, by {act.person}"
+    act.emit(payload, text)

@@ -8,18 +8,8 @@ from typing import Annotated
 import typer
 
 from workbench.bootstrap.limits import enable_symbol, limit_utilisation
-from workbench.cli.console import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Config,
-    PassphraseFile,
-    Person,
-    Reason,
-    SshKey,
-    credentials,
-    emit,
-    rows_table,
-)
+from workbench.cli.console import emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, Act, AsJson, Config, signed
 from workbench.config import load_settings
 
 
@@ -40,18 +30,10 @@ def limits(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     emit({"limits": rows}, as_json, lambda out: out.print(rows_table("limits", columns, listed)))
 
 
+@signed
 def enable(
-    symbol: Annotated[str, typer.Argument(help="Symbol that repeated executions had disabled.")],
-    person: Person,
-    reason: Reason,
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
+    act: Act, symbol: Annotated[str, typer.Argument(help="Symbol that repeated executions had disabled.")]
 ) -> None:
     """Let a symbol trade again that the throttle of repeated executions had disabled."""
-    settings = load_settings(str(config))
-    key = credentials(settings, passphrase_file, ssh_key)
-    enable_symbol(settings, symbol, person=person, reason=reason, credentials=key)
-    payload = {"symbol": symbol, "person": person}
-    emit(payload, as_json, lambda out: out.print(f"{symbol} is enabled, by {person}", markup=False))
+    enable_symbol(act.settings, symbol, **act.said)
+    act.emit({"symbol": symbol, "person": act.person}, f"{symbol} is enabled, by {act.person}")

@@ -14,18 +14,17 @@ from rich.progress import Progress
 from rich.table import Table
 
 from workbench.bootstrap import admin, costing, feature_list, releasing
-from workbench.cli.console import (
+from workbench.cli.console import console, credentials, emit, rows_table
+from workbench.cli.options import (
     DEFAULT_CONFIG,
+    Act,
     AsJson,
     Config,
+    Confirm,
+    ModelId,
     PassphraseFile,
-    Person,
-    Reason,
     SshKey,
-    console,
-    credentials,
-    emit,
-    rows_table,
+    signed,
 )
 from workbench.config import load_settings
 from workbench.errors import Refused, UsageError
@@ -171,7 +170,7 @@ def trials(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
 
 def holdout(
-    model: Annotated[str, typer.Argument(help="Id of the model, as `workbench candidates` shows it.")],
+    model: ModelId,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
@@ -182,27 +181,17 @@ def holdout(
     emit(payload, as_json, lambda out: out.print(rows_table("holdout", ["what", "value"], rows)))
 
 
+@signed
 def promote(
-    model: Annotated[str, typer.Argument(help="Id of the model, as `workbench candidates` shows it.")],
-    person: Person,
-    reason: Reason,
+    act: Act,
+    model: ModelId,
     stage: Annotated[str, typer.Option("--stage", help="Stage to accept it for.")] = "replay",
-    confirm: Annotated[
-        str, typer.Option("--confirm", help="Alone on a desk: what is confirmed, word for word.")
-    ] = "",
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
+    confirm: Confirm = "",
 ) -> None:
     """Accept a candidate for a stage: every gate is recomputed, later stages take a second person."""
-    settings = load_settings(str(config))
-    key = credentials(settings, passphrase_file, ssh_key)
-    releasing.accept_model(
-        settings, model, stage=stage, person=person, reason=reason, typed=confirm, credentials=key
-    )
-    payload = {"model_id": model, "stage": stage, "person": person}
-    emit(payload, as_json, lambda out: out.print(f"model {model[:12]} is accepted for {stage} by {person}"))
+    releasing.accept_model(act.settings, model, stage=stage, typed=confirm, **act.said)
+    payload = {"model_id": model, "stage": stage, "person": act.person}
+    act.emit(payload, f"model {model[:12]} is accepted for {stage} by {act.person}")
 
 
 def calibrate(

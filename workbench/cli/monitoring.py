@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from workbench.bootstrap import monitoring
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, emit, rows_table
+from workbench.cli.console import emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, AsJson, Config
 from workbench.config import load_settings
 from workbench.core.monitoring import Level, rule_of
 

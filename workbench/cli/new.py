@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from workbench.bootstrap.new_project import KINDS, new_project
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, emit
+from workbench.cli.console import emit
+from workbench.cli.options import DEFAULT_CONFIG, AsJson, Config
 
 _PACKAGE = (
     "pip install --no-build-isolation --no-deps --editable {folder}, then `pytest --pyargs workbench.testing`"

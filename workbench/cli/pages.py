@@ -9,7 +9,8 @@ import typer
 
 from workbench.bootstrap.logs import command_log
 from workbench.cli.boundary import document
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, emit
+from workbench.cli.console import emit
+from workbench.cli.options import DEFAULT_CONFIG, AsJson, Config
 from workbench.config import load_settings
 
 

@@ -23,6 +23,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "mode": "replay, shadow, paper or live",
         "state": "ACTIVE, REDUCING or HALTED",
         "reason": "why it is in that state",
+        "runbook": "page that says what to do about that reason; empty when it is not HALTED",
         "epoch": "number of the last change of state",
         "desk_epoch": "number, venue_account, predecessor, last_session before it: of the journal in force",
         "halts": "level, target, state, reason and person of each halt above and below the account",
@@ -312,10 +313,7 @@ KEYS: Final[dict[str, dict[str, str]]] = {
         "checks": "name, ok, found and next_step of each question",
     },
     "jobs list": {"jobs": "job, purpose, schedule, needs, parameters and timeout_s of each"},
-    "jobs check": {
-        "file": "the declarations that were read",
-        "jobs": "job, schedule and needs of each",
-    },
+    "jobs check": {"file": "the declarations that were read", "jobs": "job, schedule and needs of each"},
     "jobs next": {
         "at": "time for which this holds, exchange time",
         "due": "job, session, due and what is done about it or waited for, of each open slot",

@@ -8,18 +8,8 @@ from typing import Annotated
 import typer
 
 from workbench.bootstrap import open_workbench, signing
-from workbench.cli.console import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Config,
-    PassphraseFile,
-    Person,
-    Reason,
-    SshKey,
-    credentials,
-    emit,
-    rows_table,
-)
+from workbench.cli.console import credentials, emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, Act, AsJson, Config, PassphraseFile, Person, Reason, signed
 from workbench.config import load_settings
 from workbench.errors import Refused
 
@@ -88,22 +78,11 @@ def key(
 
 
 @app.command("revoke")
-def revoke(
-    name: Name,
-    person: Person,
-    reason: Reason,
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
+@signed
+def revoke(act: Act, name: Name) -> None:
     """End a person's right to act, for good; what was done stands."""
-    settings = load_settings(str(config))
-    signing.revoke(
-        settings, name, by=person, reason=reason, credentials=credentials(settings, passphrase_file, ssh_key)
-    )
-    payload = {"person": name, "by": person}
-    emit(payload, as_json, lambda out: out.print(f"{name} may not act any more, by {person}", markup=False))
+    signing.revoke(act.settings, name, by=act.person, reason=act.reason, credentials=act.said["credentials"])
+    act.emit({"person": name, "by": act.person}, f"{name} may not act any more, by {act.person}")
 
 
 @app.command("list")

@@ -7,7 +7,8 @@ from typing import Any
 import typer
 
 from workbench.bootstrap.preflight import readiness
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, emit, rows_table
+from workbench.cli.console import emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, AsJson, Config
 from workbench.config import load_settings
 from workbench.errors import Refused
 

@@ -7,22 +7,10 @@ from typing import Annotated
 import typer
 
 from workbench.bootstrap import releasing
-from workbench.cli.console import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Config,
-    PassphraseFile,
-    Person,
-    Reason,
-    SshKey,
-    credentials,
-    emit,
-    rows_table,
-)
+from workbench.cli.console import emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, Act, AsJson, Config, ModelId, signed
 from workbench.config import load_settings
 from workbench.core.types import MICRO
-
-Model = Annotated[str, typer.Argument(help="Id of the model, as `workbench candidates` shows it.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def verdict(
-    model: Model,
+    model: ModelId,
     stage: Annotated[str, typer.Option("--stage", help="Stage to judge it for.")] = "shadow",
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
@@ -49,41 +37,23 @@ def verdict(
     emit(payload, as_json, lambda out: out.print(rows_table(title, list(found.frame.columns), rows)))
 
 
-def retire(
-    model: Model,
-    person: Person,
-    reason: Reason,
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
+@signed
+def retire(act: Act, model: ModelId) -> None:
     """End a model's use for good; a retired model never comes back."""
-    settings = load_settings(str(config))
-    key = credentials(settings, passphrase_file, ssh_key)
-    releasing.retire(settings, model, person=person, reason=reason, credentials=key)
-    payload = {"model_id": model, "stage": "retired", "person": person}
-    emit(payload, as_json, lambda out: out.print(f"model {model[:12]} is retired by {person}", markup=False))
+    releasing.retire(act.settings, model, **act.said)
+    payload = {"model_id": model, "stage": "retired", "person": act.person}
+    act.emit(payload, f"model {model[:12]} is retired by {act.person}")
 
 
-def rollback(
-    person: Person,
-    reason: Reason,
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
+@signed
+def rollback(act: Act) -> None:
     """Retire the model that decides here, so that the one accepted before it decides again."""
-    settings = load_settings(str(config))
-    key = credentials(settings, passphrase_file, ssh_key)
-    gone, back = releasing.rollback(settings, person=person, reason=reason, credentials=key)
-    payload = {"retired": gone, "model_id": back, "mode": settings.mode.value, "person": person}
-    text = f"model {gone[:12]} is retired, {back[:12]} decides again, by {person}"
-    emit(payload, as_json, lambda out: out.print(text, markup=False))
+    gone, back = releasing.rollback(act.settings, **act.said)
+    payload = {"retired": gone, "model_id": back, "mode": act.settings.mode.value, "person": act.person}
+    act.emit(payload, f"model {gone[:12]} is retired, {back[:12]} decides again, by {act.person}")
 
 
-def shadow(model: Model, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def shadow(model: ModelId, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """What a model's shadow sessions show: each decision made again, the difference to live by cause."""
     found = releasing.shadow_of(load_settings(str(config)), model)
     causes, backtest = found.explanation.by_cause_micro if found.explanation else {}, found.backtest

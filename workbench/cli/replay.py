@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, emit, rows_table
+from workbench.cli.console import emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, AsJson, Config
 from workbench.errors import ManifestMismatch, UsageError
 
 if TYPE_CHECKING:

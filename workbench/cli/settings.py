@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, emit, rows_table
+from workbench.cli.console import emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, AsJson, Config
 from workbench.config import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Show, check and hash the effective configuration.")

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from workbench.bootstrap import surveillance
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, emit, rows_table
+from workbench.cli.console import emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, AsJson, Config
 from workbench.config import load_settings
 
 Session = Annotated[str, typer.Option("--session", help="A session that has closed, YYYY-MM-DD.")]

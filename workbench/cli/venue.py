@@ -11,7 +11,7 @@ import typer
 
 from workbench.bootstrap import venue
 from workbench.bootstrap.logs import command_log
-from workbench.cli.console import AsJson
+from workbench.cli.options import AsJson
 from workbench.config import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Run an offline paper exchange that speaks Alpaca's protocol.")

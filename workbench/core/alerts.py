@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from workbench.core.halt_reasons import RUNBOOKS, halt_reason
 from workbench.core.ports import Event
-
-RUNBOOKS: Final = "docs/runbooks"
 
 
 class Severity(StrEnum):
@@ -86,26 +85,26 @@ _TABLE: Final = (
     _rule(
         "STAGE_BUDGET", _I, "stage-over-budget", "A stage of the session took longer than its time budget."
     ),
-    _rule("cost_drift", _W, "cost-model-not-usable", "Realised costs move away from the predicted ones."),
-    _rule("cost_model_blocked", _C, "cost-model-not-usable", "The cost model is blocked: nothing is traded."),
-    _rule("cost_model_stale", _C, "cost-model-not-usable", "The cost model has expired: nothing is traded."),
-    _rule("cost_model_missing", _C, "cost-model-not-usable", "There is no cost model: nothing is traded."),
+    _rule("cost_drift", _W, "cost-drift", "Realised costs move away from the predicted ones."),
+    _rule("cost_model_blocked", _C, "cost-model-blocked", "The cost model is blocked: nothing is traded."),
+    _rule("cost_model_stale", _C, "cost-model-stale", "The cost model has expired: nothing is traded."),
+    _rule("cost_model_missing", _C, "cost-model-missing", "There is no cost model: nothing is traded."),
     _rule(
-        "cost_model_out_of_bounds", _C, "cost-model-not-usable",
+        "cost_model_out_of_bounds", _C, "cost-model-out-of-bounds",
         "The cost model's parameters are out of bounds: nothing is traded.",
     ),
     _rule(
-        "cost_model_wrong_regime", _W, "cost-model-not-usable",
+        "cost_model_wrong_regime", _W, "cost-model-wrong-regime",
         "The market is outside of what the cost model has seen: nothing is traded at this decision.",
     ),
     _rule(
-        "cost_model_drifted", _C, "cost-model-not-usable",
+        "cost_model_drifted", _C, "cost-model-drifted",
         "Realised costs have left the cost model: nothing is traded.",
     ),
-    _rule("job_failed", _C, "missed-session", "A job ended without its own proof of success."),
+    _rule("job_failed", _C, "job-failed", "A job ended without its own proof of success."),
     _rule("session_missed", _C, "missed-session", "A session was not traded: its start was missed."),
-    _rule("job_missed", _W, "missed-session", "A job was not run in its time."),
-    _rule("scheduler_replaced", _W, "missed-session", "A scheduler ended without saying so."),
+    _rule("job_missed", _W, "job-missed", "A job was not run in its time."),
+    _rule("scheduler_replaced", _W, "scheduler-replaced", "A scheduler ended without saying so."),
     _rule("drift_found", _W, "drift-found", "The market differs from what the model was made with."),
     _rule(
         "MONITOR_WARNED", _W, "monitoring-warned",
@@ -116,23 +115,23 @@ _TABLE: Final = (
         "A measure of the session is beyond the bound of a block: no new risk is opened.",
     ),
     _rule("symbol_disabled", _C, "symbol-disabled-by-throttle", "A symbol waits until a person enables it."),
-    _rule("SURVEILLANCE_SELF_MATCH", _W, "own-flow", _OWN_FLOW),
-    _rule("SURVEILLANCE_LAYERING", _W, "own-flow", _OWN_FLOW),
-    _rule("SURVEILLANCE_CLOSE_MARKED", _W, "own-flow", _OWN_FLOW),
+    _rule("SURVEILLANCE_SELF_MATCH", _W, "own-orders-met", _OWN_FLOW),
+    _rule("SURVEILLANCE_LAYERING", _W, "layers-of-orders", _OWN_FLOW),
+    _rule("SURVEILLANCE_CLOSE_MARKED", _W, "close-was-moved", _OWN_FLOW),
     _rule("APPROVAL_WAITING", _W, "approvals", "Orders wait for a person's word and expire without it."),
     _rule(
         "WATCHDOG_HALTED", _C, "watchdog-halted-the-desk",
         "The watchdog has halted the account and asked the venue to cancel our orders.",
     ),
     _rule(
-        "LOOP_DEAD", _C, "loop-is-dead-or-stuck", "The process that traded has ended uncleanly."
+        "LOOP_DEAD", _C, "loop-dead", "The process that traded has ended uncleanly."
     ),
     _rule(
         "DESK_HALTED", _C, "halt-and-resume", "The account is HALTED: nothing is sent until a person resumes."
     ),
-    _rule("ORDERS_CANCELLED", _I, "watchdog-halted-the-desk", "The venue shows all our orders as ended."),
-    _rule("LOOP_STUCK", _C, "loop-is-dead-or-stuck", "The process that trades shows no sign of progress."),
-    _rule("RUN_CRASHED", _W, "loop-is-dead-or-stuck", "A run ended without a record."),
+    _rule("ORDERS_CANCELLED", _I, "orders-cancelled", "The venue shows all our orders as ended."),
+    _rule("LOOP_STUCK", _C, "loop-stuck", "The process that trades shows no sign of progress."),
+    _rule("RUN_CRASHED", _W, "run-crashed", "A run ended without a record."),
     _rule("ORDERS_UNWATCHED", _W, "orders-without-a-loop", "Orders are open while no process watches them."),
     _rule("CANCEL_UNCONFIRMED", _C, "orders-left-after-a-cancel", "Orders are not shown as cancelled."),
     _rule("CLOCK_SKEW", _C, "clock-skew", "Our clock and the venue's differ by more than the bound."),
@@ -141,7 +140,7 @@ _TABLE: Final = (
     _rule("DISK_LOW", _C, "disk-is-filling", "The disk of the desk is nearly full."),
     _rule("VENUE_UNREACHABLE", _C, "venue-unreachable", "The venue does not answer."),
     _rule(
-        "WATCHDOG_FAILED", _C, "watchdog-halted-the-desk", "The watchdog could not look or act."
+        "WATCHDOG_FAILED", _C, "watchdog-failed", "The watchdog could not look or act."
     ),
     _rule(
         "ALERT_NOT_DELIVERED", _C, "alert-not-delivered",
@@ -217,6 +216,25 @@ class Message:
     channels: tuple[str, ...]
 
 
+#: Alerts that tell a halt: their text is "halted by WHO: REASON", or the reason alone.
+_HALTED_BY: Final = "halted by "
+_OF_A_HALT: Final = frozenset({"DESK_HALTED", "WATCHDOG_HALTED"})
+
+
+def halted_text(who: str, reason: str) -> str:
+    """The text of an alert that an account was halted; `message` finds the reason in it again."""
+    return f"{_HALTED_BY}{who}: {reason}"
+
+
+def _cause(row: Mapping[str, Any]) -> str:
+    """The page of the reason behind an alert of a halt; "" for every other alert."""
+    if row["code"] not in _OF_A_HALT:
+        return ""
+    text = str(row["text"])
+    reason = text.partition(": ")[2] if text.startswith(_HALTED_BY) else text
+    return f"\nof this reason: {halt_reason(reason).runbook}"
+
+
 def message(row: Mapping[str, Any], channels: Sequence[str]) -> Message:
     """What people are told of a row of the outbox; the same row gives the same bytes."""
     rule = rule_of(row["code"])
@@ -225,7 +243,7 @@ def message(row: Mapping[str, Any], channels: Sequence[str]) -> Message:
     repeated = f"\nseen {row['count']} times" if row["count"] > 1 else ""
     escalated = "\nESCALATED: nobody has acknowledged it" if row["level"] else ""
     body = (
-        f"{row['text']}\n{rule.meaning}{repeated}{escalated}\nrunbook: {rule.runbook}\n"
+        f"{row['text']}\n{rule.meaning}{repeated}{escalated}\nrunbook: {rule.runbook}{_cause(row)}\n"
         f'acknowledge: workbench alerts acknowledge {row["alert_id"]} --person NAME --reason "..."'
     )
     return Message(number, row["level"], title, body, tuple(channels))

@@ -79,7 +79,7 @@ class FeeSchedule:
         )
 
     def fee_micro(self, side: Side, shares: int, price_micro: int) -> int:
-        """Fee of one execution in micros, rounded up to whole cents.
+        """Fee of one execution in micros, rounded up to whole cents; `shares` at `price_micro` each.
 
         Raises
         ------

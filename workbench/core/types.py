@@ -15,6 +15,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.core.printing import html_table
+
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
 Booleans: TypeAlias = NDArray[np.bool_]
@@ -134,6 +136,17 @@ class Bars:
             raise ValueError("bars.symbols must be sorted and unique")
         if len(self.ts_ns) > 1 and not bool(np.all(np.diff(self.ts_ns) > 0)):
             raise ValueError("bars.ts_ns must be strictly increasing")
+
+    def _repr_html_(self) -> str:
+        ends = np.datetime_as_string(self.ts_ns.astype("datetime64[ns]"), unit="m")
+        facts = {
+            "bars": len(ends), "symbols": ", ".join(self.symbols[:12]) or "none",
+            "from": ends[0] if len(ends) else "", "to": ends[-1] if len(ends) else "",
+            "without a bar": int((~self.tradable).sum()),
+        }  # fmt: skip
+        return html_table(
+            "Bars", facts, {"prices": "currency", "volume": "shares", "times": "UTC, end of bar"}
+        )
 
     def tail(self, rows: int) -> Bars:
         """The last `rows` bars (fewer if there are fewer)."""

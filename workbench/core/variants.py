@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.core.kernel import allocating_kernel
+from workbench.core.printing import html_table
 from workbench.core.types import BPS, Floats
 from workbench.core.workers import HERE, Workers
 
@@ -39,6 +40,13 @@ class StrategyVariants:
     benchmark: pd.Series
     parameters: pd.DataFrame
     cost_bps: float
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "variants": self.returns.shape[1], "sessions": len(self.returns),
+            "mean turnover a session": float(self.parameters["turnover"].mean()),
+        }  # fmt: skip
+        return html_table("Strategy variants", facts, {"returns": f"fractions, net of {self.cost_bps:g} bps"})
 
 
 def strategy_variants(
@@ -194,10 +202,10 @@ def _require(
     if not 0.0 <= cost_bps < BPS:
         raise ValueError(f"cost_bps = {cost_bps} must be at least 0")
     unknown = sorted(set(signals) - set(SIGNALS))
-    if unknown or not (signals and lookbacks and holds and tops):
-        raise ValueError(
-            f"signals must be among {', '.join(SIGNALS)}; unknown: {', '.join(unknown) or 'none'}"
-        )
+    if unknown:
+        raise ValueError(f"signals must be among {', '.join(SIGNALS)}; unknown: {', '.join(unknown)}")
+    if not (signals and lookbacks and holds and tops):
+        raise ValueError("signals, lookbacks, holds and tops must each name at least one")
     if min(lookbacks) < 2 or min(holds) < 1 or not 1 <= min(tops) <= max(tops) <= values.shape[1]:
         raise ValueError("lookbacks must be >= 2, holds >= 1, and tops from 1 to the number of symbols")
     if max(lookbacks) + 2 >= len(values):

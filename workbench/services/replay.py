@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.digest import session_digest
 from workbench.core.ports import Journal
+from workbench.core.printing import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +85,11 @@ class Divergence:
     def __str__(self) -> str:
         sides = f"recorded as {self.recorded}, replayed as {self.replayed}"
         return f"{self.stage}: {self.field} of {self.at} is {sides}"
+
+    def _repr_html_(self) -> str:
+        facts = {"stage": self.stage, "at": self.at, "field": self.field}
+        sides = {"recorded": self.recorded, "replayed": self.replayed}
+        return html_table("First divergence", {**facts, **sides}, {})
 
 
 @dataclass(frozen=True, eq=False)

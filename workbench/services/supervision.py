@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from workbench.core.alerts import alert
+from workbench.core.alerts import alert, halted_text
+from workbench.core.halt_reasons import halt_reason
 from workbench.core.halts import Halt
 from workbench.core.ports import ArmedFile, Event, Journal, Lease
 from workbench.errors import JournalConflict, Refused, TradingHalted
@@ -108,7 +109,8 @@ class Supervision:
             return permission
         raise TradingHalted(
             f"account {self._account} is {permission.state}: {permission.reason}",
-            next_step='look at `workbench status`, then `workbench resume --person NAME --reason "..."`',
+            next_step=f"{halt_reason(permission.reason).runbook} says what to look at; then "
+            '`workbench resume --person NAME --reason "..."`',
             account=self._account,
             state=permission.state,
             reason=permission.reason,
@@ -146,7 +148,7 @@ class Supervision:
         if not rows or rows[0]["state"] == HALTED:
             return []
         code = "WATCHDOG_HALTED" if cause == "watchdog" else "DESK_HALTED"
-        text = f"halted by {person or cause}: {reason}"
+        text = halted_text(person or cause, reason)
         return [alert(self._account, code, text, subject=f"epoch {rows[0]['epoch']}")]
 
     def reduce(self, *, person: str, reason: str) -> None:

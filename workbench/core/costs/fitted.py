@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from workbench.core.costs.prior import CostValues
+from workbench.core.printing import html_table
 from workbench.core.types import Floats
 
 #: Share of the daily volume above which a fitted model does not know.
@@ -129,6 +130,15 @@ class FittedCost:
     symbols: tuple[SymbolCost, ...] = field(default=())
     drift: str = ""
 
+    def _repr_html_(self) -> str:
+        named = {
+            "spread multiple": self.spread_multiple, "impact coefficient": self.impact_coefficient,
+            "exponent": self.exponent,
+        }  # fmt: skip
+        facts = {name: f"{v.estimate:.4g} ({v.lower:.4g} to {v.upper:.4g})" for name, v in named.items()}
+        counts = {"fills": self.fills, "days": self.days, "symbols": self.symbol_count, "enough": self.enough}
+        return html_table("Fitted cost", {**facts, **counts}, {"intervals": "90 %", "costs": "bps, no fees"})
+
     @cached_property
     def _by_symbol(self) -> dict[str, SymbolCost]:
         return {entry.symbol: entry for entry in self.symbols}
@@ -147,7 +157,9 @@ class FittedCost:
     ) -> tuple[Floats, Floats]:
         """Expected cost before fees and its standard error in bps, each of shape (symbols,).
 
-        NaN where an input is missing or absurd, or the participation is beyond what the model knows.
+        All of shape (symbols,): shares of the order, `adv` in shares a day, volatility_bps a day and
+        half_spread_bps. NaN where an input is missing or absurd, or the participation is beyond what the
+        model knows.
         """
         entries = [self.about(symbol) for symbol in symbols]
         level = np.array([entry.level_bps for entry in entries])
@@ -168,7 +180,7 @@ class FittedCost:
         return np.where(known, mean, np.nan), np.where(known, error, np.nan)
 
     def quantile(self, probability: float) -> float:
-        """Quantile of Student's law with a degree of freedom less than there are days."""
+        """Quantile at a probability in (0, 1) of Student's law with a degree of freedom less than days."""
         from scipy.special import stdtrit
 
         return float(stdtrit(max(self.days - 1, 1), probability))

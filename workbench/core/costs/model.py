@@ -17,6 +17,7 @@ from workbench.core.canonical import canonical_json, sha256_of
 from workbench.core.costs.fitted import FittedCost
 from workbench.core.costs.prior import PriorCost, expected_cost_bps, round_trip_floor_bps
 from workbench.core.fees import FeeSchedule, fee_micro
+from workbench.core.printing import html_table
 from workbench.core.types import DAY_NS, MICRO, Floats, Integers, Side
 from workbench.errors import ManifestMismatch
 
@@ -71,6 +72,12 @@ class CostModel:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model_id", sha256_of(self.to_manifest()))
+
+    def _repr_html_(self) -> str:
+        days = (self.valid_until_ns - self.as_of_ns) / (86_400 * 10**9)
+        facts = {"source": self.source, "id": self.model_id[:12], "valid for days": days}
+        known = self.parameters._repr_html_() if isinstance(self.parameters, FittedCost) else ""
+        return html_table("Cost model", facts, {"costs": "bps of the notional, fees added"}) + known
 
     def expected_bps(
         self,
@@ -146,7 +153,8 @@ class CostModel:
     ) -> float:
         """Upper round-trip cost in bps at the intended size: the edge that a trade has to beat.
 
-        Parameters as in `expected_bps`. For a prior NaN when an input is missing. A fitted model takes
+        The quantity in shares, `adv` in shares a day, volatility and half spread in bps, price in currency.
+        For a prior NaN when an input is missing. A fitted model takes
         the medians of its own records for what is not given, so `floor_bps(symbol, quantity)` answers.
         """
         facts = {"adv": adv, "volatility_bps": volatility_bps, "half_spread_bps": half_spread_bps}
@@ -173,7 +181,10 @@ class CostModel:
         half_spread_bps: Floats,
         symbols: Sequence[str] = (),
     ) -> Floats:
-        """`floor_bps` of a row of symbols, shape (symbols,); without names all are the universe."""
+        """`floor_bps` of a row of symbols; shares and the rest are of shape (symbols,).
+
+        Without names all are the universe.
+        """
         if isinstance(self.parameters, FittedCost):
             names = symbols or ("",) * len(shares)
             mean, error = self.parameters.mean_and_error(

@@ -14,6 +14,7 @@ from workbench.core.drift import paths
 from workbench.core.drift.calibration import largest_statistics, threshold_of
 from workbench.core.drift.paths import METHODS, statistic_path
 from workbench.core.drift.standardise import NormalScores
+from workbench.core.printing import html_table
 from workbench.core.types import MICRO, Floats
 from workbench.errors import DataError, UsageError
 
@@ -92,6 +93,18 @@ class SequentialDetector:
         self.block_length = block_length
         self.seed = seed
 
+    def _repr_html_(self) -> str:
+        fitted = hasattr(self, "threshold_")
+        facts: dict[str, object] = {"fitted": fitted}
+        if fitted:
+            facts |= {
+                "threshold": float(self.threshold_),
+                "updates": self.updates,
+                "alarms": len(self.alarms),
+            }
+        conventions = {"chance of any alarm": self.alpha, "within so many updates": self.horizon}
+        return html_table(f"Sequential detector {self.method}", facts, conventions)
+
     def fit(self, reference: Any) -> SequentialDetector:
         """The detector itself, calibrated on reference values in order of time and ready for updates.
 
@@ -132,7 +145,7 @@ class SequentialDetector:
         self._step = _started(self.method, self.threshold_, self.seed)
 
     def update(self, x: float) -> bool:
-        """Whether this value raises an alarm; a missing or infinite value is counted and never alarms.
+        """Whether the value x raises an alarm; a missing or infinite one is counted and never alarms.
 
         Raises
         ------

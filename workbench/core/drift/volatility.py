@@ -16,6 +16,7 @@ import pandas as pd
 
 from workbench.core.drift.intake import as_table
 from workbench.core.kernel import allocating_kernel
+from workbench.core.printing import html_table
 from workbench.core.types import Floats
 from workbench.errors import DataError
 
@@ -49,6 +50,11 @@ class VolatilityFilter:
     mean: tuple[float, ...]
     decay: tuple[float, ...]
     next_variance: tuple[float, ...]
+
+    def _repr_html_(self) -> str:
+        known = zip(self.names, self.decay, self.next_variance, strict=True)
+        facts = {name: f"decay {decay:.3f}, next deviation {next_**0.5:.4g}" for name, decay, next_ in known}
+        return html_table("Volatility filter", facts, {"deviation": "of one row, in the reference's unit"})
 
     @classmethod
     def fit(cls, reference: Any) -> VolatilityFilter:

@@ -15,6 +15,7 @@ import numpy as np
 
 from workbench.core.arguments import require_finite, require_whole
 from workbench.core.overfitting.estimate import Estimate
+from workbench.core.printing import html_table
 from workbench.core.types import Floats
 
 EULER_MASCHERONI = 0.577215664901532860606512090082
@@ -39,6 +40,10 @@ class SharpeMoments(NamedTuple):
     n_obs: int
     skew: float
     kurtosis: float
+
+    def _repr_html_(self) -> str:
+        conventions = {"Sharpe ratio": "per period", "deviation": "n - 1", "kurtosis": "not excess"}
+        return html_table("Moments of returns", self._asdict(), conventions)
 
 
 def sharpe_moments(returns: Any) -> SharpeMoments:
@@ -125,6 +130,11 @@ def expected_maximum(n_trials: float) -> float:
 
     Source: D. Bailey and M. López de Prado, "The Deflated Sharpe Ratio", Journal of Portfolio Management
     40(5), 2014, equation 1; an approximation for many draws.
+
+    Parameters
+    ----------
+    n_trials : float
+        Number of draws, 1 or more; a number of independent trials that was estimated need not be whole.
 
     Raises
     ------

@@ -64,6 +64,9 @@ class MarketHistory:
     bars: Bars
     arrays: History = field(repr=False)
 
+    def _repr_html_(self) -> str:
+        return self.bars._repr_html_().replace("<caption>Bars", "<caption>Market of a simulation")
+
 
 def prepare(
     bars: Bars,

@@ -100,7 +100,7 @@ def markout_fan(found: TcaReport, by: str) -> pd.DataFrame:
 
 
 def worst_orders(found: TcaReport, count: int) -> pd.DataFrame:
-    """The orders of the largest shortfall in currency, dearest first.
+    """The orders of the largest shortfall in currency, dearest first; at most `count` of them.
 
     Examples
     --------
