@@ -45,7 +45,8 @@ __all__ = [
     "detect_lookahead",
     "detect_warmup",
     "read_bars",
-    "refitted_paths", "read_daily",
+    "read_daily",
+    "refitted_paths",
     "score_zoo",
 ]
 

@@ -13,8 +13,8 @@ from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.watchdog_sign import watchdog_state
 from workbench.config import Settings
 from workbench.core.digest import desk_digest
-from workbench.services.epochs import epoch_of
 from workbench.core.halt_reasons import halt_reason
+from workbench.services.epochs import epoch_of
 from workbench.services.promotion import accepted_models
 from workbench.services.supervision import HALTED
 
@@ -25,20 +25,13 @@ def desk_status(settings: Settings) -> dict[str, Any]:
     Returns
     -------
     dict
-        account, mode, state, reason, epoch, desk_epoch (number, venue_account, predecessor, last_session),
-        halts (above and below the account), sessions_run,
+        account, mode, state, reason, runbook (of the reason; "" = not halted), epoch, desk_epoch (number,
+        venue_account, predecessor, last_session), halts (above and below the account), sessions_run,
         last_session, decisions (decision times), orders (number sent or intended), orders_by_state, denials,
         fills, digest (of the whole history), digests (by session), breaks (of the last reconciliation),
         unresolved (ids of orders whose fate is unknown), equity_usd, cash_usd, positions (shares), model_id,
         cost_model_id, config_hash, watchdog (required, alive, age_s, holder), alerts (open, undelivered,
         waiting, oldest_waiting_s, false_alarms), monitoring (session, level, warnings, blocks).
-        account, mode, state, reason, runbook (of the reason; "" = not halted), epoch, halts (above and below
-        the account), sessions_run, last_session, decisions (decision times), orders (number sent or
-        intended), orders_by_state, denials, fills, digest (of the whole history), digests (by session),
-        breaks (of the last reconciliation), unresolved (ids of orders whose fate is unknown), equity_usd,
-        cash_usd, positions (shares), model_id, cost_model_id, config_hash, watchdog (required, alive, age_s,
-        holder), alerts (open, undelivered, waiting, oldest_waiting_s, false_alarms), monitoring (session,
-        level, warnings, blocks).
     """
     desk = Desk(settings)
     journal, account = desk.journal, settings.account

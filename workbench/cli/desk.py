@@ -70,34 +70,20 @@ def _flat(value: Any) -> str:
     return f"{value:,.2f}" if isinstance(value, float) else str(value)
 
 
+@signed
 def adopt(
-    person: Person,
-    reason: Reason,
+    act: Act,
     as_of: AsOf,
     accept: Accept = "",
     new_account: NewAccount = "",
     archive: Archives = None,
-    passphrase_file: PassphraseFile = "",
-    ssh_key: SshKey = None,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
 ) -> None:
-@signed
-def adopt(act: Act, as_of: AsOf, accept: Accept = "") -> None:
     """Open the ledger with what the venue's account holds: cash, and what a person accepts besides."""
-    settings = load_settings(str(config))
-    key = credentials(settings, passphrase_file, ssh_key)
     if new_account:
-        epochs.begin_epoch(
-            settings, new_account, person=person, reason=reason, archives=archive or [], credentials=key
-        )
-    found = adoption.adopt(
-        settings, as_of_session=as_of, person=person, reason=reason, accept=accept, credentials=key
-    )
-    payload = {**dataclasses.asdict(found), "person": person, "desk_epoch": epochs_of(settings)[-1]}
+        epochs.begin_epoch(act.settings, new_account, archives=archive or [], **act.said)
     found = adoption.adopt(act.settings, as_of_session=as_of, accept=accept, **act.said)
     more = f", {_flat(found.positions)} and {len(found.orders)} open orders" if found.positions else ""
-    payload = {**dataclasses.asdict(found), "person": act.person}
+    payload = {**dataclasses.asdict(found), "person": act.person, "desk_epoch": epochs_of(act.settings)[-1]}
     act.emit(payload, f"the ledger opens with {found.cash_micro / 1e6:,.2f} USD{more}")
 
 
