@@ -21,6 +21,11 @@ SHORTEST: Final = 8
 
 _KNOWN: dict[str, None] = {}
 _KNOWN_PATTERN: list[re.Pattern[str]] = []
+#: The set of short texts that were looked at and hold no secret. A new set once another secret is known: whoever
+#: looked by the older pattern adds to the older set.
+_CLEAN: list[set[str]] = [set()]
+_MOST_CLEAN: Final = 20_000
+_LONGEST_CLEAN: Final = 64
 
 #: Keys whose form says what they are: Alpaca's, Amazon's, GitHub's, chat and API tokens, signed web tokens.
 KEY_SHAPES: Final = re.compile(
@@ -83,6 +88,7 @@ def remember(value: str) -> None:
     _KNOWN.update(dict.fromkeys(spellings))
     longest_first = sorted(_KNOWN, key=len, reverse=True)
     _KNOWN_PATTERN[:] = [re.compile("|".join(re.escape(form) for form in longest_first))]
+    _CLEAN[:] = [set()]
 
 
 def redact(text: str) -> str:
@@ -144,6 +150,24 @@ def redact_values(value: Any) -> Any:
 def may_hold_a_secret(text: str) -> bool:
     """Whether `redact` has to look: False only when it would change nothing. Cheap, for every record."""
     return _may_hold_one(text) or bool(_KNOWN_PATTERN and _KNOWN_PATTERN[0].search(text))
+
+
+def any_holds_a_secret(texts: Iterable[str]) -> bool:
+    """Whether `redact` would change any of these.
+
+    Records repeat the same few words: those that were looked at once are not looked at again, and the
+    others are looked at all together first.
+    """
+    clean = _CLEAN[0]
+    fresh = set(texts) - clean
+    if not fresh:
+        return False
+    if may_hold_a_secret("\n".join(fresh)) and any(redact(text) != text for text in fresh):
+        return True
+    if len(clean) + len(fresh) > _MOST_CLEAN:
+        clean.clear()
+    clean.update(text for text in fresh if len(text) <= _LONGEST_CLEAN)
+    return False
 
 
 def is_secret_name(name: str) -> bool:

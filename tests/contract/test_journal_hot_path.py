@@ -26,18 +26,17 @@ from workbench.core.ports import Event, RecordedEvent
 from workbench.core.types import OrderType
 
 
-def general_encode(kind: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any], str]:
-    values = check_event(kind, payload)
-    return kind, values, canonical_json(values)
+def general_encode(events: list[Event]) -> list[tuple[str, dict[str, Any], str]]:
+    checked = [(event.kind, check_event(event.kind, event.payload)) for event in events]
+    return [(kind, values, canonical_json(values)) for kind, values in checked]
 
 
 @contextmanager
 def general_way() -> Iterator[None]:
     """Nothing takes the hot path meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database, "encode", general_encode)
-        patch.setitem(projections._FOLDS, "order.intended", projections._order_added)
-        patch.setitem(projections._FOLDS, "order.changed", projections._order_changed)
+        patch.setattr(database, "encode_all", general_encode)
+        patch.setattr(projections, "_HOT", {})
         yield
 
 
@@ -186,12 +185,11 @@ def test_after_all_programs_every_stored_row_is_equal_and_proves_itself(pair: Pa
         assert pair.journals[0].verify().ok  # the general fold too makes these projections
 
 
-def row_after(fold: projections.Fold, kind: str, payload: dict[str, Any], known: KnownRows) -> Any:
+def row_after(kind: str, payload: dict[str, Any], known: KnownRows) -> Any:
     """The row of the order once an event is folded, and what waits to be written; or the refusal."""
     rows = RowWriter(cursor=None, statements=None, known=dict(known))
-    rows.seq = 9
     try:
-        fold(rows, RecordedEvent(9, 1, kind, payload, "c", "h"), payload)
+        projections.fold(rows, RecordedEvent(9, 1, kind, payload, "c", "h"))
     except Exception as error:
         return type(error), str(error)
     waits = [(place, columns) for place, (_, columns) in rows._updates.items()]
@@ -208,8 +206,9 @@ def test_every_intent_there_is_makes_the_row_or_the_refusal_of_the_general_fold(
     ):  # fmt: skip
         terms = {"side": side, "order_type": kind, "limit_micro": limit, "quantity_nano": quantity}
         payload = {**intent(1, **terms), "verdict": verdict, **more}
-        general = row_after(projections._order_added, "order.intended", payload, {})
-        assert row_after(projections._FOLDS["order.intended"], "order.intended", payload, {}) == general
+        with general_way():
+            general = row_after("order.intended", payload, {})
+        assert row_after("order.intended", payload, {}) == general
         made += isinstance(general[0], dict)
     assert made > 30
 
@@ -226,8 +225,9 @@ def test_every_step_there_is_makes_the_row_or_the_refusal_of_the_general_fold() 
         payload = changed(str(after), 1, **more).payload
         if told_filled is not None:
             payload = {**payload, "filled_nano": told_filled}
-        general = row_after(projections._order_changed, "order.changed", payload, known)
-        assert row_after(projections._FOLDS["order.changed"], "order.changed", payload, known) == general
+        with general_way():
+            general = row_after("order.changed", payload, known)
+        assert row_after("order.changed", payload, known) == general
         made += isinstance(general[0], dict)
     assert made > 500
 

@@ -12,7 +12,6 @@ import hmac
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,8 +23,7 @@ SLOT_BYTES = 256
 _MAGIC = b"WBA1"
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """One place of the chain: a sequence number and the hash of that event."""
 
     seq: int

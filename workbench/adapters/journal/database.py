@@ -11,12 +11,12 @@ from typing import Any
 from workbench.adapters.journal import leases
 from workbench.adapters.journal.archive import Archived, cut, prove_archives, write_archive
 from workbench.adapters.journal.chain import Anchor, Mark, event_hash
-from workbench.adapters.journal.encoding import Encoded, encode
+from workbench.adapters.journal.encoding import Encoded, encode, encode_all
 from workbench.adapters.journal.engine import database_of
 from workbench.adapters.journal.excerpts import Excerpts
 from workbench.adapters.journal.parquet import export
-from workbench.adapters.journal.projections import fold
-from workbench.adapters.journal.reads import recorded
+from workbench.adapters.journal.projections import fold_many
+from workbench.adapters.journal.reads import recorded, recorded_event
 from workbench.adapters.journal.schema import PROJECTION_TABLES, SCHEMA_VERSION, metadata
 from workbench.adapters.journal.schema import events as events_table
 from workbench.adapters.journal.transactions import Transactions, Unit
@@ -118,7 +118,7 @@ class JournalDatabase(Excerpts):
         UsageError, TypeError, OverflowError
             An event that no journal could hold; nothing was written.
         """
-        checked = [encode(event.kind, event.payload) for event in events]
+        checked = encode_all(events)
         if not checked:
             return ()
 
@@ -337,11 +337,10 @@ class JournalDatabase(Excerpts):
             seq += 1
             digest = event_hash(seq, at_ns, kind, text, config_hash, previous)
             stored.append((seq, at_ns, kind, text, config_hash, previous, digest))  # as the table's columns
-            recorded.append(RecordedEvent(seq, at_ns, kind, payload, config_hash, digest))
+            recorded.append(recorded_event(seq, at_ns, kind, payload, config_hash, digest))
             previous = digest
         self._transactions.statements.insert(events_table).run_many(unit.cursor, stored)
-        for event in recorded:
-            fold(unit.rows, event)
+        fold_many(unit.rows, recorded)
         unit.head = Mark(seq, previous)
         return tuple(recorded)
 

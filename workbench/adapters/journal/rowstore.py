@@ -35,13 +35,15 @@ class Statement:
     def run_many(self, cursor: Any, rows: Sequence[Row]) -> int:
         """Execute once for each row, as one call of the driver; the number of rows it touched."""
         of_dict, of_tuple = self._of_dict, self._of_tuple
-        values: list[Any] = [
-            of_dict(row) if type(row) is dict else of_tuple(row) if of_tuple else row for row in rows
-        ]
-        if len(values) == 1:
-            cursor.execute(self.text, values[0])
+        if len(rows) == 1:
+            row = rows[0]
+            values = of_dict(row) if type(row) is dict else of_tuple(row) if of_tuple else row
+            cursor.execute(self.text, values)
         else:
-            cursor.executemany(self.text, values)
+            cursor.executemany(
+                self.text,
+                [of_dict(row) if type(row) is dict else of_tuple(row) if of_tuple else row for row in rows],
+            )
         return int(cursor.rowcount)
 
 
@@ -145,23 +147,33 @@ class RowWriter:
         """Add a row; it takes the number of the present event."""
         row["seq"] = row["added_seq"] = self.seq
         key_of = _CHANGED_LATER.get(name)
-        self._wait(name, None if key_of is None else (name, *key_of(row)), row)
-
-    def insert_values(self, name: str, key: Any, values: tuple[Any, ...]) -> None:
-        """As `insert`, of a whole row as the table orders it, with the number of its event.
-
-        Of a projection with a key of one column whose rows are changed later.
-        """
-        self._wait(name, (name, key), values)
-
-    def _wait(self, name: str, place: Place | None, row: Row) -> None:
         waiting = self._inserts.get(name)
         if waiting is None:
             waiting = self._inserts[name] = []
-        if place is not None and place not in self._new:  # a second row of that key is refused at the flush
-            self._rows.setdefault(place, row)
-            self._new[place] = len(waiting)
+        if key_of is not None:
+            place = (name, *key_of(row))
+            if place not in self._new:  # a second row of that key is refused at the flush
+                self._rows.setdefault(place, row)
+                self._new[place] = len(waiting)
         waiting.append(row)
+
+    def insert_values(self, name: str, run: Sequence[tuple[Any, ...]]) -> None:
+        """As `insert`, of whole rows as the table orders them, each with the number of its event.
+
+        Of a projection whose rows are changed later and whose key is its first column.
+        """
+        if not run:
+            return
+        waiting = self._inserts.get(name)
+        if waiting is None:
+            waiting = self._inserts[name] = []
+        new, known = self._new, self._rows
+        for values in run:
+            place = (name, values[0])
+            if place not in new:
+                known.setdefault(place, values)
+                new[place] = len(waiting)
+            waiting.append(values)
 
     def restore(self, name: str, row: dict[str, Any]) -> None:
         """Add a row that keeps the numbers of its own events."""
