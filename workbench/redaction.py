@@ -152,22 +152,26 @@ def may_hold_a_secret(text: str) -> bool:
     return _may_hold_one(text) or bool(_KNOWN_PATTERN and _KNOWN_PATTERN[0].search(text))
 
 
-def any_holds_a_secret(texts: Iterable[str]) -> bool:
+def any_holds_a_secret(texts: set[str]) -> bool:
     """Whether `redact` would change any of these.
 
     Records repeat the same few words: those that were looked at once are not looked at again, and the
     others are looked at all together first.
     """
     clean = _CLEAN[0]
-    fresh = set(texts) - clean
+    fresh = texts - clean
     if not fresh:
         return False
     if may_hold_a_secret("\n".join(fresh)) and any(redact(text) != text for text in fresh):
         return True
     if len(clean) + len(fresh) > _MOST_CLEAN:
         clean.clear()
-    clean.update(text for text in fresh if len(text) <= _LONGEST_CLEAN)
+    clean.update(fresh if max(map(len, fresh)) <= _LONGEST_CLEAN else _short(fresh))
     return False
+
+
+def _short(texts: set[str]) -> Iterator[str]:
+    return (text for text in texts if len(text) <= _LONGEST_CLEAN)
 
 
 def is_secret_name(name: str) -> bool:

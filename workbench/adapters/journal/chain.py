@@ -46,8 +46,13 @@ def event_hash(seq: Any, at_ns: Any, kind: Any, payload: Any, config_hash: Any, 
     Fields are joined by line feeds; none can hold one (canonical JSON escapes it), so different
     events have different bytes.
     """
-    text = f"{seq}\n{at_ns}\n{prev_hash}\n{config_hash}\n{kind}\n{payload}"
-    return hashlib.sha256(text.encode()).hexdigest()
+    digest = _EMPTY.copy()
+    digest.update(f"{seq}\n{at_ns}\n{prev_hash}\n{config_hash}\n{kind}\n{payload}".encode())
+    return digest.hexdigest()
+
+
+#: A copy costs less than finding the algorithm anew.
+_EMPTY = hashlib.sha256()
 
 
 class Anchor:

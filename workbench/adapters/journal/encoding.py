@@ -27,6 +27,9 @@ _TYPES: dict[str, type] = {"text": str, "int": int, "bool": bool, "list": list, 
 _NESTED = frozenset({"list", "dict"})
 #: Callers spell a kind's fields in one order; more shapes than this are made on purpose.
 _MOST_SHAPES = 256
+#: So many events are worth a look at all of them together.
+_MANY = 4
+_dumps, _SORTED = orjson.dumps, orjson.OPT_SORT_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,10 @@ def encode_all(events: Sequence[Event]) -> list[Encoded]:
     UsageError, TypeError, OverflowError
         As `check_event`, of the first event that is not right.
     """
-    texts: list[str] = []
-    encoded = [_encoded(event.kind, event.payload, texts) for event in events]
+    texts: set[str] = set()
+    encoded = _alike(events, texts) if len(events) >= _MANY else None
+    if encoded is None:
+        encoded = [_encoded(event.kind, event.payload, texts) for event in events]
     if any_holds_a_secret(texts):
         return [_encoded(kind, redact_values(values), texts) for kind, values, _ in encoded]
     return encoded
@@ -76,7 +81,31 @@ def encode(kind: str, payload: Mapping[str, Any]) -> Encoded:
     return encode_all((Event(kind, payload),))[0]
 
 
-def _encoded(kind: str, payload: Mapping[str, Any], texts: list[str]) -> Encoded:
+def _alike(events: Sequence[Event], texts: set[str]) -> list[Encoded] | None:
+    """As `_encoded` of each, of events of one shape without nesting; None = something about them is not so."""
+    first, payloads = events[0], [event.payload for event in events]
+    names = tuple(first.payload)
+    shape = _SHAPES.get((first.kind, *names)) or _shape_of(first.kind, names)
+    if shape is None or shape.nested or any(event.kind != first.kind for event in events):
+        return None
+    if any(type(payload) is not dict or tuple(payload) != names for payload in payloads):
+        return None
+    for kind, column in zip(shape.types, zip(*map(dict.values, payloads), strict=True), strict=True):
+        if set(map(type, column)) != {kind} or (kind is int and max(column) >= INT64):
+            return None
+        if kind is str:
+            texts.update(column)
+    values = list(map(dict, payloads))
+    try:
+        lines = [_dumps(one, option=_SORTED).decode() for one in values]
+    except TypeError:
+        return None
+    if any(_NUL in line for line in lines):
+        return None
+    return [(first.kind, one, line) for one, line in zip(values, lines, strict=True)]
+
+
+def _encoded(kind: str, payload: Mapping[str, Any], texts: set[str]) -> Encoded:
     """The event as it is stored, with its secrets; what it says in words is added to `texts`."""
     shape = _SHAPES.get((kind, *payload)) or _shape_of(kind, tuple(payload))
     if shape is not None and tuple(map(type, payload.values())) == shape.types:
@@ -90,10 +119,10 @@ def _encoded(kind: str, payload: Mapping[str, Any], texts: list[str]) -> Encoded
             pass
         else:
             if max(shape.integers(values)) < INT64 and _NUL not in text:
-                texts += shape.texts(values)
+                texts.update(shape.texts(values))
                 return kind, values, text
     values = check_event(kind, payload)
-    texts.extend(_texts_of(values))
+    texts.update(_texts_of(values))
     return kind, values, canonical_json(values)
 
 
@@ -118,11 +147,11 @@ def nested_text(value: Any) -> str:
 _NUL = "\\u0000"
 
 
-def _copied(value: Any, texts: list[str]) -> Any:
+def _copied(value: Any, texts: set[str]) -> Any:
     """A copy of plain nested values; TypeError when one is anything that `kinds.plain` would change."""
     kind = type(value)
     if kind is str:
-        texts.append(value)
+        texts.add(value)
         return value
     if value is None or kind is bool:
         return value
@@ -138,7 +167,7 @@ def _copied(value: Any, texts: list[str]) -> Any:
 _PLAIN = frozenset({int, str, bool, type(None)})
 
 
-def _flat_rows(rows: Sequence[Any], texts: list[str]) -> list[dict[str, Any]] | None:
+def _flat_rows(rows: Sequence[Any], texts: set[str]) -> list[dict[str, Any]] | None:
     """Copies of dicts that hold plain values only, looked at all together; None = it is anything else."""
     if set(map(type, rows)) != {dict}:
         return None
@@ -148,7 +177,7 @@ def _flat_rows(rows: Sequence[Any], texts: list[str]) -> list[dict[str, Any]] | 
     numbers = [value for value in values if type(value) is int]
     if numbers and not (-INT64 <= min(numbers) and max(numbers) < INT64):
         return None
-    texts += {value for value in values if type(value) is str}
+    texts.update(value for value in values if type(value) is str)
     return [row.copy() for row in rows]
 
 
