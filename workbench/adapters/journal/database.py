@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,7 @@ from workbench.adapters.journal.excerpts import Excerpts
 from workbench.adapters.journal.parquet import export
 from workbench.adapters.journal.projections import fold_many
 from workbench.adapters.journal.reads import recorded, recorded_event
+from workbench.adapters.journal.rowstore import Statement
 from workbench.adapters.journal.schema import PROJECTION_TABLES, SCHEMA_VERSION, metadata
 from workbench.adapters.journal.schema import events as events_table
 from workbench.adapters.journal.transactions import Transactions, Unit
@@ -326,6 +328,10 @@ class JournalDatabase(Excerpts):
 
     # --- inside a write transaction -----------------------------------------------------------------
 
+    @cached_property
+    def _insert_events(self) -> Statement:
+        return self._transactions.statements.insert(events_table)
+
     def _append(self, unit: Unit, checked: Sequence[Encoded]) -> tuple[RecordedEvent, ...]:
         """Chain the events, store them in one call and fold them; the unit's head moves on."""
         at_ns = self._wall_ns()
@@ -339,7 +345,7 @@ class JournalDatabase(Excerpts):
             stored.append((seq, at_ns, kind, text, config_hash, previous, digest))  # as the table's columns
             recorded.append(recorded_event(seq, at_ns, kind, payload, config_hash, digest))
             previous = digest
-        self._transactions.statements.insert(events_table).run_many(unit.cursor, stored)
+        self._insert_events.run_many(unit.cursor, stored)
         fold_many(unit.rows, recorded)
         unit.head = Mark(seq, previous)
         return tuple(recorded)

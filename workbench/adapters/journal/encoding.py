@@ -82,7 +82,7 @@ def encode(kind: str, payload: Mapping[str, Any]) -> Encoded:
 
 
 def _alike(events: Sequence[Event], texts: set[str]) -> list[Encoded] | None:
-    """As `_encoded` of each, of events of one shape without nesting; None = something about them is not so."""
+    """As `_encoded` of each, when all are of one shape without nesting and right; None = they are not."""
     first, payloads = events[0], [event.payload for event in events]
     names = tuple(first.payload)
     shape = _SHAPES.get((first.kind, *names)) or _shape_of(first.kind, names)

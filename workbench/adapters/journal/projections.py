@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
@@ -55,8 +55,11 @@ def fold(rows: RowWriter, event: RecordedEvent) -> None:
         many(rows, (event,))
 
 
-def fold_many(rows: RowWriter, recorded: Iterable[RecordedEvent]) -> None:
+def fold_many(rows: RowWriter, recorded: Sequence[RecordedEvent]) -> None:
     """Apply events in their order, those of one kind that follow one another together; as `fold` of each."""
+    if len(recorded) == 1:
+        fold(rows, recorded[0])
+        return
     for kind, run in groupby(recorded, _kind_of):
         many = _HOT.get(kind)
         if many is None:

@@ -129,11 +129,12 @@ def recorded(row: Sequence[Any]) -> RecordedEvent:
 def recorded_event(
     seq: int, at_ns: int, kind: str, payload: dict[str, Any], config_hash: str, digest: str
 ) -> RecordedEvent:
-    """The event of these fields; a frozen dataclass sets each by a call of its own, at three times the price."""
+    """The event of these fields; a frozen dataclass itself sets each by a call, at three times the price."""
     event = _new(RecordedEvent)
-    event.__dict__.update(
-        {"seq": seq, "at_ns": at_ns, "kind": kind, "payload": payload, "config_hash": config_hash, "hash": digest}
-    )
+    event.__dict__.update({
+        "seq": seq, "at_ns": at_ns, "kind": kind, "payload": payload, "config_hash": config_hash,
+        "hash": digest,
+    })  # fmt: skip
     return event
 
 
