@@ -109,6 +109,17 @@ def test_events_of_one_shape_have_the_bytes_or_the_first_refusal_of_the_general_
     assert outcome(encode_all, events) == outcome(general_all, events)
 
 
+@pytest.mark.parametrize("name", ["quantity_nano", "leg"])
+@pytest.mark.parametrize(
+    "value", [2**63 - 1, 2**63, -(2**63) - 1, True, None, 1.0, "x", "\0", "\ud800", OrderState.SENT], ids=repr
+)
+def test_one_value_in_a_batch_is_judged_as_alone(name: str, value: Any) -> None:
+    payloads = [{**intent(n), "verdict": "allowed"} for n in range(5)]
+    payloads[3][name] = value
+    events = [Event("order.intended", payload) for payload in payloads]
+    assert outcome(encode_all, events) == outcome(general_all, events)
+
+
 def test_a_batch_of_intents_is_encoded_column_by_column(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the speed is gone and nobody notices."""
 

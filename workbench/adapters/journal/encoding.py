@@ -177,7 +177,7 @@ def _flat_rows(rows: Sequence[Any], texts: set[str]) -> list[dict[str, Any]] | N
     numbers = [value for value in values if type(value) is int]
     if numbers and not (-INT64 <= min(numbers) and max(numbers) < INT64):
         return None
-    texts.update(value for value in values if type(value) is str)
+    texts.update([value for value in values if type(value) is str])
     return [row.copy() for row in rows]
 
 

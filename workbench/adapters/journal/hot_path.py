@@ -117,13 +117,16 @@ _STEPS = frozenset(
 
 
 def changed_values(row: tuple[Any, ...], payload: Payload, seq: int) -> tuple[Any, ...] | None:
-    """The row of `orders` after a step to another state that says nothing of fills and ends nothing.
+    """The row of `orders` after a step to another state that fills nothing more and ends nothing.
 
     None when it is another sort of step, or no legal one: the rule itself, `core.orders.changes_by`, says.
     """
     state, venue_order_id, filled_nano, sent_at_ns, reason = row[_STATE : _STATE + 5]
     after = payload["state"]
-    if (state, after) not in _STEPS or payload.get("filled_nano") is not None:
+    if (state, after) not in _STEPS:
+        return None
+    told = payload.get("filled_nano")
+    if told is not None and told != filled_nano:  # the order desk says with each step what has been filled
         return None
     if after == _SENT and not sent_at_ns:
         sent_at_ns = payload["at_ns"]
