@@ -90,7 +90,8 @@ def _alike(events: Sequence[Event], texts: set[str]) -> list[Encoded] | None:
         return None
     if any(type(payload) is not dict or tuple(payload) != names for payload in payloads):
         return None
-    for kind, column in zip(shape.types, zip(*map(dict.values, payloads), strict=True), strict=True):
+    columns = zip(*[payload.values() for payload in payloads], strict=True)
+    for kind, column in zip(shape.types, columns, strict=True):
         if set(map(type, column)) != {kind} or (kind is int and max(column) >= INT64):
             return None
         if kind is str:
