@@ -266,6 +266,13 @@ def test_a_second_order_of_an_id_that_is_stepped_in_its_own_commit_is_told_what_
     assert hot[0]["state"] == "ACCEPTED"
 
 
+def test_of_two_wrong_orders_the_first_is_named_whichever_way_it_took(pair: Pair) -> None:
+    orders = {"w1": {"symbol": "ONE"}, "w2": {"symbol": "TWO", "time_in_force": "gtc"}}
+    assert pair.commit([intended(n, account="wrong", **terms) for n, terms in orders.items()])
+    for names in (("w1", "w2"), ("w2", "w1")):
+        assert not pair.commit([intended(n, account="wrong", **orders[n], leg="slice 1") for n in names])
+
+
 def test_hot_events_take_the_hot_path(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the speed is gone, the properties above compare nothing, and nobody notices."""
 

@@ -184,6 +184,8 @@ def test_the_journal_masks_before_it_hashes(tmp_path: Path, known: str) -> None:
     )  # fmt: skip
     alert = {"account": "demo", "code": "x", "text": f"no answer from {known}", "at_ns": 1}
     (recorded,) = journal.commit([Event("alert.raised", alert)])
+    (general,) = journal.commit([Event("alert.raised", {**alert, "subject": None})])  # of no fast shape
+    assert general.payload["text"] == f"no answer from {MASK}"
     pieces = [{"kind": "cash", "evidence": SHAPES["database_url"][0]}]
     done = {"account": "demo", "session": "", "at_ns": 1, "clean": False, "breaks": pieces}
     journal.commit([Event("reconciliation.done", done)])
