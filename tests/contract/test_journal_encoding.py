@@ -14,10 +14,11 @@ from journals import alert, decision, fill, intent
 
 from workbench.adapters.journal import encoding
 from workbench.adapters.journal.chain import Anchor
-from workbench.adapters.journal.encoding import encode
+from workbench.adapters.journal.encoding import encode, encode_all
 from workbench.adapters.journal.kinds import FIELDS, check_event
 from workbench.core.canonical import canonical_json
 from workbench.core.orders import OrderState
+from workbench.core.ports import Event
 
 WORDS = st.one_of(
     st.text(max_size=12),
@@ -67,6 +68,72 @@ def test_every_payload_has_the_bytes_or_the_refusal_of_the_general_way(
     event: tuple[str, dict[str, Any]],
 ) -> None:
     assert outcome(encode, *event) == outcome(general, *event)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[Event]:
+    """Events of one kind and one order of fields, all right but perhaps one."""
+    kind = draw(
+        st.sampled_from(["order.intended", "order.changed", "alert.raised", "fill.booked", "state.changed"])
+    )
+    names = draw(st.permutations(sorted(FIELDS[kind])))
+    given = {"list": [], "dict": {}, "bool": True, "int": 7, "text": "a"}
+    rows = [{name: given[FIELDS[kind][name][0]] for name in names} for _ in range(draw(st.integers(1, 7)))]
+    for row in rows:
+        if FIELDS[kind][names[0]][0] == "text":
+            row[names[0]] = draw(WORDS)
+    spoilt = rows[draw(st.integers(0, len(rows) - 1))]
+    match draw(st.integers(0, 5)):
+        case 0:
+            spoilt[draw(st.sampled_from(names))] = draw(WRONG)
+        case 1:
+            del spoilt[draw(st.sampled_from(names))]
+        case 2:
+            spoilt["nonsense"] = 1
+        case 3:
+            spoilt[names[0]] = spoilt.pop(names[0])  # in another order
+        case 4:
+            spoilt[draw(st.sampled_from(names))] = OrderState.SENT
+    return [Event(kind, row) for row in rows]
+
+
+def general_all(events: list[Event]) -> list[tuple[str, dict[str, Any], str]]:
+    return [general(event.kind, dict(event.payload)) for event in events]
+
+
+@settings(max_examples=600, deadline=None, derandomize=True)
+@given(batches())
+def test_events_of_one_shape_have_the_bytes_or_the_first_refusal_of_the_general_way(
+    events: list[Event],
+) -> None:
+    assert outcome(encode_all, events) == outcome(general_all, events)
+
+
+@pytest.mark.parametrize("name", ["quantity_nano", "leg"])
+@pytest.mark.parametrize(
+    "value", [2**63 - 1, 2**63, -(2**63) - 1, True, None, 1.0, "x", "\0", "\ud800", OrderState.SENT], ids=repr
+)
+def test_one_value_in_a_batch_is_judged_as_alone(name: str, value: Any) -> None:
+    payloads = [{**intent(n), "verdict": "allowed"} for n in range(5)]
+    payloads[3][name] = value
+    events = [Event("order.intended", payload) for payload in payloads]
+    assert outcome(encode_all, events) == outcome(general_all, events)
+
+
+def test_a_batch_of_intents_is_encoded_column_by_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the speed is gone and nobody notices."""
+
+    def slow(*_: Any) -> Any:
+        raise AssertionError("one by one")
+
+    monkeypatch.setattr(encoding, "_encoded", slow)
+    events = [Event("order.intended", {**intent(n), "verdict": "allowed"}) for n in range(64)]
+    assert encode_all(events) == general_all(events)
+    assert all(
+        values is not event.payload for (_, values, _), event in zip(encode_all(events), events, strict=True)
+    )
+    with pytest.raises(AssertionError):
+        encode_all([*events, alert()])
 
 
 @pytest.mark.parametrize(

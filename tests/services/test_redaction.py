@@ -26,7 +26,14 @@ from workbench.adapters.notebook_runner.redacted_output import RedactedLog, reda
 from workbench.config import Secret, load_settings
 from workbench.core.ports import Event
 from workbench.errors import ConfigError, UsageError
-from workbench.redaction import MASK, may_hold_a_secret, redact, redact_lines, redact_values
+from workbench.redaction import (
+    MASK,
+    any_holds_a_secret,
+    may_hold_a_secret,
+    redact,
+    redact_lines,
+    redact_values,
+)
 from workbench.services.jobs import JobService
 
 # put together here, so that no file holds one; visibly made up
@@ -110,6 +117,38 @@ def test_the_cheap_look_never_misses_what_redaction_finds(text: str) -> None:
     assert may_hold_a_secret(text) or redact(text) == text
 
 
+@settings(derandomize=True, deadline=None)
+@given(st.sets(st.one_of(st.text(max_size=80), st.sampled_from([text for text, _ in SHAPES.values()]))))
+def test_texts_looked_at_together_hold_a_secret_exactly_when_one_of_them_would_be_masked(
+    texts: set[str],
+) -> None:
+    for _ in range(2):  # what was looked at before is answered from memory
+        assert any_holds_a_secret(set(texts)) == any(redact(text) != text for text in texts)
+
+
+def test_a_word_that_was_clean_is_looked_at_again_once_it_is_known_for_a_secret() -> None:
+    before = dict(redaction._KNOWN), list(redaction._KNOWN_PATTERN)
+    word = f"clean-{FAKE[:12].lower()}"
+    assert not any_holds_a_secret({word})
+    assert word in redaction._CLEAN[0]
+    older = redaction._CLEAN[0]
+    Secret(word)
+    older.add(word)  # as a thread does that looked by the older pattern
+    assert any_holds_a_secret({word, "demo"})
+    redaction._KNOWN.clear()
+    redaction._KNOWN.update(before[0])
+    redaction._KNOWN_PATTERN[:] = before[1]
+
+
+def test_only_so_many_short_words_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_CLEAN", [set()])
+    monkeypatch.setattr(redaction, "_MOST_CLEAN", 5)
+    for n in range(20):
+        assert not any_holds_a_secret({f"word {n}", "long " * 50})
+        assert f"word {n}" in redaction._CLEAN[0]
+    assert len(redaction._CLEAN[0]) <= 5
+
+
 def test_a_loaded_secret_is_masked_in_every_spelling(known: str) -> None:
     spellings = (
         known, quote(known, safe=""), json.dumps({"x": known}), json.dumps(known, ensure_ascii=False),
@@ -145,6 +184,8 @@ def test_the_journal_masks_before_it_hashes(tmp_path: Path, known: str) -> None:
     )  # fmt: skip
     alert = {"account": "demo", "code": "x", "text": f"no answer from {known}", "at_ns": 1}
     (recorded,) = journal.commit([Event("alert.raised", alert)])
+    (general,) = journal.commit([Event("alert.raised", {**alert, "subject": None})])  # of no fast shape
+    assert general.payload["text"] == f"no answer from {MASK}"
     pieces = [{"kind": "cash", "evidence": SHAPES["database_url"][0]}]
     done = {"account": "demo", "session": "", "at_ns": 1, "clean": False, "breaks": pieces}
     journal.commit([Event("reconciliation.done", done)])
@@ -156,6 +197,28 @@ def test_the_journal_masks_before_it_hashes(tmp_path: Path, known: str) -> None:
     everything = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert FAKE[:12].encode() not in everything
     assert WORD.encode() not in everything
+
+
+@pytest.mark.parametrize("count", [1, 2, 64])
+def test_one_secret_anywhere_in_a_batch_is_masked_before_it_is_hashed(tmp_path: Path, count: int) -> None:
+    """Alone, in a few and in many events, as plain text and in a text that is itself JSON."""
+    with JournalDatabase(
+        f"sqlite:///{tmp_path}/journal.sqlite", anchor_path=tmp_path / "anchor", anchor_key=b"k" * 32,
+        config_hash="c" * 64, wall_ns=lambda: 1,
+    ) as journal:  # fmt: skip
+        for secret in (SHAPES["database_url"][0], json.dumps({"access_token": WORD + "1"})):
+            for position in {0, count // 2, count - 1}:
+                said = [f"line {n}" for n in range(count)]
+                said[position] = secret
+                journal.commit(
+                    [Event("alert.raised", {"account": "demo", "code": "x", "text": text, "at_ns": 1})
+                     for text in said]
+                )  # fmt: skip
+                kept = [row["text"] for row in journal.rows("alerts")][-count:]
+                assert MASK in kept.pop(position)
+                assert kept == said[:position] + said[position + 1 :]
+        assert journal.verify().ok
+    assert WORD.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
 def test_a_notebook_is_masked_and_stays_a_notebook(known: str) -> None:

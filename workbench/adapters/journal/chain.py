@@ -12,7 +12,6 @@ import hmac
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,8 +23,7 @@ SLOT_BYTES = 256
 _MAGIC = b"WBA1"
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """One place of the chain: a sequence number and the hash of that event."""
 
     seq: int
@@ -48,8 +46,13 @@ def event_hash(seq: Any, at_ns: Any, kind: Any, payload: Any, config_hash: Any, 
     Fields are joined by line feeds; none can hold one (canonical JSON escapes it), so different
     events have different bytes.
     """
-    text = f"{seq}\n{at_ns}\n{prev_hash}\n{config_hash}\n{kind}\n{payload}"
-    return hashlib.sha256(text.encode()).hexdigest()
+    digest = _EMPTY.copy()
+    digest.update(f"{seq}\n{at_ns}\n{prev_hash}\n{config_hash}\n{kind}\n{payload}".encode())
+    return digest.hexdigest()
+
+
+#: A copy costs less than finding the algorithm anew.
+_EMPTY = hashlib.sha256()
 
 
 class Anchor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 from workbench.adapters.journal import leases
 from workbench.adapters.journal.archive import Archived, cut, prove_archives, write_archive
 from workbench.adapters.journal.chain import Anchor, Mark, event_hash
-from workbench.adapters.journal.encoding import Encoded, encode
+from workbench.adapters.journal.encoding import Encoded, encode, encode_all
 from workbench.adapters.journal.engine import database_of
 from workbench.adapters.journal.epochs import Epochs
 from workbench.adapters.journal.parquet import export
-from workbench.adapters.journal.projections import fold
-from workbench.adapters.journal.reads import recorded
+from workbench.adapters.journal.projections import fold_many
+from workbench.adapters.journal.reads import recorded, recorded_event
+from workbench.adapters.journal.rowstore import Statement
 from workbench.adapters.journal.schema import PROJECTION_TABLES, SCHEMA_VERSION, metadata
 from workbench.adapters.journal.schema import events as events_table
 from workbench.adapters.journal.transactions import Transactions, Unit
@@ -118,7 +120,7 @@ class JournalDatabase(Epochs):
         UsageError, TypeError, OverflowError
             An event that no journal could hold; nothing was written.
         """
-        checked = [encode(event.kind, event.payload) for event in events]
+        checked = encode_all(events)
         if not checked:
             return ()
 
@@ -330,6 +332,11 @@ class JournalDatabase(Epochs):
     def _append(
         self, unit: Unit, checked: Sequence[Encoded], *, at_ns: int | None = None, config_hash: str = ""
     ) -> tuple[RecordedEvent, ...]:
+    @cached_property
+    def _insert_events(self) -> Statement:
+        return self._transactions.statements.insert(events_table)
+
+    def _append(self, unit: Unit, checked: Sequence[Encoded]) -> tuple[RecordedEvent, ...]:
         """Chain the events, store them in one call and fold them; the unit's head moves on."""
         at_ns = self._wall_ns() if at_ns is None else at_ns
         config_hash = config_hash or self._config_hash
@@ -340,11 +347,10 @@ class JournalDatabase(Epochs):
             seq += 1
             digest = event_hash(seq, at_ns, kind, text, config_hash, previous)
             stored.append((seq, at_ns, kind, text, config_hash, previous, digest))  # as the table's columns
-            recorded.append(RecordedEvent(seq, at_ns, kind, payload, config_hash, digest))
+            recorded.append(recorded_event(seq, at_ns, kind, payload, config_hash, digest))
             previous = digest
-        self._transactions.statements.insert(events_table).run_many(unit.cursor, stored)
-        for event in recorded:
-            fold(unit.rows, event)
+        self._insert_events.run_many(unit.cursor, stored)
+        fold_many(unit.rows, recorded)
         unit.head = Mark(seq, previous)
         return tuple(recorded)
 

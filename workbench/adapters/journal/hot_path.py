@@ -8,7 +8,7 @@ one another, byte for byte and row for row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Any
 
@@ -19,32 +19,43 @@ from workbench.core.types import NANO, OrderType, Side, TimeInForce
 
 Payload = Mapping[str, Any]
 Fold = Callable[[RowWriter, RecordedEvent, Payload], None]
+#: Of events of one kind, in their order.
+FoldRun = Callable[[RowWriter, Iterable[RecordedEvent]], None]
 
 
-def order_intended(general: Fold) -> Fold:
-    """The fold of an intent, with the hot path before the general way."""
+def orders_intended(general: Fold) -> FoldRun:
+    """The fold of intents that follow one another, with the hot path before the general way."""
 
-    def fold(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
-        values = intended_values(payload, event.seq)
-        if values is None:
-            general(rows, event, payload)
-        else:
-            rows.insert_values("orders", values[0], values)
+    def fold(rows: RowWriter, run: Iterable[RecordedEvent]) -> None:
+        plain: list[tuple[Any, ...]] = []
+        for event in run:
+            values = intended_values(event.payload, event.seq)
+            if values is not None:
+                plain.append(values)
+                continue
+            rows.insert_values("orders", plain)
+            plain = []
+            rows.seq = event.seq
+            general(rows, event, event.payload)
+        rows.insert_values("orders", plain)
 
     return fold
 
 
-def order_changed(general: Fold) -> Fold:
-    """The fold of a step, with the hot path before the general way."""
+def orders_changed(general: Fold) -> FoldRun:
+    """The fold of steps that follow one another, with the hot path before the general way."""
 
-    def fold(rows: RowWriter, event: RecordedEvent, payload: Payload) -> None:
-        identity = payload["client_order_id"]
-        before = rows.values("orders", identity)
-        after = None if before is None else changed_values(before, payload, event.seq)
-        if after is None:
-            general(rows, event, payload)
-        else:
-            rows.update_values("orders", identity, after, _STEP)
+    def fold(rows: RowWriter, run: Iterable[RecordedEvent]) -> None:
+        for event in run:
+            payload = event.payload
+            identity = payload["client_order_id"]
+            before = rows.values("orders", identity)
+            after = None if before is None else changed_values(before, payload, event.seq)
+            if after is None:
+                rows.seq = event.seq
+                general(rows, event, payload)
+            else:
+                rows.update_values("orders", identity, after, _STEP)
 
     return fold
 
@@ -106,13 +117,16 @@ _STEPS = frozenset(
 
 
 def changed_values(row: tuple[Any, ...], payload: Payload, seq: int) -> tuple[Any, ...] | None:
-    """The row of `orders` after a step to another state that says nothing of fills and ends nothing.
+    """The row of `orders` after a step to another state that fills nothing more and ends nothing.
 
     None when it is another sort of step, or no legal one: the rule itself, `core.orders.changes_by`, says.
     """
     state, venue_order_id, filled_nano, sent_at_ns, reason = row[_STATE : _STATE + 5]
     after = payload["state"]
-    if (state, after) not in _STEPS or payload.get("filled_nano") is not None:
+    if (state, after) not in _STEPS:
+        return None
+    told = payload.get("filled_nano")
+    if told is not None and told != filled_nano:  # the order desk says with each step what has been filled
         return None
     if after == _SENT and not sent_at_ns:
         sent_at_ns = payload["at_ns"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from workbench.adapters.journal import folds_adoption, folds_approve, folds_gate, folds_rewind, hot_path
@@ -46,8 +48,28 @@ def fold(rows: RowWriter, event: RecordedEvent) -> None:
     UsageError
         Nested content of the payload is not as declared.
     """
-    rows.seq = event.seq
-    _FOLDS[event.kind](rows, event, event.payload)
+    many = _HOT.get(event.kind)
+    if many is None:
+        rows.seq = event.seq
+        _FOLDS[event.kind](rows, event, event.payload)
+    else:
+        many(rows, (event,))
+
+
+def fold_many(rows: RowWriter, recorded: Sequence[RecordedEvent]) -> None:
+    """Apply events in their order, those of one kind that follow one another together; as `fold` of each."""
+    if len(recorded) == 1:
+        fold(rows, recorded[0])
+        return
+    for kind, run in groupby(recorded, _kind_of):
+        many = _HOT.get(kind)
+        if many is None:
+            one = _FOLDS[kind]
+            for event in run:
+                rows.seq = event.seq
+                one(rows, event, event.payload)
+        else:
+            many(rows, run)
 
 
 def _conflict(message: str, step: str, **facts: Any) -> JournalConflict:
@@ -337,9 +359,9 @@ _FOLDS: dict[str, Fold] = {
     "ticket.used": _ticket_used,
     "run.finished": _run_finished,
     "decision.made": _added("decisions", "rows"),
-    "order.intended": hot_path.order_intended(_order_added),
+    "order.intended": _order_added,
     "order.denied": _order_added,
-    "order.changed": hot_path.order_changed(_order_changed),
+    "order.changed": _order_changed,
     "order.adjusted": _order_adjusted,
     "fill.booked": _fill,
     "ledger.posted": _ledger,
@@ -366,3 +388,9 @@ _FOLDS: dict[str, Fold] = {
     **folds_gate.FOLDS,
     **EPOCH_FOLDS,
 }
+#: The kinds that come by the thousand.
+_HOT: dict[str, hot_path.FoldRun] = {
+    "order.intended": hot_path.orders_intended(_order_added),
+    "order.changed": hot_path.orders_changed(_order_changed),
+}
+_kind_of = attrgetter("kind")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 
-from workbench.adapters.journal.schema import OPEN_ORDER, PROJECTIONS, Projection
-from workbench.core.canonical import canonical_json
+from workbench.adapters.journal.schema import PROJECTIONS, Projection
 from workbench.core.orders import TERMINAL
 from workbench.errors import JournalConflict
 
@@ -35,13 +33,15 @@ class Statement:
     def run_many(self, cursor: Any, rows: Sequence[Row]) -> int:
         """Execute once for each row, as one call of the driver; the number of rows it touched."""
         of_dict, of_tuple = self._of_dict, self._of_tuple
-        values: list[Any] = [
-            of_dict(row) if type(row) is dict else of_tuple(row) if of_tuple else row for row in rows
-        ]
-        if len(values) == 1:
-            cursor.execute(self.text, values[0])
+        if len(rows) == 1:
+            row = rows[0]
+            values = of_dict(row) if type(row) is dict else of_tuple(row) if of_tuple else row
+            cursor.execute(self.text, values)
         else:
-            cursor.executemany(self.text, values)
+            cursor.executemany(
+                self.text,
+                [of_dict(row) if type(row) is dict else of_tuple(row) if of_tuple else row for row in rows],
+            )
         return int(cursor.rowcount)
 
 
@@ -145,23 +145,33 @@ class RowWriter:
         """Add a row; it takes the number of the present event."""
         row["seq"] = row["added_seq"] = self.seq
         key_of = _CHANGED_LATER.get(name)
-        self._wait(name, None if key_of is None else (name, *key_of(row)), row)
-
-    def insert_values(self, name: str, key: Any, values: tuple[Any, ...]) -> None:
-        """As `insert`, of a whole row as the table orders it, with the number of its event.
-
-        Of a projection with a key of one column whose rows are changed later.
-        """
-        self._wait(name, (name, key), values)
-
-    def _wait(self, name: str, place: Place | None, row: Row) -> None:
         waiting = self._inserts.get(name)
         if waiting is None:
             waiting = self._inserts[name] = []
-        if place is not None and place not in self._new:  # a second row of that key is refused at the flush
-            self._rows.setdefault(place, row)
-            self._new[place] = len(waiting)
+        if key_of is not None:
+            place = (name, *key_of(row))
+            if place not in self._new:  # a second row of that key is refused at the flush
+                self._rows.setdefault(place, row)
+                self._new[place] = len(waiting)
         waiting.append(row)
+
+    def insert_values(self, name: str, run: Sequence[tuple[Any, ...]]) -> None:
+        """As `insert`, of whole rows as the table orders them, each with the number of its event.
+
+        Of a projection whose rows are changed later and whose key is its first column.
+        """
+        if not run:
+            return
+        waiting = self._inserts.get(name)
+        if waiting is None:
+            waiting = self._inserts[name] = []
+        new, known = self._new, self._rows
+        for values in run:
+            place = (name, values[0])
+            if place not in new:
+                known.setdefault(place, values)
+                new[place] = len(waiting)
+            waiting.append(values)
 
     def restore(self, name: str, row: dict[str, Any]) -> None:
         """Add a row that keeps the numbers of its own events."""
@@ -196,7 +206,7 @@ class RowWriter:
         row = self.get(name, *key)
         if row is None:
             raise JournalConflict(
-                f"{name} holds no {_words(PROJECTIONS[name].key, key)}",
+                f"{name} holds no {in_words(PROJECTIONS[name].key, key)}",
                 next_step="record the event that makes it first",
                 projection=name,
             )
@@ -309,89 +319,6 @@ _CHANGED_LATER = {
 _RANK = {name: position for position, name in enumerate(PROJECTIONS)}
 
 
-def name_conflict(connection: sa.Connection, refused: RowsRefused) -> JournalConflict:
-    """What exactly the refused rows contradict, looked up after the rollback.
-
-    A row that is equal in content is a conflict too: the caller has to read before it writes.
-    """
-    projection = refused.projection
-    seen: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in refused.rows:
-        for columns, while_open in ((projection.key, False), *projection.unique):
-            if while_open and row["state"] in TERMINAL:
-                continue
-            values = tuple(row[column] for column in columns)
-            place = (columns, *values)
-            other = seen.get(place) or _recorded(connection, projection, columns, values, while_open)
-            if other is not None:
-                return _conflict(projection, columns, values, row, other, while_open)
-            seen[place] = row
-    return JournalConflict(
-        f"a row of {projection.name} breaks a rule of the journal: {refused.driver_text}",
-        next_step="read the projection before writing; nothing was written",
-        projection=projection.name,
-    )
-
-
-def _recorded(
-    connection: sa.Connection,
-    projection: Projection,
-    columns: tuple[str, ...],
-    values: tuple[Any, ...],
-    while_open: bool,
-) -> dict[str, Any] | None:
-    query = sa.select(projection.table).where(
-        *(projection.table.c[column] == value for column, value in zip(columns, values, strict=True))
-    )
-    if while_open:
-        query = query.where(sa.text(OPEN_ORDER))
-    found = connection.execute(query).mappings().first()
-    return None if found is None else dict(found)
-
-
-_BOOKKEEPING = frozenset({"seq", "added_seq"})
-#: What life adds to an order is not part of what was asked for.
-_LATER = frozenset({"state", "venue_order_id", "filled_nano", "sent_at_ns", "reason"})
-
-
-def _conflict(
-    projection: Projection,
-    columns: tuple[str, ...],
-    values: tuple[Any, ...],
-    offered: dict[str, Any],
-    recorded: dict[str, Any],
-    while_open: bool,
-) -> JournalConflict:
-    words = _words(columns, values)
-    if while_open:
-        holder = recorded[projection.key[0]]
-        return JournalConflict(
-            f"{projection.name} already holds {holder} open in state {recorded['state']} for {words}; "
-            "one order that is not terminal per account and symbol",
-            next_step=f"resolve {holder} first: run `workbench reconcile`",
-            projection=projection.name, field="state", recorded=holder,
-        )  # fmt: skip
-    for column in offered:
-        if column in _BOOKKEEPING or (projection.name == "orders" and column in _LATER):
-            continue
-        have, want = _plain(recorded[column]), _plain(offered[column])
-        if have != want:
-            return JournalConflict(
-                f"{projection.name} already holds {words} with {column} {reprlib.repr(have)}; "
-                f"{reprlib.repr(want)} was offered",
-                next_step="the same id must mean the same thing: find out which caller is wrong",
-                projection=projection.name, field=column, recorded=have, offered=want,
-            )  # fmt: skip
-    return JournalConflict(
-        f"{projection.name} already holds {words} with equal content",
-        next_step="read the projection before writing; the recorded row stands",
-        projection=projection.name, field="",
-    )  # fmt: skip
-
-
-def _plain(value: Any) -> Any:
-    return canonical_json(value) if isinstance(value, (list, dict)) else value
-
-
-def _words(columns: Sequence[str], values: Sequence[Any]) -> str:
+def in_words(columns: Sequence[str], values: Sequence[Any]) -> str:
+    """A key or rule as a message says it."""
     return ", ".join(f"{column} {value}" for column, value in zip(columns, values, strict=True))

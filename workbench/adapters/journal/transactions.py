@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from workbench.adapters.journal.chain import START, Anchor, Mark, Signed
+from workbench.adapters.journal.conflicts import name_conflict
 from workbench.adapters.journal.engine import Database, hands_off, writing
 from workbench.adapters.journal.opening import (
     check_tail,
@@ -21,7 +22,7 @@ from workbench.adapters.journal.opening import (
     version_of,
 )
 from workbench.adapters.journal.reads import Answers, Queries, Row
-from workbench.adapters.journal.rowstore import KnownRows, RowsRefused, RowWriter, Statements, name_conflict
+from workbench.adapters.journal.rowstore import KnownRows, RowsRefused, RowWriter, Statements
 from workbench.adapters.journal.schema import SCHEMA_VERSION
 from workbench.adapters.journal.verify import corrupt, hash_at, head_of, start_of
 from workbench.errors import JournalCorrupt, StorageFailed, UsageError
