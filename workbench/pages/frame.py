@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.pages.address import Address, address_name
 from workbench.pages.drawer import question_drawer
+from workbench.pages.shell import live_template, shell
 from workbench.pages.style import BEAT, PARTS, STALE_S, STYLE
 
 if TYPE_CHECKING:
@@ -95,11 +96,12 @@ def page(
     pn.state.onload(lambda: setattr(screen, "held", False))
     refresh()
     links.object = navigation(name, person=visitor(screen), query=address.query)
-    template = pn.template.BootstrapTemplate(
+    template = live_template(
         title=f"Workbench: {NAMES[name]}", header=[links],
         main=[banner, notice, body, question_drawer(screen, location), beat],
         header_background="#1f3a5f", busy_indicator=None, raw_css=[STYLE], theme=_theme(),
     )  # fmt: skip
+    template.open_with(shell(screen, status_line(screen) if is_doubtful(screen) else "", body))
     pn.state.add_periodic_callback(refresh, period=REFRESH_MS)
     return template
 
