@@ -39,14 +39,18 @@ class HistorySince:
         closed = {row["session"] for row in self._journal.rows("sessions", account=desk.settings.account)}
         last = self._journal.newest("orders", 1, account=desk.settings.account)
         self._sessions = sorted(one for one in {*closed, *(row["session"] for row in last)} if one >= first)
+        self._known: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
 
     def rows(self, projection: str, **equals: Any) -> list[dict[str, Any]]:
         """Rows whose columns equal the given values, session by session."""
         if "session" in equals:
             return self._journal.rows(projection, **equals)
-        return [
-            row for one in self._sessions for row in self._journal.rows(projection, session=one, **equals)
-        ]
+        asked = (projection, *equals.items())
+        if asked not in self._known:  # one reading of a journal, asked the same several times
+            self._known[asked] = [
+                row for one in self._sessions for row in self._journal.rows(projection, session=one, **equals)
+            ]
+        return self._known[asked]
 
 
 def execution_since(desk: Desk, first: str) -> ExecutionRecords:

@@ -190,10 +190,16 @@ def _picture_type() -> type:
         def __init__(self, height: int) -> None:
             super().__init__(sizing_mode="stretch_width", height=height)
             self._make: Callable[[], Any] | None = None
+            self._of: pd.DataFrame | None = None
 
-        def draw(self, make: Callable[[], Any]) -> None:
-            """Show what `make` gives, as soon as the reader sees the page; the last asked for counts."""
-            self._make = make
+        def draw(self, make: Callable[[], Any], *, of: pd.DataFrame | None = None) -> None:
+            """Show what `make` gives, as soon as the reader sees the page; the last asked for counts.
+
+            Nothing is drawn again while the picture is `of` the same rows as before.
+            """
+            if of is not None and self._of is not None and of.equals(self._of):
+                return
+            self._make, self._of = make, of
             pn.state.onload(self._draw)
 
         def _draw(self) -> None:

@@ -22,6 +22,8 @@ from workbench.pages.style import BEAT, PARTS
 if TYPE_CHECKING:
     from workbench.screens.screen import Screen
 
+#: What Panel gives to each part of the live page, near enough.
+_LIKE_LIVE = " div { margin: 6px 10px; font-size: 13px; } div div { margin: 0; } dl { margin: 0; }"
 #: Takes the shell away when a part of the live page is drawn; until then its age runs as a page's does.
 _LEAVE = """
 const main = document.getElementById('main'), shell = document.getElementById('shell');
@@ -81,9 +83,7 @@ def _words_of(part: Any) -> Iterator[str]:
     if not part.visible:
         return
     if isinstance(part, pn.pane.HTML):
-        text = str(part.object or "")
-        bare = text and 'class="card' not in text
-        yield f'<div class="card">{text}</div>' if bare else text
+        yield f"<div>{part.object}</div>" if part.object else ""
     elif isinstance(part, pn.widgets.Tabulator):
         yield f'<p class="muted">{len(part.value):,} row(s), being drawn.</p>'
     elif isinstance(part, pn.layout.base.ListLike):
