@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.pages.address import Address, address_name
 from workbench.pages.drawer import question_drawer
-from workbench.pages.shell import live_template, shell
+from workbench.pages.shell import LIVE, live_template, shell
 from workbench.pages.style import BEAT, PARTS, STALE_S, STYLE
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ def page(
     banner = pn.pane.HTML(sizing_mode="stretch_width", stylesheets=[PARTS])
     notice = pn.pane.HTML(sizing_mode="stretch_width", stylesheets=[PARTS], visible=False)
     links = pn.pane.HTML(stylesheets=[PARTS])
-    body = pn.Column(*sections, sizing_mode="stretch_width")
+    whole = pn.Column(*sections, sizing_mode="stretch_width")
+    body = pn.Column(sizing_mode="stretch_width")
+    # made for the browser when it has the shell: its models take longer than everything before them
+    pn.state.onload(lambda: body.param.update(objects=[whole], css_classes=[LIVE]))
     beat = pn.widgets.TextInput(visible=False)
     beat.jscallback(value=BEAT)
     location = pn.state.location
@@ -73,7 +76,7 @@ def page(
             location.search = query
         links.object = navigation(name, person=visitor(screen), query=query)
 
-    address = Address(_asked(), {**choices(body), **(kept or {})}, write)
+    address = Address(_asked(), {**choices(whole), **(kept or {})}, write)
 
     def refresh() -> None:
         version = screen.poll()
@@ -101,7 +104,7 @@ def page(
         main=[banner, notice, body, question_drawer(screen, location), beat],
         header_background="#1f3a5f", busy_indicator=None, raw_css=[STYLE], theme=_theme(),
     )  # fmt: skip
-    template.open_with(shell(screen, status_line(screen) if is_doubtful(screen) else "", body))
+    template.open_with(shell(screen, status_line(screen) if is_doubtful(screen) else "", whole))
     pn.state.add_periodic_callback(refresh, period=REFRESH_MS)
     return template
 

@@ -24,14 +24,18 @@ if TYPE_CHECKING:
 
 #: What Panel gives to each part of the live page, near enough.
 _LIKE_LIVE = " div { margin: 6px 10px; font-size: 13px; } div div { margin: 0; } dl { margin: 0; }"
-#: Takes the shell away when a part of the live page is drawn; until then its age runs as a page's does.
-_LEAVE = """
+#: Class of the live page's sections, once they are there.
+LIVE = "live-sections"
+#: What Panel gives to each part of the live page, near enough.
+_LIKE_LIVE = " div { margin: 6px 10px; font-size: 13px; } div div { margin: 0; } dl { margin: 0; }"
+#: Takes the shell away when the live page is drawn; until then its age runs as a page's does.
+_LEAVE = f"""
 const main = document.getElementById('main'), shell = document.getElementById('shell');
 main.prepend(shell);
-const live = new MutationObserver(() => {
-  if (main.querySelector(':scope [data-root-id] > *')) { live.disconnect(); shell.remove(); }
-});
-live.observe(main, {childList: true, subtree: true});
+const live = new MutationObserver(() => {{
+  if (main.querySelector('.{LIVE}')) {{ live.disconnect(); shell.remove(); }}
+}});
+live.observe(main, {{childList: true, subtree: true, attributes: true, attributeFilter: ['class']}});
 """
 
 
