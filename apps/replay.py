@@ -37,7 +37,7 @@ supposed = wb.pages.card()
 progress, same = wb.pages.card(), wb.pages.card()
 again = pn.widgets.Button(label="Trade it again and compare")
 strayed, show_strayed = wb.pages.table(
-    "Where the record and its repetition differ", empty="Nowhere, or nothing was asked yet."
+    "Where the record and its repetition differ", empty="Nowhere, or nothing was asked yet.", why="again"
 )
 other = pn.widgets.Select(label="Beside session", options=[])
 two = wb.pages.card()
@@ -45,7 +45,9 @@ diff, show_diff = wb.pages.table(
     "Decisions of both sessions", empty="Choose another session.", why="decisions"
 )
 differing, show_differing = wb.pages.table(
-    "Orders that would have been others, hypothetical", empty="No order differs, or nothing was asked yet."
+    "Orders that would have been others, hypothetical",
+    empty="No order differs, or nothing was asked yet.",
+    why="supposed",
 )
 chosen: dict = {}
 

@@ -22,8 +22,15 @@ groups, show_groups = wb.pages.table("Broken down", empty="No order to measure."
 quantiles, show_quantiles = wb.pages.table(
     "Quantiles with 90 % intervals", empty="No order to measure.", why="distribution"
 )
-compared, show_compared = wb.pages.table("Executions against benchmarks", empty="Nothing to compare with.")
-events, show_events = wb.pages.table("Journal rows of the order", empty="Choose an order in the table above.")
+compared, show_compared = wb.pages.table(
+    "Executions against benchmarks", empty="Nothing to compare with.", why="benchmarks"
+)
+events, show_events = wb.pages.table(
+    "Journal rows of the order",
+    empty="Choose an order in the table above.",
+    choose=lambda row: wb.pages.ask(f"order/{order.value}"),
+    why="order",
+)
 shown: dict = {"found": None, "floors": None}
 worst, show_worst = wb.pages.table(
     "Orders, the dearest first; click one for its story",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.pages.drawer import why_link
 from workbench.pages.parts import BOX, card, facts
 from workbench.pages.tables import table
 
@@ -67,7 +68,8 @@ def approvals_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Ca
     def choose(at: int) -> None:
         row = shown["rows"].iloc[at].to_dict()
         shown["chosen"] = row["id"]
-        detail.object = facts(f"{row['side']} {row['shares']:,} {row['symbol']}", _labelled(row))
+        title = f"{row['side']} {row['shares']:,} {row['symbol']}"
+        detail.object = facts(title, _labelled(row), whole=f"pending/{row['id']}")
         form.visible = commands.may_command(person)
 
     def give(verdict: str) -> Callable[[Any], None]:
@@ -90,7 +92,7 @@ def approvals_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Ca
     approve.on_click(give("approved"))
     decline.on_click(give("declined"))
     box, show_rows = table(
-        "Orders that wait for a person", empty="Nothing waits for a person.", choose=choose
+        "Orders that wait for a person", empty="Nothing waits for a person.", choose=choose, why="pending"
     )
 
     def show(frame: pd.DataFrame) -> None:
@@ -116,7 +118,7 @@ def alerts_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Calla
         row = shown["rows"].iloc[at]
         shown["chosen"] = int(row["alert"])
         head.object = (
-            f"<b>{html.escape(str(row['text']))}</b>"
+            f"<b>{html.escape(str(row['text']))}</b> {why_link(f'alerts/{row.alert}', 'where from?')}"
             f'<p class="muted">What to do: {html.escape(str(row["runbook"]))}</p>'
         )
         form.visible = commands.may_command(person) and not row["acknowledged_by"]
@@ -128,7 +130,7 @@ def alerts_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Calla
 
     button.on_click(press)
     box, show_rows = table(
-        "Alerts", empty="No alert is open.", choose=choose,
+        "Alerts", empty="No alert is open.", choose=choose, why="alerts",
         colours={"critical": "bad", "warning": "warn", "undeliverable": "bad"},
     )  # fmt: skip
 

@@ -298,6 +298,9 @@ def replay_source(name: str, account: str, session: str, row: str) -> Source | N
         "account": Source("The states that the recorded run went through, folded from the messages it got.",
                           "runs", {"session": session} if session else {},
                           line="desk.timeline(run_id).at(seq)"),
+        "again": Source("The session traded again from the messages that the recorded run got; the first "
+                        "difference is where they part.", "runs", {"session": session} if session else {},
+                        line="wb.replay(run_id, config=settings)"),
         "supposed": Source("The session traded again from its record under the other value, beside the desk: "
                            "nothing of it is in the journal.", "",
                            line="desk.what_if(run_id, {setting: value})"),

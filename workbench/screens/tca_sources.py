@@ -17,6 +17,8 @@ def tca_sources(account: str) -> dict[str, Source]:
         "distribution": Source("Shortfall of each order.", "orders", mine),
         "orders": Source("The order; its events tell how it went.", "orders", mine, key="client_order_id"),
         "order": Source("The order's row.", "orders", mine, key="client_order_id"),
+        "benchmarks": Source("Executions of the order against prices of its session in the bars store.", "fills",
+                             mine),
         "floors": Source("Cost floor and edge of each symbol stand in the rows of its decision.", "decisions",
                          mine),
         "markouts": Source("Executions; the prices after them are those of the bars store.", "fills", mine),
