@@ -55,7 +55,7 @@ def approvals_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Ca
     """
     import panel as pn
 
-    shown: dict[str, Any] = {"rows": pd.DataFrame(), "chosen": ""}
+    shown: dict[str, Any] = {"rows": pd.DataFrame(), "chosen": {"id": ""}}
     detail, answer = card(), card()
     name, reason = name_field(person), reason_field()
     passphrase = pn.widgets.PasswordInput(label="Passphrase, to sign the answer", sizing_mode="stretch_width")
@@ -67,22 +67,18 @@ def approvals_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Ca
 
     def choose(at: int) -> None:
         row = shown["rows"].iloc[at].to_dict()
-        shown["chosen"] = row["id"]
+        shown["chosen"] = row
         title = f"{row['side']} {row['shares']:,} {row['symbol']}"
         detail.object = facts(title, _labelled(row), whole=f"pending/{row['id']}")
         form.visible = commands.may_command(person)
 
     def give(verdict: str) -> Callable[[Any], None]:
         def press(_: Any) -> None:
-            rows = shown["rows"]
-            chosen = rows[rows["id"] == shown["chosen"]] if len(rows) else rows
             secret, passphrase.value = passphrase.value, ""
-            if not len(chosen):
-                answer.object = '<span class="warn">This order does not wait any more.</span>'
-                return
+            # also what waits no longer: the journal says who answered it, and that somebody came second
             answer.object = said_words(
                 commands.answer(
-                    chosen.iloc[0].to_dict(), verdict, person=person or name.value, reason=reason.value,
+                    shown["chosen"], verdict, person=person or name.value, reason=reason.value,
                     passphrase=secret,
                 )
             )  # fmt: skip
@@ -98,7 +94,7 @@ def approvals_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Ca
     def show(frame: pd.DataFrame) -> None:
         shown["rows"] = frame
         show_rows(frame[[*_COLUMNS]])
-        if shown["chosen"] not in set(frame["id"]):
+        if shown["chosen"]["id"] not in set(frame["id"]):
             form.visible, detail.object = False, ""
 
     return pn.Column(box, detail, form, answer, sizing_mode="stretch_width"), show
