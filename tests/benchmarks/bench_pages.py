@@ -41,7 +41,8 @@ CYCLES = ("2013-02-04", "2013-02-05", "2013-02-06", "2013-02-07", "2013-02-08")
 #: What has to be read on a page before it means something.
 MEANINGS = {
     "desk": ".ACTIVE", "tca": "text=/Execution of the (newest|chosen) orders/",
-    "drift": "text=Sessions measured", "overfitting": "text=with their walk-forward scores", "replay": "text=This moment",
+    "drift": "text=Sessions measured", "overfitting": "text=with their walk-forward scores",
+    "replay": "text=This moment",
 }  # fmt: skip
 SOON_MS = 180_000
 BARE = """
