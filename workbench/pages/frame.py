@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.pages.address import Address, address_name
 from workbench.pages.drawer import question_drawer
+from workbench.pages.pace import Pace
 from workbench.pages.shell import LIVE, live_template, shell
 from workbench.pages.style import BEAT, PARTS, STALE_S, STYLE
 
@@ -69,6 +70,7 @@ def page(
     beat = pn.widgets.TextInput(visible=False)
     beat.jscallback(value=BEAT)
     location = pn.state.location
+    pace = Pace()
     shown: dict[str, Any] = {"version": -1, "banner": "", "beats": 0}
 
     def write(query: str) -> None:
@@ -84,8 +86,9 @@ def page(
         if words != shown["banner"]:
             shown["banner"] = banner.object = words
             body.styles = {"opacity": ".45", "filter": "grayscale(1)"} if is_doubtful(screen) else {}
-        if version != shown["version"] and not screen.problem:
+        if version != shown["version"] and not screen.problem and pace.may_draw(screen.urgent):
             redraw()
+            pace.drawn(screen.urgent, readers=screen.readers)
             shown["version"] = version
             if said := address.bring():
                 notice.object = notices(said)
@@ -95,6 +98,11 @@ def page(
             age_s = screen.age_s()
             beat.value = f"{shown['beats']} {age_s:.1f}" if math.isfinite(age_s) else "0 Infinity"
 
+    def leave(_: Any) -> None:
+        screen.readers -= 1
+
+    screen.readers += 1
+    pn.state.on_session_destroyed(leave)
     screen.held = screen.held is None
     pn.state.onload(lambda: setattr(screen, "held", False))
     refresh()

@@ -100,6 +100,11 @@ class DeskScreen(Screen):
         self._next_run = next_run
         self.commands = commands
 
+    @property
+    def urgent(self) -> Hashable:
+        """Whether the desk may trade, and what waits for a person."""
+        return tuple(self.facts.get(name) for name in ("state", "epoch", "pending"))
+
     def money(self) -> dict[str, object]:
         """Money of the last closed session, labelled for reading."""
         facts = self.facts
