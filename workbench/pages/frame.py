@@ -71,6 +71,7 @@ def page(
     beat.jscallback(value=BEAT)
     location = pn.state.location
     pace = Pace()
+    missed: list[str] = []
     shown: dict[str, Any] = {"version": -1, "banner": "", "beats": 0}
 
     def write(query: str) -> None:
@@ -91,7 +92,8 @@ def page(
             pace.drawn(screen.urgent, readers=screen.readers)
             shown["version"] = version
             if said := address.bring():
-                notice.object = notices(said)
+                missed.extend(said)  # some of it is known later than the rest
+                notice.object = notices(missed)
                 notice.visible = True
         shown["beats"] += 1
         if shown["beats"] % 2:  # once a second is enough for an age in seconds

@@ -32,7 +32,7 @@ from workbench.screens.desk_tables import (
 )
 from workbench.screens.screen import Screen
 from workbench.screens.timings import KINDS, first_seq, stage_timings
-from workbench.screens.work import Work
+from workbench.screens.work import SOON_S, Work
 
 #: Words for a person, one for each state.
 MEANING: Mapping[str, str] = {
@@ -254,7 +254,5 @@ class DeskScreen(Screen):
 
 #: The job whose stages are timed.
 _LOOP = "trading_loop"
-#: How long a reader waits for sums before the page is shown without them, seconds.
-SOON_S = 0.3
 #: Beginnings of the kinds of events that change neither positions nor the use of a limit.
 QUIET = ("alert.", "lease.", "ticket.", "run.", "session.timed", "detector.", "schedule.")

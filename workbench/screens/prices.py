@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from workbench.core.types import NANO
+from workbench.views import Views
 
 #: Bars of the price path, up to and including the session.
 PATH_BARS = 60
@@ -29,6 +31,22 @@ def known_prices(desk: Any, session: str, symbol: str) -> pd.DataFrame:
 
 
 def fills_until(desk: Any, session: str, symbol: str) -> pd.DataFrame:
-    """Executions in a symbol up to and including the session."""
-    frame: pd.DataFrame = desk.views.fills()
-    return frame[(frame["symbol"] == symbol) & (frame["session"] <= session)]
+    """Executions in a symbol within the price path that ends with the session."""
+    earliest = f"{pd.Timestamp(session) - pd.Timedelta(days=2 * PATH_BARS):%Y-%m-%d}"
+    known = desk.calendar.sessions_between(earliest, session)[-PATH_BARS:]
+    return Views(_Within(desk.journal, known, symbol), desk.settings.account).fills()
+
+
+class _Within:
+    """Rows of one symbol in some sessions: what a path needs of a journal that is years long."""
+
+    def __init__(self, journal: Any, sessions: Iterable[str], symbol: str) -> None:
+        self._journal, self._sessions, self._symbol = journal, tuple(sessions), symbol
+
+    def rows(self, projection: str, **equals: Any) -> list[dict[str, Any]]:
+        """Rows whose columns equal the given values, session by session."""
+        return [
+            row
+            for one in self._sessions
+            for row in self._journal.rows(projection, session=one, symbol=self._symbol, **equals)
+        ]

@@ -13,6 +13,8 @@ from workbench.errors import WorkbenchError
 KEPT = 8
 #: Rest after a computation that nobody asked for by hand, as a multiple of the time that it took.
 REST = 4.0
+#: How long a reader waits for sums before the page is shown without them, seconds.
+SOON_S = 0.3
 
 Tell = Callable[[str], None]
 
