@@ -40,7 +40,7 @@ def halt_card(commands: DeskCommands, *, person: str = "") -> Any:
 
     button.on_click(press)
     return pn.Column(
-        card("<h2>Kill switch</h2>"), name, reason, pn.Row(sure, button), answer,
+        card("<h2>Kill switch</h2>"), name, reason, pn.FlexBox(sure, button), answer,
         sizing_mode="stretch_width", styles=BOX, margin=(5, 10),
     )  # fmt: skip
 
