@@ -22,7 +22,9 @@ from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.lifting import lift
 from workbench.config import Settings, load_settings
 from workbench.config.watching import DashboardsSettings
+from workbench.core.ledger import Ledger, Posting
 from workbench.core.ports import Event
+from workbench.core.types import MICRO, NANO
 from workbench.errors import DataError, Refused, UsageError
 from workbench.pages import VERDICTS, bars, facts, verdict, work_line
 from workbench.pages.frame import is_doubtful, status_line
@@ -463,3 +465,54 @@ def test_an_alert_does_not_make_the_desk_add_up_its_books_again(traded: Settings
     commit(Event("ledger.posted", posted))
     shown.work.wait(60.0)
     assert shown.work.latest is not sums
+
+
+def test_what_a_moment_shows_is_what_the_whole_history_says(traded: Settings) -> None:
+    shown = dashboards._replay_screen(traded)
+    shown.poll()
+    desk = Desk(traded)
+    whole = desk.views.fills()
+    for symbol in (*whole["symbol"].unique(), "NONE"):
+        found = shown.fills("2013-02-04", symbol)
+        there = whole[whole["symbol"] == symbol].reset_index(drop=True)[list(found.columns)]
+        assert len(found) == len(there)
+        assert found.astype(str).equals(there.astype(str))
+        desk.plots.price_path(shown.prices("2013-02-04", "AAPL"), found)  # also without any
+    postings = desk.journal.rows("postings", account=traded.account)
+    for seq in {row["seq"] for row in postings}:
+        ledger = Ledger.from_postings(
+            Posting(row["ledger_account"], row["amount_micro"], row["quantity_nano"], row["memo"])
+            for row in postings
+            if row["seq"] <= seq
+        )
+        held = shown.holdings(seq).set_index("holding")
+        assert held.loc["cash", "cost_usd"] == ledger.cash_micro / MICRO
+        known = {name: nano / NANO for name, nano in ledger.positions_nano.items() if nano}
+        assert held["shares"].dropna().to_dict() == known
+        assert shown.holdings_soon(seq) is not None
+
+
+def test_a_long_history_of_a_page_is_measured_beside_it(traded: Settings) -> None:
+    shown = dashboards._tca_screen(traded)
+    shown.held = True  # the first reader's page is on its way
+    shown.poll()
+    assert not shown.known
+    assert shown.newest["Its session"] == "2013-02-04"
+    assert not shown.work.progress
+    shown.held, shown._looked_s = False, -1e9
+    shown.poll()
+    shown.work.wait(60.0)
+    shown._looked_s = -1e9
+    shown.poll()
+    assert shown.known
+    alone = dashboards._tca_screen(traded)
+    alone.poll()
+    ours, theirs = shown.execution(("", "", "", "")), alone.execution(("", "", "", ""))
+    assert ours is not None
+    assert theirs is not None
+    assert ours.facts == theirs.facts
+    first = shown._sent
+    shown._looked_s = -1e9
+    shown.poll()
+    shown.work.wait(60.0)
+    assert shown._sent is first  # nothing has moved: nothing is measured again

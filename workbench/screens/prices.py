@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
-from workbench.core.types import NANO
-from workbench.views import Views
+from workbench.core.types import MICRO, NANO
 
 #: Bars of the price path, up to and including the session.
 PATH_BARS = 60
+#: Executions that are marked on it at most.
+MOST_MARKS = 500
 #: Time after the close by which the session's own bar is known.
 KNOWN_NS = 6 * 3_600 * NANO
 
@@ -31,22 +31,24 @@ def known_prices(desk: Any, session: str, symbol: str) -> pd.DataFrame:
 
 
 def fills_until(desk: Any, session: str, symbol: str) -> pd.DataFrame:
-    """Executions in a symbol within the price path that ends with the session."""
+    """Executions in a symbol within the price path that ends with the session, the newest 500.
+
+    Returns
+    -------
+    DataFrame
+        session, symbol, side, filled_at (UTC), quantity_shares, price_usd; oldest first.
+    """
     earliest = f"{pd.Timestamp(session) - pd.Timedelta(days=2 * PATH_BARS):%Y-%m-%d}"
     known = desk.calendar.sessions_between(earliest, session)[-PATH_BARS:]
-    return Views(_Within(desk.journal, known, symbol), desk.settings.account).fills()
-
-
-class _Within:
-    """Rows of one symbol in some sessions: what a path needs of a journal that is years long."""
-
-    def __init__(self, journal: Any, sessions: Iterable[str], symbol: str) -> None:
-        self._journal, self._sessions, self._symbol = journal, tuple(sessions), symbol
-
-    def rows(self, projection: str, **equals: Any) -> list[dict[str, Any]]:
-        """Rows whose columns equal the given values, session by session."""
-        return [
-            row
-            for one in self._sessions
-            for row in self._journal.rows(projection, session=one, symbol=self._symbol, **equals)
-        ]
+    rows: list[dict[str, Any]] = []
+    for one in reversed(known):  # by session: a journal that is years long is not read for a picture
+        mine = {"account": desk.settings.account, "session": one, "symbol": symbol}
+        rows += desk.journal.rows("fills", **mine)
+        if len(rows) >= MOST_MARKS:
+            break
+    rows = sorted(rows, key=lambda row: (row["filled_at_ns"], row["execution_id"]))[-MOST_MARKS:]
+    frame = pd.DataFrame({name: [row[name] for row in rows] for name in ("session", "symbol", "side")})
+    frame["filled_at"] = pd.to_datetime([row["filled_at_ns"] for row in rows], unit="ns", utc=True)
+    frame["quantity_shares"] = pd.Series([row["quantity_nano"] / NANO for row in rows], dtype="float64")
+    frame["price_usd"] = pd.Series([row["price_micro"] / MICRO for row in rows], dtype="float64")
+    return frame
