@@ -51,7 +51,7 @@ def redraw() -> None:
         used.object += wb.pages.bars("Limits in use", frames["limits"], why="limits")
     curve.visible = bool(len(frames["equity"]))
     if curve.visible:
-        curve.draw(lambda: screen.desk.plots.equity(frames["equity"]))
+        curve.draw(lambda: screen.desk.plots.equity(frames["equity"]), of=frames["equity"])
     for show, name in (
         (show_positions, "positions"),
         (show_orders, "last_orders"),

@@ -18,7 +18,9 @@ candidates, show_candidates = wb.pages.table(
     why="candidates",
     key="model_id",
 )
-reasons, show_reasons = wb.pages.table("Why it may not be promoted", empty="Nothing speaks against it.")
+reasons, show_reasons = wb.pages.table(
+    "Why it may not be promoted", empty="Nothing speaks against it.", why="judged"
+)
 best, show_best = wb.pages.table(
     "The best variants of the sample family", empty="Nothing judged yet.", why="best"
 )

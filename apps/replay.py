@@ -29,7 +29,7 @@ holdings, show_holdings = wb.pages.table(
     choose=lambda row: wb.pages.ask(f"held/{session.value}/{chosen['held']['holding'].iloc[row]}"),
     why="held",
 )
-state = wb.pages.card()
+state, adding = wb.pages.card(), wb.pages.card()
 setting = pn.widgets.Select(label="Setting", options=list(screen.SETTINGS))
 value = pn.widgets.TextInput(label="Another value", placeholder="a number")
 suppose = pn.widgets.Button(label="What would have happened?")
@@ -37,7 +37,7 @@ supposed = wb.pages.card()
 progress, same = wb.pages.card(), wb.pages.card()
 again = pn.widgets.Button(label="Trade it again and compare")
 strayed, show_strayed = wb.pages.table(
-    "Where the record and its repetition differ", empty="Nowhere, or nothing was asked yet."
+    "Where the record and its repetition differ", empty="Nowhere, or nothing was asked yet.", why="again"
 )
 other = pn.widgets.Select(label="Beside session", options=[])
 two = wb.pages.card()
@@ -45,7 +45,9 @@ diff, show_diff = wb.pages.table(
     "Decisions of both sessions", empty="Choose another session.", why="decisions"
 )
 differing, show_differing = wb.pages.table(
-    "Orders that would have been others, hypothetical", empty="No order differs, or nothing was asked yet."
+    "Orders that would have been others, hypothetical",
+    empty="No order differs, or nothing was asked yet.",
+    why="supposed",
 )
 chosen: dict = {}
 
@@ -56,7 +58,8 @@ def choose_session(*_: object) -> None:
         return
     chosen["timeline"] = screen.timeline(session.value)
     chosen["decisions"] = screen.desk.views.decisions(session.value)
-    chosen["states"] = screen.states(session.value)
+    chosen["session"] = session.value
+    chosen.pop("states", None)
     symbols = sorted(chosen["decisions"]["symbol"].unique())
     last = max(len(chosen["timeline"]) - 1, 1)
     symbol.param.update(options=symbols, value=symbol.value if symbol.value in symbols else symbols[0])
@@ -80,13 +83,30 @@ def draw_moment(*_: object) -> None:
         },
         why=question(event),
     )
-    account = screen.facts(chosen["states"], event["seq"])
-    state.object = wb.pages.facts("The account just after it", account, why=f"account/{session.value}")
-    chosen["events"], chosen["held"] = sofar.iloc[::-1], screen.holdings(int(event["seq"]))
+    chosen["events"], chosen["seq"] = sofar.iloc[::-1], int(event["seq"])
     show_events(chosen["events"])
-    show_holdings(chosen["held"])
+    draw_held()
+    pn.state.onload(draw_state)  # the states of a run are folded when the reader has the words
     decided = chosen["decisions"]["scheduled_at"] <= event["at"]
     show_decisions(chosen["decisions"][decided])
+
+
+def draw_held() -> None:
+    """Show what was held at the moment, as soon as it is added up."""
+    found = screen.holdings_soon(chosen["seq"]) if "seq" in chosen else None
+    holdings.visible = found is not None
+    adding.object = "" if found is not None else wb.pages.work_line(screen.sums, "They are being added up.")
+    if found is not None:
+        chosen["held"] = found
+        show_holdings(found)
+
+
+def draw_state() -> None:
+    """Show the account just after the moment."""
+    if "states" not in chosen:
+        chosen["states"] = screen.states(chosen["session"])
+    account = screen.facts(chosen["states"], chosen["seq"])
+    state.object = wb.pages.facts("The account just after it", account, why=f"account/{chosen['session']}")
 
 
 def question(event) -> str:
@@ -102,8 +122,8 @@ def ask_event(row: int) -> None:
 def draw_path(*_: object) -> None:
     """Show the prices that were known, with our own fills on them."""
     if session.value is not None and symbol.value is not None:
-        prices, fills = (read(session.value, symbol.value) for read in (screen.prices, screen.fills))
-        path.draw(lambda: screen.desk.plots.price_path(prices, fills))
+        asked = (session.value, symbol.value)
+        path.draw(lambda: screen.desk.plots.price_path(screen.prices(*asked), screen.fills(*asked)))
 
 
 def ask(*_: object) -> None:
@@ -154,8 +174,9 @@ def redraw() -> None:
     session.options = screen.sessions
     session.value = kept or (screen.sessions[0] if screen.sessions else None)
     other.options = {"none": "", **{one: one for one in screen.sessions}}
-    if kept is None:
+    if chosen.get("session") != session.value:  # a new choice has been read already
         choose_session()
+    draw_held()
     draw_answers()
 
 
@@ -173,6 +194,7 @@ sections = [
     path,
     decisions,
     events,
+    adding,
     holdings,
     wb.pages.beside(setting, value, suppose),
     again,

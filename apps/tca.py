@@ -6,15 +6,15 @@ import workbench as wb
 
 pn.extension("tabulator")
 screen = wb.screen("tca")
-symbol = pn.widgets.Select(label="Symbol", options={"all": ""})
+symbol = pn.widgets.Select(label="Symbol", options={})
 side = pn.widgets.Select(label="Side", options={"both": "", "buy": "buy", "sell": "sell"})
-first = pn.widgets.Select(label="From session", options={"the first": ""})
-last = pn.widgets.Select(label="To session", options={"the last": ""})
+first = pn.widgets.Select(label="From session", options={})
+last = pn.widgets.Select(label="To session", options={})
 by = pn.widgets.Select(label="Break down by", options=list(screen.groups))
 order = pn.widgets.TextInput(
     label="Order: its whole story", placeholder="click an order in the table, or paste its id", width=420
 )
-totals, remarks, told = wb.pages.card(), wb.pages.card(), wb.pages.card()
+totals, remarks, told, working = (wb.pages.card() for _ in range(4))
 waterfall, spread, broken_down = wb.pages.picture(), wb.pages.picture(), wb.pages.picture()
 predicted, fan, floors = wb.pages.picture(), wb.pages.picture(), wb.pages.picture()
 path, steps = wb.pages.picture(340), wb.pages.picture(340)
@@ -22,9 +22,16 @@ groups, show_groups = wb.pages.table("Broken down", empty="No order to measure."
 quantiles, show_quantiles = wb.pages.table(
     "Quantiles with 90 % intervals", empty="No order to measure.", why="distribution"
 )
-compared, show_compared = wb.pages.table("Executions against benchmarks", empty="Nothing to compare with.")
-events, show_events = wb.pages.table("Journal rows of the order", empty="Choose an order in the table above.")
-shown: dict = {"found": None}
+compared, show_compared = wb.pages.table(
+    "Executions against benchmarks", empty="Nothing to compare with.", why="benchmarks"
+)
+events, show_events = wb.pages.table(
+    "Journal rows of the order",
+    empty="Choose an order in the table above.",
+    choose=lambda row: wb.pages.ask(f"order/{order.value}"),
+    why="order",
+)
+shown: dict = {"found": None, "floors": None}
 worst, show_worst = wb.pages.table(
     "Orders, the dearest first; click one for its story",
     empty="No order to measure.",
@@ -40,13 +47,19 @@ saves = wb.pages.save_buttons(
 
 def chosen() -> tuple[str, str, str, str]:
     """Which orders the reader has chosen."""
-    return (symbol.value, side.value, first.value, last.value)
+    return tuple(widget.value or "" for widget in (symbol, side, first, last))
 
 
 def draw(*_: object) -> None:
-    """Measure the chosen orders."""
+    """Show what the chosen orders cost; while nothing is measured yet, what was sent last."""
+    if not screen.known:
+        pictures.visible = tables.visible = floors.visible = False
+        totals.object = wb.pages.facts("Execution of the newest orders is being measured", screen.newest)
+        return
     found = screen.execution(chosen())
     pictures.visible = tables.visible = found is not None
+    if found is not None and found is shown["found"]:
+        return
     shown["found"] = found
     if found is None:
         totals.object = wb.pages.facts("Execution", {"Orders": 0})
@@ -79,7 +92,7 @@ def tell(*_: object) -> None:
     """Tell the story of the chosen order, or say that there is none."""
     story = screen.story(order.value) if order.value else None
     telling.visible = story is not None
-    told.object = wb.pages.unknown_order(order.value) if order.value else ""
+    told.object = wb.pages.unknown_order(order.value) if order.value and screen.known else ""
     if story is None:
         return
     told.object = wb.pages.facts(
@@ -95,11 +108,16 @@ def tell(*_: object) -> None:
 
 def redraw() -> None:
     """Offer what there is to choose from; keep what was chosen."""
+    working.object = wb.pages.work_line(screen.work, "")
+    if not screen.known:
+        draw()
+        return
     symbol.options = {"all": "", **{one: one for one in screen.symbols}}
     first.options = {"the first": "", **{one: one for one in screen.sessions}}
     last.options = {"the last": "", **{one: one for one in screen.sessions}}
     floors.visible = bool(len(screen.floors))
-    if floors.visible:
+    if floors.visible and screen.floors is not shown["floors"]:
+        shown["floors"] = screen.floors
         floors.draw(lambda: screen.desk.plots.cost_floors(screen.floors))
     draw()
     tell()
@@ -119,5 +137,5 @@ tables = pn.Column(
     by, wb.pages.beside(broken_down, groups), quantiles, worst, saves, sizing_mode="stretch_width"
 )
 filters = wb.pages.beside(symbol, side, first, last, width_px=150)
-sections = [filters, totals, remarks, pictures, floors, tables, order, told, telling]
+sections = [filters, working, totals, remarks, pictures, floors, tables, order, told, telling]
 wb.pages.page("tca", screen, sections, redraw, kept={"order": order}).servable()

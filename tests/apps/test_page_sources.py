@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import inspect
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -28,7 +30,7 @@ from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core.ports import Event, RecordedEvent
 from workbench.core.types import MICRO
 from workbench.errors import DataError, UsageError
-from workbench.pages import execution_report, facts, picture, release_card, table, unknown_order
+from workbench.pages import cards, execution_report, facts, picture, release_card, table, unknown_order
 from workbench.pages.address import Address, address_name, asked_of
 from workbench.pages.drawer import hash_of, question_of
 from workbench.pages.executed import executed_notebook
@@ -160,7 +162,7 @@ def test_every_table_of_the_other_pages_leads_to_rows_that_make_it(traded: Setti
         found = shown.explain(f"held/2013-02-04/{row['holding']}")
         assert found is not None
         assert found.rows["amount_micro"].sum() / MICRO == pytest.approx(row["cost_usd"])
-    for question in ("decisions/2013-02-04", "account/2013-02-04", "supposed/2013-02-04"):
+    for question in [f"{name}/2013-02-04" for name in ("decisions", "account", "supposed", "again")]:
         assert shown.explain(question) is not None
     assert shown.explain("events/2013-02-04/order-one") is shown.explain("nonsense") is None
     for made in (dashboards._drift_screen(traded), dashboards._overfitting_screen(traded)):
@@ -174,6 +176,33 @@ def test_every_table_of_the_other_pages_leads_to_rows_that_make_it(traded: Setti
     named = made.explain(f"candidates/{model[:12]}")
     assert named is not None
     assert named.rows["model_id"].tolist() == [model]
+
+
+TABLE = re.compile(r"\btable\((?:[^()]|\([^()]*\))*\)")
+
+
+@pytest.mark.parametrize("name", ["desk", "tca", "drift", "overfitting", "replay"])
+def test_every_table_of_a_page_names_a_source_that_its_screen_has(traded: Settings, name: str) -> None:
+    shown = getattr(dashboards, f"_{name}_screen")(traded)
+    shown.poll()
+    texts = [Path(dashboards.apps()[name]).read_text()]
+    if name == "desk":  # its cards hold tables too
+        texts.append(inspect.getsource(cards))
+    tables = [found for text in texts for found in TABLE.findall(text)]
+    assert tables
+    for written in tables:
+        asked = re.search(r'why="([a-z]+)"', written)
+        assert asked, f"nobody can ask where this comes from: {written}"
+        found = shown.explain(asked[1])
+        assert found is not None, asked[1]
+        assert found.count or not len(found.rows)
+
+
+def test_an_alert_and_an_approval_are_asked_for_by_their_own_names() -> None:
+    sources = desk_sources("demo", "2013-02-04")
+    assert sources["alerts"].of_row("12").equals == {"account": "demo", "alert_id": 12}
+    assert sources["alerts"].of_row("1 OR 1").equals == {"account": "demo"}  # no alert has such a name
+    assert sources["pending"].of_row("ab").equals == {"account": "demo", "approval_id": "ab"}
 
 
 def test_a_session_beside_itself_differs_nowhere_and_beside_another_where_it_does(traded: Settings) -> None:

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import panel as pn
 import pytest
+import requests
 from command_line import program
 from opened_pages import CHROMIUM, SOON_MS, Server, Visit
 
 from workbench.bootstrap.admin import permission
 from workbench.config import DEFAULT_TOML, Settings
+from workbench.pages import card
+from workbench.pages.shell import LIVE, shell
 from workbench.pages.style import BEAT, LATE_S, STALE_S
 
 pytestmark = [
@@ -207,6 +211,47 @@ def test_a_page_is_late_then_grey_and_a_busy_browser_is_neither(browser: Any) ->
     assert page.evaluate("after(30)") == "silent"
     assert page.evaluate("after(30)") == "silent"  # a browser that is always slow does not keep it green
     page.close()
+
+
+#: The page's own look at the time, which moves when the test says so; set before the page is there.
+STILL = """(() => {
+  let now = 1e6, look = null;
+  Date.now = () => now;
+  window.setInterval = f => { look = f; return 1; };
+  window.after = seconds => { now += 1000 * seconds; look(); return document.documentElement.className; };
+})()"""
+
+
+def test_a_page_that_never_becomes_live_turns_grey(browser: Any) -> None:
+    class Read:
+        def age_s(self) -> float:
+            return 0.4
+
+    page = browser.new_page()
+    page.add_init_script(STILL)
+    page.goto("about:blank")
+    body = pn.Column(card("<b>ACTIVE</b>"), card("<i>not shown</i>", visible=False))
+    page.set_content(f'<div id="main"></div>{shell(Read(), "", body)}')
+    assert page.get_by_text("ACTIVE").is_visible()
+    assert page.get_by_text("the live page is being drawn").is_visible()
+    assert page.get_by_text("not shown").count() == 0
+    assert [page.evaluate("after(.5)") for _ in range(2 * int(STALE_S) + 1)][-1] == "silent"
+    page.evaluate(
+        f"document.querySelector('#main').insertAdjacentHTML('beforeend', '<p class={LIVE}>live</p>')"
+    )
+    page.locator("#shell").wait_for(state="detached")
+    page.set_content(f'<div id="main"></div>{shell(Read(), "<b>there is no desk</b>", body)}')
+    assert page.get_by_text("there is no desk").is_visible()
+    assert page.get_by_text("ACTIVE").count() == 0  # what could not be read shows nothing green
+    page.close()
+
+
+def test_the_first_answer_of_the_server_can_be_read_above_its_scripts(server: Server) -> None:
+    words = {"desk": "orders may be sent", "tca": "of the newest orders", "replay": "This moment"}
+    for name, said in words.items():
+        text = requests.get(f"{server.root}/{name}", timeout=60).text
+        assert said in text, name
+        assert text.index(said) < text.index('<script type="text/javascript" src=')
 
 
 def test_only_a_loopback_address_is_served(tmp_path: Path) -> None:

@@ -18,13 +18,17 @@ from hypothesis import strategies as st
 from workbench import plots
 from workbench.bootstrap import alerts, dashboards, monitoring
 from workbench.bootstrap.dashboards import require_guarded, screen
-from workbench.bootstrap.desk import Desk
+from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.lifting import lift
 from workbench.config import Settings, load_settings
 from workbench.config.watching import DashboardsSettings
+from workbench.core.ledger import Ledger, Posting
+from workbench.core.ports import Event
+from workbench.core.types import MICRO, NANO
 from workbench.errors import DataError, Refused, UsageError
 from workbench.pages import VERDICTS, bars, facts, verdict, work_line
 from workbench.pages.frame import is_doubtful, status_line
+from workbench.pages.pace import Pace
 from workbench.pages.style import STALE_S
 from workbench.plots.drawing import holoviews
 from workbench.screens.drift import quality_log
@@ -407,3 +411,108 @@ def test_the_log_of_data_holds_what_is_odd_about_data_and_nothing_else() -> None
     assert found["measure"].tolist() == ["features.missing", "data.gaps"]
     assert found["meaning"].str.len().min() > 10
     assert len(quality_log(measures[:0])) == 0
+
+
+# --- pace --------------------------------------------------------------------------------------------
+
+
+def test_many_readers_take_half_a_processor_and_a_halt_never_waits() -> None:
+    now = [0.0]
+    for readers, drawn_in_10_s in ((1, 50), (20, 3)):
+        pace, drawn = Pace(lambda: now[0]), 0
+        end_s = now[0] + 10.0
+        while now[0] < end_s:
+            if pace.may_draw("ACTIVE"):
+                now[0] += 0.1  # what one drawing takes
+                pace.drawn("ACTIVE", readers=readers)
+                drawn += 1
+            now[0] += 1e-3
+        assert drawn == pytest.approx(drawn_in_10_s, rel=0.2)  # of all readers: half of the time
+        assert not pace.may_draw("ACTIVE")
+        assert pace.may_draw("HALTED")
+
+
+def test_an_alert_does_not_make_the_desk_add_up_its_books_again(traded: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "desk"
+    shutil.copytree(traded.desk_path.parents[1], folder)
+    settings = load_settings(str(folder / "workbench.toml"))
+    shown = dashboards._desk_screen(settings)
+    shown.poll()
+    shown.work.wait(60.0)
+    sums = shown.work.latest
+    assert sums is not None
+    clock = [1e9]
+    shown._clock_s = shown.work._clock_s = lambda: clock[0]
+
+    def commit(event: Event) -> int:
+        with open_journal(settings, read_only=False) as journal:
+            journal.commit([event])
+        clock[0] += 1e6
+        return int(shown.poll())
+
+    before = shown.version
+    words = {"account": settings.account, "code": "STAGE_BUDGET", "text": "slow", "at_ns": 1}
+    assert commit(Event("alert.raised", words)) > before
+    shown.work.wait(60.0)
+    assert shown.work.latest is sums
+    posted = {
+        "account": settings.account, "session": "2013-02-05", "entry_id": "gift", "memo": "a test",
+        "postings": [
+            {"ledger_account": name, "amount_micro": micro, "quantity_nano": 0, "memo": ""}
+            for name, micro in (("cash", 10**6), ("capital", -(10**6)))
+        ],
+    }  # fmt: skip
+    commit(Event("ledger.posted", posted))
+    shown.work.wait(60.0)
+    assert shown.work.latest is not sums
+
+
+def test_what_a_moment_shows_is_what_the_whole_history_says(traded: Settings) -> None:
+    shown = dashboards._replay_screen(traded)
+    shown.poll()
+    desk = Desk(traded)
+    whole = desk.views.fills()
+    for symbol in (*whole["symbol"].unique(), "NONE"):
+        found = shown.fills("2013-02-04", symbol)
+        there = whole[whole["symbol"] == symbol].reset_index(drop=True)[list(found.columns)]
+        assert len(found) == len(there)
+        assert found.astype(str).equals(there.astype(str))
+        desk.plots.price_path(shown.prices("2013-02-04", "AAPL"), found)  # also without any
+    postings = desk.journal.rows("postings", account=traded.account)
+    for seq in {row["seq"] for row in postings}:
+        ledger = Ledger.from_postings(
+            Posting(row["ledger_account"], row["amount_micro"], row["quantity_nano"], row["memo"])
+            for row in postings
+            if row["seq"] <= seq
+        )
+        held = shown.holdings(seq).set_index("holding")
+        assert held.loc["cash", "cost_usd"] == ledger.cash_micro / MICRO
+        known = {name: nano / NANO for name, nano in ledger.positions_nano.items() if nano}
+        assert held["shares"].dropna().to_dict() == known
+        assert shown.holdings_soon(seq) is not None
+
+
+def test_a_long_history_of_a_page_is_measured_beside_it(traded: Settings) -> None:
+    shown = dashboards._tca_screen(traded)
+    shown.held = True  # the first reader's page is on its way
+    shown.poll()
+    assert not shown.known
+    assert shown.newest["Its session"] == "2013-02-04"
+    assert not shown.work.progress
+    shown.held, shown._looked_s = False, -1e9
+    shown.poll()
+    shown.work.wait(60.0)
+    shown._looked_s = -1e9
+    shown.poll()
+    assert shown.known
+    alone = dashboards._tca_screen(traded)
+    alone.poll()
+    ours, theirs = shown.execution(("", "", "", "")), alone.execution(("", "", "", ""))
+    assert ours is not None
+    assert theirs is not None
+    assert ours.facts == theirs.facts
+    first = shown._sent
+    shown._looked_s = -1e9
+    shown.poll()
+    shown.work.wait(60.0)
+    assert shown._sent is first  # nothing has moved: nothing is measured again

@@ -27,7 +27,7 @@ from opened_pages import ARGUMENTS, CHROMIUM, Server
 from playwright.sync_api import sync_playwright
 
 from workbench.bootstrap.desk import Desk, DeskPaths, open_journal
-from workbench.config import Settings, load_settings
+from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core.ports import Event
 
 ROUNDS = int(os.environ.get("PAGES_ROUNDS", "3"))
@@ -35,7 +35,15 @@ FILLS = int(os.environ.get("PAGES_FILLS", "300000"))
 VIEWERS, SESSIONS = 20, 250
 EVERY_S = 0.6  #: between two changes of the journal while a page stays open
 CHANGES = int(float(os.environ.get("PAGES_SOAK_S", "180")) / EVERY_S)
-PARTS = os.environ.get("PAGES_PARTS", "paint halt viewers").split()
+PARTS = os.environ.get("PAGES_PARTS", "paint halt viewers cycles").split()
+#: First sessions of the cycles that are timed; the one before them warms the process up.
+CYCLES = ("2013-02-04", "2013-02-05", "2013-02-06", "2013-02-07", "2013-02-08")
+#: What has to be read on a page before it means something.
+MEANINGS = {
+    "desk": ".ACTIVE", "tca": "text=/Execution of the (newest|chosen) orders/",
+    "drift": "text=Sessions measured", "overfitting": "text=with their walk-forward scores",
+    "replay": "text=This moment",
+}  # fmt: skip
 SOON_MS = 180_000
 BARE = """
 import sys
@@ -75,21 +83,25 @@ def opened(browser: Any, address: str) -> Any:
     """A page on which nothing is given up early."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(SOON_MS)
-    page.goto(address)
+    page.goto(address, wait_until="commit")
     return page
 
 
-def started(browser: Any, make: Callable[[], Server], page: str, meaning: str) -> tuple[float, float, float]:
-    """Seconds until the server listens and until its page means something, and the server's CPU seconds."""
+def started(browser: Any, make: Callable[[], Server], page: str, meaning: str) -> tuple[float, ...]:
+    """Seconds until the server listens, then until its page means something, and until it is live; CPU s."""
     began = time.perf_counter()
     server = make()
     try:
         listening = time.perf_counter()
         shown = opened(browser, f"{server.root}/{page}")
         shown.locator(meaning).first.wait_for(timeout=SOON_MS)
-        painted = time.perf_counter()
+        painted, cpu = time.perf_counter(), cpu_s(server.process.pid)
+        if page != "bare":
+            shown.get_by_text("Up to date").first.wait_for(timeout=SOON_MS)
+            shown.locator("#shell").wait_for(state="detached", timeout=SOON_MS)
+        live = time.perf_counter()
         shown.close()
-        return listening - began, painted - listening, cpu_s(server.process.pid)
+        return listening - began, painted - listening, live - listening, cpu
     finally:
         server.close()
 
@@ -170,31 +182,29 @@ def bench_paint(browser: Any, lines: list[str], small: Path, folder: Path) -> No
          f"{journal.stat().st_size / 2**20:,.0f} MB; load average {os.getloadavg()[0]:.1f}")  # fmt: skip
     kinds: dict[str, tuple[Callable[[], Server], str, str]] = {
         "bare page, one table and one plot": (lambda: Bare(folder), "bare", ".tabulator-row"),
-        "desk, 2 sessions": (lambda: Server(small), "desk", ".ACTIVE"),
-        "execution quality, 2 sessions": (lambda: Server(small), "tca", ".tabulator-row"),
-        f"desk, {FILLS:,} fills": (lambda: Server(large), "desk", ".ACTIVE"),
-        f"execution quality, {FILLS:,} fills": (lambda: Server(large), "tca", ".tabulator-row"),
     }
-    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in kinds}
+    for page, meaning in MEANINGS.items():
+        kinds[f"{page}, 2 sessions"] = (lambda: Server(small), page, meaning)
+        kinds[f"{page}, {FILLS:,} fills"] = (lambda: Server(large), page, meaning)
+    found: dict[str, list[tuple[float, ...]]] = {name: [] for name in kinds}
     for _ in range(ROUNDS):
         for name, (make, page, meaning) in kinds.items():
             found[name].append(started(browser, make, page, meaning))
             print(name, [f"{value:.1f}" for value in found[name][-1]], flush=True)
-    base = [
+    first = [
         statistics.median(column) for column in zip(*found["bare page, one table and one plot"], strict=True)
     ]
     for name, rows in found.items():
-        start, paint, cpu = (statistics.median(column) for column in zip(*rows, strict=True))
-        times = (start + paint) / (base[0] + base[1])
-        seconds = f"start {start:5.1f} s, paint {paint:5.1f} s, CPU {cpu:5.1f} s"
-        told(lines, name, f"{seconds}: {times:4.2f} x bare, CPU {cpu / base[2]:4.2f} x")
+        start, paint, live, cpu = (statistics.median(column) for column in zip(*rows, strict=True))
+        times = (start + paint) / (first[0] + first[1])
+        seconds = f"start {start:5.1f} s, paint {paint:5.1f} s, live {live:5.1f} s, CPU {cpu:5.1f} s"
+        told(lines, name, f"{seconds}: {times:4.2f} x bare, CPU {cpu / first[3]:4.2f} x")
 
 
 def bench_viewers(browser: Any, lines: list[str], small: Path) -> None:
     settings = load_settings(str(small / "workbench.toml"))
     server = Server(small)
     pid = server.process.pid
-    alone = [cycle(small) for _ in range(2)]
     page = opened(browser, f"{server.root}/desk")
     page.get_by_text("Up to date").first.wait_for(timeout=SOON_MS)
     waits = []
@@ -216,9 +226,6 @@ def bench_viewers(browser: Any, lines: list[str], small: Path) -> None:
     time.sleep(10.0)
     told(lines, f"server with {VIEWERS} idle viewers",
          f"{100 * (cpu_s(pid) - idle_s) / (time.perf_counter() - began):.0f} % of a core")  # fmt: skip
-    watched = [cycle(small) for _ in range(2)]
-    cpu, wall = min(watched)[0] / min(alone)[0], min(w for _, w in watched) / min(w for _, w in alone)
-    told(lines, f"a session with {VIEWERS} viewers against none", f"CPU {cpu:.2f} x, wall {wall:.2f} x")
     for one in pages:
         one.close()
     time.sleep(2.0)
@@ -239,24 +246,61 @@ def bench_viewers(browser: Any, lines: list[str], small: Path) -> None:
     server.close()
 
 
-def cycle(small: Path) -> tuple[float, float]:
-    """CPU and wall seconds of a session's work in a process of its own, on a copy of the desk."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "desk"
-        shutil.copytree(small, copy)
-        code = (
-            "import sys, time; sys.path.insert(0, sys.argv[1]); from drive import trade, load_settings;"
-            "s = load_settings(sys.argv[2]); trade(s, '2013-02-05');"
-            "w, c = time.perf_counter(), time.process_time(); trade(s, '2013-02-06'); trade(s, '2013-02-07');"
-            "print(time.process_time() - c, time.perf_counter() - w)"
-        )
-        support = Path(__file__).parents[1] / "support"
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(support), str(copy / "workbench.toml")],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        cpu, wall = done.stdout.split()[-2:]
-        return float(cpu), float(wall)
+def cycles(settings: Settings) -> list[tuple[float, float]]:
+    """CPU and wall seconds of each session's work, in a process of its own."""
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); from drive import trade, load_settings\n"
+        "s = load_settings(sys.argv[2]); trade(s, '2013-02-01')\n"
+        "for session in sys.argv[3:]:\n"
+        "    w, c = time.perf_counter(), time.process_time(); trade(s, session)\n"
+        "    print('cycle', time.process_time() - c, time.perf_counter() - w)"
+    )
+    support, toml = Path(__file__).parents[1] / "support", settings.desk_path.parents[1] / "workbench.toml"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(support), str(toml), *CYCLES],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rows = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("cycle ")]
+    return [(float(cpu), float(wall)) for cpu, wall in rows]
+
+
+def bench_cycles(browser: Any, lines: list[str], folder: Path) -> None:
+    """The same sessions on two desks that are alike: one that nobody looks at, one with 20 viewers."""
+    from places import PostgresForTests
+
+    database = PostgresForTests()
+    try:
+        for kind in ("sqlite", "postgresql"):
+            found = {}
+            for name in ("alone", "watched"):
+                url = database.new_place().url if kind == "postgresql" else ""
+                before, _, journal = DEFAULT_TOML.partition("[journal]")
+                toml = before + "[journal]" + journal.replace('url = ""', f'url = "{url}"', 1)
+                settings = make_desk(folder / kind / name, toml)
+                pages = []
+                server = Server(folder / kind / name) if name == "watched" else None
+                if server is not None:
+                    pages = [opened(browser, f"{server.root}/desk") for _ in range(VIEWERS)]
+                    for page in pages:
+                        page.get_by_text("orders may be sent").first.wait_for(timeout=SOON_MS)
+                        page.locator("#shell").wait_for(state="detached", timeout=SOON_MS)
+                    time.sleep(5.0)  # what they computed once is over
+                found[name] = cycles(settings)
+                if server is not None:
+                    pages[0].get_by_text(CYCLES[-1]).first.wait_for(timeout=SOON_MS)  # they did follow
+                    for page in pages:
+                        page.close()
+                    server.close()
+            cpu, wall = (
+                statistics.median(row[at] for row in found["watched"])
+                / statistics.median(row[at] for row in found["alone"])
+                for at in (0, 1)
+            )
+            seconds = statistics.median(wall for _, wall in found["alone"])
+            told(lines, f"a cycle with {VIEWERS} viewers, {kind}",
+                 f"CPU {cpu:.2f} x, wall {wall:.2f} x of {seconds:.2f} s without")  # fmt: skip
+    finally:
+        database.close()
 
 
 def bench_halt(browser: Any, lines: list[str], folder: Path) -> None:
@@ -296,6 +340,8 @@ def test_pages() -> None:
             bench_halt(browser, lines, folder / "halt")
         if "viewers" in PARTS:
             bench_viewers(browser, lines, folder / "small")
+        if "cycles" in PARTS:
+            bench_cycles(browser, lines, folder / "cycles")
         browser.close()
     assert Desk(settings).paths.root  # the figures above are the result
     print("\n".join(lines))

@@ -59,7 +59,8 @@ class Visit:
             self.complaints.append(said.text)
 
     def shows(self, text: str) -> None:
-        """Wait until the text can be read on the page."""
+        """Wait until the text can be read on the live page, not only in the server's first answer."""
+        self.page.locator("#shell").wait_for(state="detached", timeout=SOON_MS)
         self.page.get_by_text(text).first.wait_for(timeout=SOON_MS)
 
     def press_until(self, pressed: Any, text: str) -> None:

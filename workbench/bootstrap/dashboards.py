@@ -17,6 +17,7 @@ from workbench.bootstrap.desk import Desk, has_journal
 from workbench.bootstrap.page_access import is_passphrase, may_log_in, role_of
 from workbench.bootstrap.page_sources import (
     execution_since,
+    halted_before,
     limit_uses,
     next_run_words,
     notebook_page,
@@ -85,10 +86,12 @@ def _desk_screen(settings: Settings) -> DeskScreen:
     desk = Desk(settings)
     armed = ArmedFileOnDisk(desk.paths.armed)
 
-    def halt(person: str, reason: str) -> None:
+    def halt(person: str, reason: str) -> str:
         from workbench.bootstrap import killing
 
+        seen = dict(shown.facts)
         killing.halt(settings, killing.HaltOrder(person, reason))
+        return halted_before(desk, seen, person, reason)
 
     def answer(approval_id: str, *, passphrase: str, **words: str) -> None:
         key = Credentials(passphrase=lambda: passphrase)
@@ -98,7 +101,7 @@ def _desk_screen(settings: Settings) -> DeskScreen:
         with alerts.open_alerting(settings) as service:
             service.acknowledge(alert, person=person, reason=reason)
 
-    return DeskScreen(
+    shown = DeskScreen(
         desk,
         mark=lambda: (_journal_end(desk), armed.read(), watchdog_words(settings)),
         permission=lambda: desk_supervision(settings, desk.journal).permission(),
@@ -115,6 +118,7 @@ def _desk_screen(settings: Settings) -> DeskScreen:
             acknowledge=acknowledge,
         ),
     )
+    return shown
 
 
 def _replay_screen(settings: Settings) -> ReplayScreen:

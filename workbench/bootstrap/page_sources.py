@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from workbench.config import Settings
 from workbench.core.types import Mode
 from workbench.errors import DataError, UsageError, WorkbenchError
 from workbench.services.execution import ExecutionRecords
+from workbench.services.supervision import HALTED
 from workbench.services.utilisation import LimitUse
 
 #: Runs whose notebooks are linked, the newest.
@@ -39,14 +40,18 @@ class HistorySince:
         closed = {row["session"] for row in self._journal.rows("sessions", account=desk.settings.account)}
         last = self._journal.newest("orders", 1, account=desk.settings.account)
         self._sessions = sorted(one for one in {*closed, *(row["session"] for row in last)} if one >= first)
+        self._known: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
 
     def rows(self, projection: str, **equals: Any) -> list[dict[str, Any]]:
         """Rows whose columns equal the given values, session by session."""
         if "session" in equals:
             return self._journal.rows(projection, **equals)
-        return [
-            row for one in self._sessions for row in self._journal.rows(projection, session=one, **equals)
-        ]
+        asked = (projection, *equals.items())
+        if asked not in self._known:  # one reading of a journal, asked the same several times
+            self._known[asked] = [
+                row for one in self._sessions for row in self._journal.rows(projection, session=one, **equals)
+            ]
+        return self._known[asked]
 
 
 def execution_since(desk: Desk, first: str) -> ExecutionRecords:
@@ -57,6 +62,27 @@ def execution_since(desk: Desk, first: str) -> ExecutionRecords:
         HistorySince(desk, first), desk.settings.account, source=desk.execution.source, bars=desk.bars,
         calendar=desk.calendar,
     )  # fmt: skip
+
+
+def halted_before(desk: Desk, seen: Mapping[str, Any], person: str, reason: str) -> str:
+    """Who halted the desk before this halt, and why; "" when this one did, or when nobody can tell.
+
+    Parameters
+    ----------
+    seen : mapping
+        What the person's page showed: `state`, `person`, `reason` and `journal_seq`.
+    """
+    if seen.get("state") == HALTED:
+        return f"{seen['person']}: {seen['reason']}"
+    try:
+        changes = desk.journal.events(kinds=("state.changed",), after_seq=int(seen.get("journal_seq", 0)))
+    except (WorkbenchError, OSError):  # the halt stands without the journal too
+        return ""
+    account = desk.settings.account
+    halts = [e.payload for e in changes if (e.payload["account"], e.payload["state"]) == (account, HALTED)]
+    if not halts or (halts[0]["person"], halts[0]["reason"]) == (person, reason):
+        return ""
+    return f"{halts[0]['person']}: {halts[0]['reason']}"
 
 
 def watchdog_words(settings: Settings) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.pages.drawer import why_link
 from workbench.pages.parts import BOX, card, facts
 from workbench.pages.tables import table
 
@@ -39,7 +40,7 @@ def halt_card(commands: DeskCommands, *, person: str = "") -> Any:
 
     button.on_click(press)
     return pn.Column(
-        card("<h2>Kill switch</h2>"), name, reason, pn.Row(sure, button), answer,
+        card("<h2>Kill switch</h2>"), name, reason, pn.FlexBox(sure, button), answer,
         sizing_mode="stretch_width", styles=BOX, margin=(5, 10),
     )  # fmt: skip
 
@@ -54,7 +55,7 @@ def approvals_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Ca
     """
     import panel as pn
 
-    shown: dict[str, Any] = {"rows": pd.DataFrame(), "chosen": ""}
+    shown: dict[str, Any] = {"rows": pd.DataFrame(), "chosen": {"id": ""}}
     detail, answer = card(), card()
     name, reason = name_field(person), reason_field()
     passphrase = pn.widgets.PasswordInput(label="Passphrase, to sign the answer", sizing_mode="stretch_width")
@@ -66,21 +67,18 @@ def approvals_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Ca
 
     def choose(at: int) -> None:
         row = shown["rows"].iloc[at].to_dict()
-        shown["chosen"] = row["id"]
-        detail.object = facts(f"{row['side']} {row['shares']:,} {row['symbol']}", _labelled(row))
+        shown["chosen"] = row
+        title = f"{row['side']} {row['shares']:,} {row['symbol']}"
+        detail.object = facts(title, _labelled(row), whole=f"pending/{row['id']}")
         form.visible = commands.may_command(person)
 
     def give(verdict: str) -> Callable[[Any], None]:
         def press(_: Any) -> None:
-            rows = shown["rows"]
-            chosen = rows[rows["id"] == shown["chosen"]] if len(rows) else rows
             secret, passphrase.value = passphrase.value, ""
-            if not len(chosen):
-                answer.object = '<span class="warn">This order does not wait any more.</span>'
-                return
+            # also what waits no longer: the journal says who answered it, and that somebody came second
             answer.object = said_words(
                 commands.answer(
-                    chosen.iloc[0].to_dict(), verdict, person=person or name.value, reason=reason.value,
+                    shown["chosen"], verdict, person=person or name.value, reason=reason.value,
                     passphrase=secret,
                 )
             )  # fmt: skip
@@ -90,13 +88,13 @@ def approvals_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Ca
     approve.on_click(give("approved"))
     decline.on_click(give("declined"))
     box, show_rows = table(
-        "Orders that wait for a person", empty="Nothing waits for a person.", choose=choose
+        "Orders that wait for a person", empty="Nothing waits for a person.", choose=choose, why="pending"
     )
 
     def show(frame: pd.DataFrame) -> None:
         shown["rows"] = frame
         show_rows(frame[[*_COLUMNS]])
-        if shown["chosen"] not in set(frame["id"]):
+        if shown["chosen"]["id"] not in set(frame["id"]):
             form.visible, detail.object = False, ""
 
     return pn.Column(box, detail, form, answer, sizing_mode="stretch_width"), show
@@ -116,7 +114,7 @@ def alerts_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Calla
         row = shown["rows"].iloc[at]
         shown["chosen"] = int(row["alert"])
         head.object = (
-            f"<b>{html.escape(str(row['text']))}</b>"
+            f"<b>{html.escape(str(row['text']))}</b> {why_link(f'alerts/{row.alert}', 'where from?')}"
             f'<p class="muted">What to do: {html.escape(str(row["runbook"]))}</p>'
         )
         form.visible = commands.may_command(person) and not row["acknowledged_by"]
@@ -128,7 +126,7 @@ def alerts_card(commands: DeskCommands, *, person: str = "") -> tuple[Any, Calla
 
     button.on_click(press)
     box, show_rows = table(
-        "Alerts", empty="No alert is open.", choose=choose,
+        "Alerts", empty="No alert is open.", choose=choose, why="alerts",
         colours={"critical": "bad", "warning": "warn", "undeliverable": "bad"},
     )  # fmt: skip
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.pages.address import Address, address_name
 from workbench.pages.drawer import question_drawer
+from workbench.pages.pace import Pace
+from workbench.pages.shell import LIVE, live_template, shell
 from workbench.pages.style import BEAT, PARTS, STALE_S, STYLE
 
 if TYPE_CHECKING:
@@ -61,10 +63,15 @@ def page(
     banner = pn.pane.HTML(sizing_mode="stretch_width", stylesheets=[PARTS])
     notice = pn.pane.HTML(sizing_mode="stretch_width", stylesheets=[PARTS], visible=False)
     links = pn.pane.HTML(stylesheets=[PARTS])
-    body = pn.Column(*sections, sizing_mode="stretch_width")
+    whole = pn.Column(*sections, sizing_mode="stretch_width")
+    body = pn.Column(sizing_mode="stretch_width")
+    # made for the browser when it has the shell: its models take longer than everything before them
+    pn.state.onload(lambda: body.param.update(objects=[whole], css_classes=[LIVE]))
     beat = pn.widgets.TextInput(visible=False)
     beat.jscallback(value=BEAT)
     location = pn.state.location
+    pace = Pace()
+    missed: list[str] = []
     shown: dict[str, Any] = {"version": -1, "banner": "", "beats": 0}
 
     def write(query: str) -> None:
@@ -72,7 +79,7 @@ def page(
             location.search = query
         links.object = navigation(name, person=visitor(screen), query=query)
 
-    address = Address(_asked(), {**choices(body), **(kept or {})}, write)
+    address = Address(_asked(), {**choices(whole), **(kept or {})}, write)
 
     def refresh() -> None:
         version = screen.poll()
@@ -80,26 +87,34 @@ def page(
         if words != shown["banner"]:
             shown["banner"] = banner.object = words
             body.styles = {"opacity": ".45", "filter": "grayscale(1)"} if is_doubtful(screen) else {}
-        if version != shown["version"] and not screen.problem:
+        if version != shown["version"] and not screen.problem and pace.may_draw(screen.urgent):
             redraw()
+            pace.drawn(screen.urgent, readers=screen.readers)
             shown["version"] = version
             if said := address.bring():
-                notice.object = notices(said)
+                missed.extend(said)  # some of it is known later than the rest
+                notice.object = notices(missed)
                 notice.visible = True
         shown["beats"] += 1
         if shown["beats"] % 2:  # once a second is enough for an age in seconds
             age_s = screen.age_s()
             beat.value = f"{shown['beats']} {age_s:.1f}" if math.isfinite(age_s) else "0 Infinity"
 
+    def leave(_: Any) -> None:
+        screen.readers -= 1
+
+    screen.readers += 1
+    pn.state.on_session_destroyed(leave)
     screen.held = screen.held is None
     pn.state.onload(lambda: setattr(screen, "held", False))
     refresh()
     links.object = navigation(name, person=visitor(screen), query=address.query)
-    template = pn.template.BootstrapTemplate(
+    template = live_template(
         title=f"Workbench: {NAMES[name]}", header=[links],
         main=[banner, notice, body, question_drawer(screen, location), beat],
         header_background="#1f3a5f", busy_indicator=None, raw_css=[STYLE], theme=_theme(),
     )  # fmt: skip
+    template.open_with(shell(screen, status_line(screen) if is_doubtful(screen) else "", whole))
     pn.state.add_periodic_callback(refresh, period=REFRESH_MS)
     return template
 

@@ -16,6 +16,8 @@ from workbench.pages.style import PARTS
 BOX = {
     "border": "1px solid var(--line)", "border-radius": "8px", "background": "var(--card)", "padding": "8px",
 }  # fmt: skip
+#: Pictures come so long after the words.
+SOON_MS = 50
 #: Verdicts on a feature; what cannot be judged is never green.
 VERDICTS = {"DRIFT": "bad", "NONE": "good", "INSUFFICIENT": "warn"}
 
@@ -190,11 +192,24 @@ def _picture_type() -> type:
         def __init__(self, height: int) -> None:
             super().__init__(sizing_mode="stretch_width", height=height)
             self._make: Callable[[], Any] | None = None
+            self._of: pd.DataFrame | None = None
 
-        def draw(self, make: Callable[[], Any]) -> None:
-            """Show what `make` gives, as soon as the reader sees the page; the last asked for counts."""
-            self._make = make
-            pn.state.onload(self._draw)
+        def draw(self, make: Callable[[], Any], *, of: pd.DataFrame | None = None) -> None:
+            """Show what `make` gives, as soon as the reader sees the page; the last asked for counts.
+
+            Nothing is drawn again while the picture is `of` the same rows as before.
+            """
+            if of is not None and self._of is not None and of.equals(self._of):
+                return
+            self._make, self._of = make, of
+            pn.state.onload(self._soon)
+
+        def _soon(self) -> None:
+            """Draw when what the reader reads first is on its way."""
+            if pn.state.curdoc is not None and pn.state.curdoc.session_context is not None:
+                pn.state.curdoc.add_timeout_callback(self._draw, SOON_MS)
+            else:
+                self._draw()
 
         def _draw(self) -> None:
             make, self._make = self._make, None

@@ -62,7 +62,7 @@ def release_card(
     back.on_click(roll_back)
     box = pn.Column(
         card("<h2>Promote, or roll back</h2>"), pn.Row(model, stage), name, reason, passphrase, typed,
-        pn.Row(ask, sure, back), answer, sizing_mode="stretch_width", styles=BOX, margin=(5, 10),
+        pn.FlexBox(ask, sure, back), answer, sizing_mode="stretch_width", styles=BOX, margin=(5, 10),
         visible=commands.may_command(person),
     )  # fmt: skip
     return box, show

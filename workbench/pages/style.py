@@ -38,6 +38,7 @@ nav a[aria-current=page], nav a:hover, nav a:focus { background: rgba(255, 255, 
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; }
 .facts { display: grid; gap: 10px 18px; margin: 0;
   grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
+.facts + p { margin: 14px 0 0; }
 .facts.wide { grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); }
 .facts dt { color: var(--muted); font-size: 12px; margin: 0; font-weight: 400; }
 .facts dd { font-size: 15px; margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }

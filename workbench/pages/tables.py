@@ -16,7 +16,12 @@ _EXACT = 2**53
 #: Parts of a table's box before it holds rows.
 _WITHOUT_GRID = 2
 _GRID = """
-:host .tabulator { font-size: 13px; } a { color: var(--accent); }
+:host .tabulator { font-size: 13px; border-color: var(--line) !important; } a { color: var(--accent); }
+.tabulator .tabulator-header, .tabulator .tabulator-row, .tabulator .tabulator-row .tabulator-cell,
+.tabulator .tabulator-header .tabulator-col { border-color: var(--line) !important; }
+.tabulator .tabulator-row { height: 29px !important; min-height: 29px !important; }
+.tabulator .tabulator-row .tabulator-cell { padding: 5px !important; height: 28px !important; }
+.tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 6px 20px 6px 5px !important; }
 .tabulator .tabulator-footer { background: transparent !important; }
 .tabulator .tabulator-footer .tabulator-page:not(.active) { color: var(--ink); background: var(--card); }
 """

@@ -66,8 +66,9 @@ class DeskCommands(PageCommands):
     ----------
     login, role_of
         As `PageCommands`.
-    halt : callable (person, reason) -> None
-        The kill switch: the same as `workbench halt`. The pages hold no keys, so nothing is cancelled.
+    halt : callable (person, reason) -> str
+        The kill switch: the same as `workbench halt`. The pages hold no keys, so nothing is cancelled. Says
+        who had halted the desk before, "" when nobody had.
     answer : callable (approval_id, verdict, person, reason, passphrase, seen_hash) -> None
         Approves or declines what waits.
     acknowledge : callable (alert_id, person, reason) -> None
@@ -79,7 +80,7 @@ class DeskCommands(PageCommands):
         *,
         login: bool,
         role_of: Callable[[str], str],
-        halt: Callable[[str, str], object],
+        halt: Callable[[str, str], str],
         answer: Callable[..., object],
         acknowledge: Callable[[int, str, str], object],
     ) -> None:
@@ -92,7 +93,8 @@ class DeskCommands(PageCommands):
         """Stop sending at once; what works at the venue goes on working."""
 
         def stop(who: str, why: str) -> str:
-            self._halt(who, why)
+            if first := self._halt(who, why):
+                return f"HALTED already by {first}. Your halt stands in the record beside it."
             return (
                 f"HALTED by {who}. Nothing is sent until somebody gives `workbench resume`; open orders end "
                 "by `workbench halt --cancel`."

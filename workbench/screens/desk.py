@@ -32,7 +32,7 @@ from workbench.screens.desk_tables import (
 )
 from workbench.screens.screen import Screen
 from workbench.screens.timings import KINDS, first_seq, stage_timings
-from workbench.screens.work import Work
+from workbench.screens.work import SOON_S, Work
 
 #: Words for a person, one for each state.
 MEANING: Mapping[str, str] = {
@@ -87,9 +87,11 @@ class DeskScreen(Screen):
     ) -> None:
         self.work = Work()
         super().__init__(
-            desk, mark=lambda: (mark(), id(self.work.latest), self.work.problem, self.held), **params
+            desk,
+            mark=lambda: (mark(), id(self.work.latest), self.work.problem, self.work.resting, self.held),
+            **params,
         )
-        self._rest_until_s = -float("inf")
+        self._added_at = -1
         self._permission = permission
         self._pending = pending
         self._alerts = alerts
@@ -97,6 +99,11 @@ class DeskScreen(Screen):
         self._surroundings = surroundings
         self._next_run = next_run
         self.commands = commands
+
+    @property
+    def urgent(self) -> Hashable:
+        """Whether the desk may trade, and what waits for a person."""
+        return tuple(self.facts.get(name) for name in ("state", "epoch", "pending"))
 
     def money(self) -> dict[str, object]:
         """Money of the last closed session, labelled for reading."""
@@ -132,7 +139,7 @@ class DeskScreen(Screen):
         runs = journal.newest("runs", 200)
         pending = self._pending()
         around = self._surroundings()
-        added = self._added_up(journal.head(), session)
+        added = self._added_up(journal.head()[0], session)
         self.facts = {
             **self._state_facts(journal, account, permission),
             "last_session": session or "none yet",
@@ -187,23 +194,23 @@ class DeskScreen(Screen):
             "lease": lease_words(lease),
         }
 
-    def _added_up(self, head: Hashable, session: str) -> Mapping[str, Any]:
+    def _added_up(self, head: int, session: str) -> Mapping[str, Any]:
         """Positions, limits and what runs next as of the journal's end, or the latest that are known."""
-        found: Mapping[str, Any] | None = self.work.answer(head)
-        may_start = not self.held and self._clock_s() >= self._rest_until_s
-        if found is None and may_start and self.work.start(head, lambda tell: self._add_up(session, tell)):
+        if self._moved(head) and not self.held and not self.work.resting:
+            if self.work.start(head, lambda tell: self._sums(session, tell)):
+                self._added_at = head
             if self.work.latest is None:  # most journals are added up before a reader could see the gap
                 self.work.wait(SOON_S)
-            found = self.work.answer(head)
-        return found or self.work.latest or NOTHING_ADDED
+        return self.work.latest or NOTHING_ADDED
 
-    def _add_up(self, session: str, tell: Callable[[str], None]) -> Mapping[str, Any]:
-        began_s = self._clock_s()
-        try:
-            return self._sums(session, tell)
-        finally:  # a history that takes long to add up is left alone for a while: the loop needs the machine
-            now_s = self._clock_s()
-            self._rest_until_s = now_s + REST * (now_s - began_s)
+    def _moved(self, head: int) -> bool:
+        """Whether something has happened since the last sums that can change them: alerts do not."""
+        if self._added_at >= 0 and not self.work.problem:
+            since = self.desk.journal.events(after_seq=self._added_at)
+            if all(event.kind.startswith(QUIET) for event in since):
+                self._added_at = head
+                return False
+        return True
 
     def _sums(self, session: str, tell: Callable[[str], None]) -> Mapping[str, Any]:
         tell("adding up all postings")
@@ -247,7 +254,5 @@ class DeskScreen(Screen):
 
 #: The job whose stages are timed.
 _LOOP = "trading_loop"
-#: How long a reader waits for sums before the page is shown without them, seconds.
-SOON_S = 0.3
-#: Rest after a sum, as a multiple of the time that it took.
-REST = 4.0
+#: Beginnings of the kinds of events that change neither positions nor the use of a limit.
+QUIET = ("alert.", "lease.", "ticket.", "run.", "session.timed", "detector.", "schedule.")

@@ -6,10 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from workbench.core.types import NANO
+from workbench.core.types import MICRO, NANO
 
 #: Bars of the price path, up to and including the session.
 PATH_BARS = 60
+#: Executions that are marked on it at most.
+MOST_MARKS = 500
 #: Time after the close by which the session's own bar is known.
 KNOWN_NS = 6 * 3_600 * NANO
 
@@ -29,6 +31,24 @@ def known_prices(desk: Any, session: str, symbol: str) -> pd.DataFrame:
 
 
 def fills_until(desk: Any, session: str, symbol: str) -> pd.DataFrame:
-    """Executions in a symbol up to and including the session."""
-    frame: pd.DataFrame = desk.views.fills()
-    return frame[(frame["symbol"] == symbol) & (frame["session"] <= session)]
+    """Executions in a symbol within the price path that ends with the session, the newest 500.
+
+    Returns
+    -------
+    DataFrame
+        session, symbol, side, filled_at (UTC), quantity_shares, price_usd; oldest first.
+    """
+    earliest = f"{pd.Timestamp(session) - pd.Timedelta(days=2 * PATH_BARS):%Y-%m-%d}"
+    known = desk.calendar.sessions_between(earliest, session)[-PATH_BARS:]
+    rows: list[dict[str, Any]] = []
+    for one in reversed(known):  # by session: a journal that is years long is not read for a picture
+        mine = {"account": desk.settings.account, "session": one, "symbol": symbol}
+        rows += desk.journal.rows("fills", **mine)
+        if len(rows) >= MOST_MARKS:
+            break
+    rows = sorted(rows, key=lambda row: (row["filled_at_ns"], row["execution_id"]))[-MOST_MARKS:]
+    frame = pd.DataFrame({name: [row[name] for row in rows] for name in ("session", "symbol", "side")})
+    frame["filled_at"] = pd.to_datetime([row["filled_at_ns"] for row in rows], unit="ns", utc=True)
+    frame["quantity_shares"] = pd.Series([row["quantity_nano"] / NANO for row in rows], dtype="float64")
+    frame["price_usd"] = pd.Series([row["price_micro"] / MICRO for row in rows], dtype="float64")
+    return frame

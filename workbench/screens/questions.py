@@ -34,6 +34,8 @@ class Source:
         Row names that a page shortens -> as they stand in that column.
     line : str
         How a notebook makes the same; "" = by the rows of the projection.
+    number : bool
+        Whether that column holds whole numbers.
     """
 
     means: str
@@ -43,12 +45,13 @@ class Source:
     prefix: str = ""
     full: Mapping[str, str] = field(default_factory=dict)
     line: str = ""
+    number: bool = False
 
     def of_row(self, name: str) -> Source:
-        """The same question about one row."""
-        if not name or not self.key:
+        """The same question about one row; about all where the row has no such name."""
+        if not name or not self.key or (self.number and not name.isdecimal()):
             return self
-        there = self.prefix + self.full.get(name, name)
+        there = int(name) if self.number else self.prefix + self.full.get(name, name)
         return Source(self.means, self.projection, {**self.equals, self.key: there}, line=self.line)
 
 

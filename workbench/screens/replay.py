@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import param
 
-from workbench.core.ledger import CASH, SECURITIES, Ledger, Posting
+from workbench.core.ledger import CASH, SECURITIES
 from workbench.core.types import MICRO, NANO
 from workbench.errors import WorkbenchError
 from workbench.screens.prices import fills_until, known_prices
 from workbench.screens.questions import Source
 from workbench.screens.screen import Screen
-from workbench.screens.work import Work
+from workbench.screens.work import SOON_S, Work
 
 if TYPE_CHECKING:
     from workbench.core.rewind import Timeline
@@ -49,13 +49,16 @@ class ReplayScreen(Screen):
     def __init__(
         self, desk: Any, *, mark: Callable[[], Hashable], again: Callable[[str], Any], **params: Any
     ) -> None:
-        self.work = Work()
-        super().__init__(desk, mark=lambda: (mark(), self.work.version), **params)
+        self.work, self.sums = Work(), Work()
+        super().__init__(
+            desk, mark=lambda: (mark(), self.work.version, self.sums.version, self.held), **params
+        )
         self._again = again
 
     def read(self) -> None:
         """The list of closed sessions."""
-        self.sessions = self.desk.views.sessions()["session"].tolist()[::-1]
+        closed = self.desk.journal.rows("sessions", account=self.desk.settings.account)
+        self.sessions = sorted((row["session"] for row in closed), reverse=True)
 
     def source_of(self, question: str) -> Source | None:
         """What a question asks for: "TABLE/SESSION/ROW", where an event is "KIND-NUMBER".
@@ -99,19 +102,25 @@ class ReplayScreen(Screen):
         return frame.sort_values("seq", kind="stable").reset_index(drop=True)
 
     def holdings(self, seq: int) -> pd.DataFrame:
-        """Cash and shares after the event `seq`, folded from the ledger's postings."""
-        ledger = Ledger.from_postings(
-            Posting(row["ledger_account"], row["amount_micro"], row["quantity_nano"], row["memo"])
-            for row in self.desk.journal.rows("postings", account=self.desk.settings.account)
-            if row["seq"] <= seq
-        )
-        rows = [{"holding": "cash", "shares": float("nan"), "cost_usd": ledger.cash_micro / MICRO}]
+        """Cash and shares after the event `seq`, the sums of the ledger's postings until then."""
+        sums = self.desk.journal.balances(self.desk.settings.account, until_seq=seq)
+        rows = [{"holding": "cash", "shares": float("nan"), "cost_usd": sums.get(CASH, (0, 0))[0] / MICRO}]
         rows += [
-            {"holding": name, "shares": held / NANO, "cost_usd": ledger.cost_micro[name] / MICRO}
-            for name, held in sorted(ledger.positions_nano.items())
-            if held
+            {"holding": name.removeprefix(SECURITIES), "shares": nano / NANO, "cost_usd": micro / MICRO}
+            for name, (micro, nano) in sorted(sums.items())
+            if name.startswith(SECURITIES) and nano
         ]
         return pd.DataFrame(rows)
+
+    def holdings_soon(self, seq: int) -> pd.DataFrame | None:
+        """As `holdings`, None while they are being added up: years of postings take a while."""
+        found: pd.DataFrame | None = self.sums.answer(seq)
+        if found is None and not self.held:
+            self.sums.start(seq, lambda tell: self.holdings(seq))
+            if self.sums.latest is None:  # most journals are added up before a reader could see the gap
+                self.sums.wait(SOON_S)
+            found = self.sums.answer(seq)
+        return found
 
     def run_of(self, session: str) -> str:
         """The latest run of the trading loop that traded the session; "" where the journal names none."""
@@ -298,6 +307,9 @@ def replay_source(name: str, account: str, session: str, row: str) -> Source | N
         "account": Source("The states that the recorded run went through, folded from the messages it got.",
                           "runs", {"session": session} if session else {},
                           line="desk.timeline(run_id).at(seq)"),
+        "again": Source("The session traded again from the messages that the recorded run got; the first "
+                        "difference is where they part.", "runs", {"session": session} if session else {},
+                        line="wb.replay(run_id, config=settings)"),
         "supposed": Source("The session traded again from its record under the other value, beside the desk: "
                            "nothing of it is in the journal.", "",
                            line="desk.what_if(run_id, {setting: value})"),

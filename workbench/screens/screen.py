@@ -32,6 +32,8 @@ class Screen(param.Parameterized):
 
     #: Whether what takes long waits until the first reader sees the page; None while nobody has opened it.
     held: bool | None = None
+    #: How many pages show it now.
+    readers = 0
 
     version = param.Integer(0, doc="Rises with every new reading.")
     problem = param.String("", doc="Why the page could not be read, empty when it could.")
@@ -85,6 +87,11 @@ class Screen(param.Parameterized):
     def read(self) -> None:
         """Read everything that the page shows; a page of its own overrides this."""
         raise NotImplementedError
+
+    @property
+    def urgent(self) -> Hashable:
+        """What every reader has to see at once when it changes, however many they are."""
+        return None
 
     def explain(self, question: str) -> Answer | None:
         """The journal rows behind a number: "TABLE" for all of a table, "TABLE/ROW" for one row.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -10,6 +11,10 @@ from workbench.errors import WorkbenchError
 
 #: Answers that are kept; the oldest goes first.
 KEPT = 8
+#: Rest after a computation that nobody asked for by hand, as a multiple of the time that it took.
+REST = 4.0
+#: How long a reader waits for sums before the page is shown without them, seconds.
+SOON_S = 0.3
 
 Tell = Callable[[str], None]
 
@@ -23,6 +28,8 @@ class Work:
         Rises whenever there is something new to show.
     progress : str
         What is being done now; empty when nothing is.
+    resting : bool
+        Whether the last computation took so long, so lately, that the machine is left to the loop.
     problem, next_step : str
         Why the last computation gave no answer, and what to do.
 
@@ -36,8 +43,10 @@ class Work:
     2
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
         self.version = 0
+        self._clock_s = clock_s
+        self._rest_until_s = -float("inf")
         self.progress = self.problem = self.next_step = ""
         self._answers: dict[Hashable, Any] = {}
         self._thread: threading.Thread | None = None
@@ -46,6 +55,11 @@ class Work:
     def answer(self, question: Hashable) -> Any | None:
         """The answer to a question, None while there is none."""
         return self._answers.get(question)
+
+    @property
+    def resting(self) -> bool:
+        """Whether what follows the journal by itself should wait; what a person asks for never does."""
+        return self._clock_s() < self._rest_until_s
 
     @property
     def latest(self) -> Any | None:
@@ -77,6 +91,7 @@ class Work:
             self._thread.join(timeout_s)
 
     def _run(self, question: Hashable, compute: Callable[[Tell], Any]) -> None:
+        began_s = self._clock_s()
         try:
             answer = compute(self._tell)
             while len(self._answers) >= KEPT:
@@ -93,6 +108,8 @@ class Work:
             self.next_step = "this is a defect; the server's output has the details"
             raise
         finally:
+            now_s = self._clock_s()
+            self._rest_until_s = now_s + REST * (now_s - began_s)
             self.progress = ""
             self.version += 1
 

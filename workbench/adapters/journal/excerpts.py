@@ -48,8 +48,11 @@ class Excerpts:
         with self._transactions.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def balances(self, account: str) -> dict[str, tuple[int, int]]:
-        """Sum of all postings of an account: ledger account -> (micros, 1e-9 shares), exact integers."""
+    def balances(self, account: str, *, until_seq: int | None = None) -> dict[str, tuple[int, int]]:
+        """Sum of all postings of an account: ledger account -> (micros, 1e-9 shares), exact integers.
+
+        With `until_seq`, of those that the journal held after that event.
+        """
         table = PROJECTIONS["postings"].table
         query = (
             sa.select(
@@ -58,6 +61,8 @@ class Excerpts:
             .where(table.c.account == account)
             .group_by(table.c.ledger_account)
         )
+        if until_seq is not None:
+            query = query.where(table.c.seq <= until_seq)
         with self._transactions.reading() as connection:
             return {name: (int(micro), int(nano)) for name, micro, nano in connection.execute(query)}
 
