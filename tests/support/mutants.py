@@ -9,14 +9,13 @@ TOSEM 5(2), 1996, widened by what an order path is made of (tables, keywords, ea
 * neighbouring arguments, positional or by keyword, with their values exchanged; a keyword left out; a member
   left out of a set.
 
-Left alone: annotations, docstrings, sentences for people, `__all__`, and what compiles to the same code.
+Left alone: annotations, docstrings, sentences for people and `__all__`.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
-import marshal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
@@ -71,28 +70,33 @@ class Mutant:
 
 
 def mutants_of(path: str, source: str) -> list[Mutant]:
-    """All mutants of a file, in the order of its lines; none compiles to the original's code."""
+    """All mutants of a file, in the order of its lines; no two of a statement are the same."""
     tree = ast.parse(source)
-    original = _code(tree, path)
     found: list[Mutant] = []
-    seen = {original}
+    seen: set[tuple[Way, str]] = set()
     counted: dict[str, int] = {}
-    for place in _places(tree, _Place((), "", "", None, False)):
-        node = _at(tree, place.way)
-        for choice, (operator, _) in enumerate(_changes(node, place)):
-            changed = mutated(source, place.way, choice)
-            code = _code(changed, path)
-            if code in seen:
+    for place in list(_places(tree, _TOP)):
+        node, around = _at(tree, place.way), place.statement or ()
+        for choice, (operator, new) in enumerate(list(_changes(node, place))):
+            before = _describe(tree, place)
+            _put(tree, place.way, ast.copy_location(new, node))
+            after, key = _describe(tree, place), (around, ast.dump(_at(tree, around)))
+            _put(tree, place.way, node)
+            if key in seen:
                 continue
-            seen.add(code)
-            found.append(_describe(path, tree, changed, place, choice, operator, counted))
+            seen.add(key)
+            identity = _identity(path, tree, place, operator, choice, counted)
+            first, last = _lines(_at(tree, around))
+            found.append(
+                Mutant(identity, path, place.scope, operator, first, last, before, after, place.way, choice)
+            )
     return sorted(found, key=lambda one: (one.first, one.way, one.choice))
 
 
 def mutated(source: str, way: Way, choice: int) -> ast.Module:
     """The tree of the source with one change in it."""
     tree = ast.parse(source)
-    for place in _places(tree, _Place((), "", "", None, False), only=way):
+    for place in _places(tree, _TOP, only=way):
         node = _at(tree, way)
         _, new = list(_changes(node, place))[choice]
         _put(tree, way, ast.fix_missing_locations(ast.copy_location(new, node)))
@@ -108,6 +112,9 @@ class _Place:
     scope: str
     statement: Way | None
     in_text: bool  #: within a raise or an f-string, where words are for people
+
+
+_TOP = _Place((), "", "", None, False)
 
 
 def _places(tree: ast.Module, top: _Place, only: Way | None = None) -> Iterator[_Place]:
@@ -149,8 +156,6 @@ def _is_left_alone(node: ast.AST) -> bool:
         return True
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return True  # a docstring
-    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-        return True
     return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
 
 
@@ -293,26 +298,21 @@ def _put(tree: ast.AST, way: Way, new: ast.AST) -> None:
         getattr(parent, field)[at] = new
 
 
-def _code(tree: ast.Module, path: str) -> bytes:
-    return marshal.dumps(compile(tree, path, "exec", dont_inherit=True))
-
-
-def _describe(
-    path: str, tree: ast.Module, changed: ast.Module, place: _Place, choice: int, operator: str,
-    counted: dict[str, int],
-) -> Mutant:  # fmt: skip
-    assert place.statement is not None
-    statement = _at(tree, place.statement)
-    first, last = _lines(statement)
-    within = place.way[len(place.statement) :]
-    key = "\x1f".join((path, place.name, operator, _head(statement), repr(within), str(choice)))
+def _identity(
+    path: str, tree: ast.Module, place: _Place, operator: str, choice: int, counted: dict[str, int]
+) -> str:
+    around = place.statement or ()
+    within = place.way[len(around) :]
+    key = "\x1f".join((path, place.name, operator, _head(_at(tree, around)), repr(within), str(choice)))
     same = counted[key] = counted.get(key, 0) + 1
-    digest = hashlib.sha256(f"{key}\x1f{same}".encode()).hexdigest()[:10]
-    shown = place.way
-    while len(shown) > len(place.statement) and isinstance(_at(tree, shown), (ast.Constant, ast.Name)):
+    return hashlib.sha256(f"{key}\x1f{same}".encode()).hexdigest()[:10]
+
+
+def _describe(tree: ast.Module, place: _Place) -> str:
+    shown, around = place.way, place.statement or ()
+    while len(shown) > len(around) and isinstance(_at(tree, shown), (ast.Constant, ast.Name)):
         shown = shown[:-1]  # a bare constant says little
-    before, after = (" ".join(_head(_at(one, shown)).split()) for one in (tree, changed))
-    return Mutant(digest, path, place.scope, operator, first, last, before, after, place.way, choice)
+    return " ".join(_head(_at(tree, shown)).split())
 
 
 def _lines(statement: ast.stmt) -> tuple[int, int]:

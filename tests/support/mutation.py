@@ -2,7 +2,7 @@
 
     python tests/support/mutation.py                      all modules, from where the last run stopped
     python tests/support/mutation.py ledger oms           these modules only
-    python tests/support/mutation.py --again ledger       judge anew what survived the last time
+    python tests/support/mutation.py --again ledger       judge anew what was not found the last time and is not explained
     python tests/support/mutation.py --fresh              forget what earlier runs found
     python tests/support/mutation.py --write              write docs/reference/mutation.json and .md
     python tests/support/mutation.py --list ledger        the survivors of the last run, one a line
@@ -73,16 +73,19 @@ class Module:
 
 MODULES = (
     Module(
-        "orders", ("workbench/core/orders*",), ("tests/core/test_orders.py",),
+        "orders", ("workbench/core/orders*",), ("tests/core/test_orders.py", "tests/core/test_orders_edges.py"),
         ("tests/services/test_order_steps.py", "tests/services/test_oms.py"),
     ),
     Module(
         "pretrade", ("workbench/core/pretrade/*",),
-        ("tests/core/test_pretrade.py", "tests/core/test_pretrade_calls.py"),
+        (
+            "tests/core/test_pretrade_tables.py", "tests/core/test_pretrade_edges.py",
+            "tests/core/test_pretrade.py", "tests/core/test_pretrade_calls.py",
+        ),
         ("tests/core/test_controls_catalogue.py", "tests/core/test_exposure.py", "tests/services/test_looks.py"),
     ),
     Module(
-        "ledger", ("workbench/core/ledger*",), ("tests/core/test_ledger.py",),
+        "ledger", ("workbench/core/ledger*",), ("tests/core/test_ledger.py", "tests/core/test_ledger_edges.py"),
         ("tests/services/test_oms.py", "tests/services/test_oms_corporate.py"),
     ),
     Module(
@@ -151,6 +154,8 @@ def run(module: Module, *, fresh: bool = False, again: bool = False) -> dict[str
             if row["killed"] and row["id"] not in record.rows:
                 record.add(row)
         record.rows = {key: row for key, row in record.rows.items() if row["killed"]}
+        skipped = {one.identity for one in mutants} & set(explained())
+        record.rows |= {key: {"id": key, "killed": False, "by": "", "cpu_s": 0.0} for key in skipped}
     todo = [one for one in mutants if one.identity not in record.rows]
     began, spent, killed = time.monotonic(), 0.0, 0
 
@@ -182,13 +187,27 @@ def run(module: Module, *, fresh: bool = False, again: bool = False) -> dict[str
         memory = Path("/dev/shm")  # noqa: S108  a folder in memory, where a flush costs nothing
         scratch = Path(tempfile.mkdtemp(prefix="mutants-", dir=memory if memory.is_dir() else None))
         try:
-            tests = (*module.first, *module.more)
-            code = judge(Bench(ROOT, tests, todo, first, told, begun, scratch))
+            code = _apart(Bench(ROOT, (*module.first, *module.more), todo, first, told, begun, scratch))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         if code:
             raise SystemExit(f"{module.name}: pytest ended with {code}")
+        record.rows |= Record(module, fresh=False).rows
     return {one.identity: record.rows[one.identity] for one in mutants}
+
+
+def _apart(bench: Bench) -> int:
+    """Judge in a process of its own: pytest and the tests begin with nothing imported."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            code = judge(bench)
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def line_of(mutant: Mutant) -> str:

@@ -11,7 +11,6 @@ needs them imported anew, in the forked process.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -24,6 +23,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,6 +132,7 @@ class _Judge:
         sys.settrace(None)
         if session.testsfailed:
             raise session.Interrupted("tests cannot be collected")
+        self.session = session
         self.items = {item.nodeid: item for item in session.items}
         self.known = self._original(session)
         self.bench.begun(self.known)
@@ -205,18 +206,26 @@ class _Judge:
         first = self.bench.first.get(mutant.path, tuple(self.bench.tests))
         spent = 0.0
         for files in (first, tuple(name for name in self.bench.tests if name not in first)):
-            names = [n for n, test in self.known.items() if test.passed and n.partition("::")[0] in files]
+            names = [
+                name for name, test in self.known.items() if test.passed and name.partition("::")[0] in files
+                and (files == first or mutant.path in test.lines)
+            ]  # fmt: skip
             file = self.bench.scratch / "killer"
             file.unlink(missing_ok=True)
 
             def run(files: tuple[str, ...] = files, names: list[str] = names, file: Path = file) -> int:
                 _forget(self.bench.root)
                 sys.meta_path.insert(0, _Planted(self.bench.root / mutant.path, code))
-                _find_quickly()
-                quickest = sorted(names, key=lambda name: self.known[name].cpu_s)
-                plugins = [_Only(quickest), _Failed(file)]
-                arguments = [*OPTIONS, "-x", f"--basetemp={self.bench.scratch / 'anew'}", *files]
-                return int(pytest.main(arguments, plugins=plugins)) not in (0, 5)
+                items = {item.nodeid: item for item in self.session.perform_collect(files)}
+                if self.session.testsfailed:
+                    return 1
+                failed = _Failed(file)
+                self.session.config.pluginmanager.register(failed)
+                # a name that a fault has changed is a new test; one that fails on the original is never asked
+                new = [name for name in items if name not in self.known] if files == first else []
+                quickest = [*sorted(names, key=lambda name: self.known[name].cpu_s), *new]
+                _run_all([items[name] for name in quickest if name in items], stop=lambda: bool(failed.name))
+                return int(bool(failed.name))
 
             if names:
                 verdict = self._verdict(run, file, names)
@@ -231,6 +240,8 @@ class _Judge:
         if by_signal:
             late = by_signal in (signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL)
             return Verdict(True, "time limit" if late else f"signal {by_signal}", cpu_s)
+        if code not in (0, 1):
+            raise RuntimeError((self.bench.scratch / "trouble").read_text(encoding="utf-8"))
         by = file.read_text(encoding="utf-8") if file.exists() else "import"
         return Verdict(code != 0, by if code else "", cpu_s)
 
@@ -240,10 +251,13 @@ class _Judge:
         pid = os.fork()
         if pid == 0:
             code = 3
-            with contextlib.suppress(BaseException):
+            try:
                 _confine(cpu_s, wall_s)
                 code = int(run())
-            os._exit(code)
+            except BaseException:
+                (self.bench.scratch / "trouble").write_text(traceback.format_exc(), encoding="utf-8")
+            finally:
+                os._exit(code)
         _, status, used = os.wait4(pid, 0)
         for folder in self.bench.scratch.iterdir():
             if folder.is_dir():
@@ -298,7 +312,8 @@ def _forget(root: Path) -> None:
         file = getattr(module, "__file__", None) or ""
         package = not file and name.partition(".")[0] in ("workbench", "tests")
         ours = file.startswith(f"{root}{os.sep}") and "site-packages" not in file
-        if name not in own and (package or ours):
+        fixtures = name.rpartition(".")[2] == "conftest"  # known to the session, which stays
+        if name not in own and not fixtures and (package or ours):
             del sys.modules[name]
 
 
@@ -320,18 +335,6 @@ class _Planted(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         exec(self.code, module.__dict__)  # noqa: S102
-
-
-class _Only:
-    """Keeps the tests that pass on the original, quickest first."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self.place = {name: at for at, name in enumerate(names)}
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = sorted(
-            (item for item in items if item.nodeid in self.place), key=lambda item: self.place[item.nodeid]
-        )
 
 
 class _Failed:
