@@ -90,7 +90,7 @@ MODULES = (
     ),
     Module(
         "oms", ("workbench/services/oms*",),
-        ("tests/services/test_oms.py",),
+        ("tests/services/test_oms_edges.py", "tests/services/test_oms.py"),
         (
             "tests/services/test_oms_answers.py", "tests/services/test_oms_corporate.py",
             "tests/services/test_order_steps.py", "tests/services/test_sending.py",

@@ -15,6 +15,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import inspect
+import itertools
 import json
 import os
 import resource
@@ -35,6 +36,8 @@ from mutants import Mutant, function_code, mutated
 
 #: A mutant gets this much more CPU time than its tests take, and a grace; it hangs when the wall passes.
 SLOWER, GRACE_S, WALL_S = 10.0, 5.0, 300.0
+#: Tests that are asked about one mutant take this long in all; what they do not find counts as not found.
+PATIENCE_S = 8.0
 MOST_BYTES = 8 * 2**30
 OPTIONS = (
     "-q", "-s", "--tb=no", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin",
@@ -183,7 +186,7 @@ class _Judge:
         names = [
             name for name, test in self.known.items() if test.passed and test.lines.get(mutant.path, set()) & lines
         ]  # fmt: skip
-        names.sort(key=lambda name: (-before.count(name), self.known[name].cpu_s))
+        names = self._quickest(names, before)
         file = self.bench.scratch / "killer"
         file.unlink(missing_ok=True)
 
@@ -201,6 +204,12 @@ class _Judge:
         if verdict.killed:
             before.append(verdict.by)
         return verdict
+
+    def _quickest(self, names: list[str], killers: list[str]) -> list[str]:
+        """Those that found a neighbour, then the quickest, as many as patience allows."""
+        ordered = sorted(names, key=lambda name: (-killers.count(name), self.known[name].cpu_s))
+        spent = itertools.accumulate(self.known[name].cpu_s for name in ordered)
+        return [name for name, until in zip(ordered, spent, strict=True) if until <= PATIENCE_S] or ordered[:1]
 
     def _anew(self, mutant: Mutant, code: CodeType) -> Verdict:
         first = self.bench.first.get(mutant.path, tuple(self.bench.tests))
@@ -223,7 +232,7 @@ class _Judge:
                 self.session.config.pluginmanager.register(failed)
                 # a name that a fault has changed is a new test; one that fails on the original is never asked
                 new = [name for name in items if name not in self.known] if files == first else []
-                quickest = [*sorted(names, key=lambda name: self.known[name].cpu_s), *new]
+                quickest = [*self._quickest(names, []), *new]
                 _run_all([items[name] for name in quickest if name in items], stop=lambda: bool(failed.name))
                 return int(bool(failed.name))
 
