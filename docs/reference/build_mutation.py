@@ -22,13 +22,14 @@ money, one at a time: a comparison at its boundary or turned round, `and` for `o
 statement, exchanged arguments, a member missing in a table. A fault that no test finds is a gap in the tests,
 unless the changed code does the same as the original; these are listed with the reason below, and the run
 fails when one of them is found after all. The score is the part of the faults that are found, of all that
-can be found; none is left out and none is drawn by lot. Kernels run as plain Python there.
+can be found. Where fewer are judged than planted these are a uniform draw, and the score stands with its
+interval of 95 %. Kernels run as plain Python there.
 """
 _SCORES = """
 ## Scores
 
-| module | files | faults | found | of these by a time limit | the same as the original | left | score | CPU s | commit | day |
-|---|---|---|---|---|---|---|---|---|---|---|
+| module | files | planted | judged | found | by a limit | same | left | score | CPU s | commit | day |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 """
 _KINDS = """
 ## What was changed
@@ -74,16 +75,18 @@ def pages() -> dict[str, str]:
 
 
 def _score(name: str, module: dict[str, Any]) -> str:
+    low, high = module["interval"] or (0.0, 0.0)
     commit = f"`{module['commit']}`" + (" with changes" if module["changed"] else "")
     return _row(
         name,
         str(len(module["files"])),
         f"{module['mutants']:,}",
+        f"{module['judged']:,}",
         f"{len(module['found']):,}",
         str(module["by_a_limit"]),
         str(module["equivalent"]),
         str(len(module["left"])),
-        f"{module['score']:.1%}",
+        f"{module['score']:.1%}" + (f" ({low:.1%} to {high:.1%})" if module["interval"] else ""),
         f"{module['cpu_s']:,}",
         commit,
         module["day"],

@@ -39,7 +39,11 @@ def test_accounts_are_spelled_as_the_journals_that_exist_spell_them() -> None:
     assert list(book.balances) == ["capital", "cash", "fees", "pnl:AAA", "securities:AAA"]
     for name in ("interest", "dividends:AAA"):
         assert Posting(name, 1, 0, "").ledger_account == name
-    entry = [Posting("cash", 30, 0, ""), Posting("dividends:AAA", -20, 0, ""), Posting("interest", -10, 0, "")]
+    entry = [
+        Posting("cash", 30, 0, ""),
+        Posting("dividends:AAA", -20, 0, ""),
+        Posting("interest", -10, 0, ""),
+    ]
     assert Ledger().apply(entry).dividends_micro == 20
     line = Posting("securities:AAA", 1, 2, "why")
     payload = {"ledger_account": "securities:AAA", "amount_micro": 1, "quantity_nano": 2, "memo": "why"}
@@ -84,7 +88,11 @@ def test_an_execution_that_opens_has_no_line_of_profit(side: Side) -> None:
 
 def test_the_smallest_quantity_closes_too() -> None:
     book = booked(fill(Side.BUY, 1, 5_000_000_000))
-    assert [line.amount_micro for line in postings_of_fill(book, fill(Side.SELL, 1, 7_000_000_000))] == [-5, 7, -2]
+    assert [line.amount_micro for line in postings_of_fill(book, fill(Side.SELL, 1, 7_000_000_000))] == [
+        -5,
+        7,
+        -2,
+    ]
 
 
 def test_what_is_brought_in_counts_as_capital() -> None:

@@ -150,7 +150,12 @@ def test_words_and_the_venues_id_stay_until_there_are_others() -> None:
     [
         (S.ACCEPTED, 0, OrderEvent("wb1-x", S.INTENDED, 1), "ACCEPTED cannot become INTENDED"),
         (S.PARTIALLY_FILLED, 5, OrderEvent("wb1-x", S.PARTIALLY_FILLED, 1, "", 4), "fell from 5 to 4"),
-        (S.ACCEPTED, 0, OrderEvent("wb1-x", S.PARTIALLY_FILLED, 1, "", 10 * NANO + 1), "filled 10000000001 of"),
+        (
+            S.ACCEPTED,
+            0,
+            OrderEvent("wb1-x", S.PARTIALLY_FILLED, 1, "", 10 * NANO + 1),
+            "filled 10000000001 of",
+        ),
         (S.CANCELED, 5, OrderEvent("wb1-x", S.CANCELED, 1, "", 6), "rose after CANCELED"),
         (S.ACCEPTED, 0, OrderEvent("wb1-x", S.FILLED, 1, "", 10 * NANO - 1), "FILLED with 9999999999 of"),
         (S.ACCEPTED, 0, OrderEvent("wb1-x", S.FILLED, 1), "FILLED with 0 of"),
@@ -162,7 +167,11 @@ def test_a_refused_step_names_order_states_and_what_to_do(
     with pytest.raises(IllegalTransition, match=rf"order wb1-x \(AAPL\): .*{words}") as caught:
         moved(state, event, filled_nano=had)
     refused = caught.value
-    assert (refused.client_order_id, refused.from_state, refused.to_state) == ("wb1-x", str(state), str(event.state))
+    assert (refused.client_order_id, refused.from_state, refused.to_state) == (
+        "wb1-x",
+        str(state),
+        str(event.state),
+    )
     assert "workbench reconcile" in refused.next_step
 
 
@@ -171,7 +180,9 @@ def test_quantities_at_the_edge_of_what_is_allowed() -> None:
     assert moved(S.ACCEPTED, OrderEvent("wb1-x", S.FILLED, 1, "", whole)).filled_nano == whole
     part = moved(S.PARTIALLY_FILLED, OrderEvent("wb1-x", S.PARTIALLY_FILLED, 1, "", 6), filled_nano=5)
     assert part.filled_nano == 6
-    assert moved(S.PARTIALLY_FILLED, OrderEvent("wb1-x", S.CANCELED, 1, "", 5), filled_nano=5).filled_nano == 5
+    assert (
+        moved(S.PARTIALLY_FILLED, OrderEvent("wb1-x", S.CANCELED, 1, "", 5), filled_nano=5).filled_nano == 5
+    )
     assert moved(S.ACCEPTED, OrderEvent("wb1-x", S.CANCELED, 1, "", 0)).filled_nano == 0
     # an end that comes with its last executions is one step
     assert moved(S.ACCEPTED, OrderEvent("wb1-x", S.CANCELED, 1, "", 4)).filled_nano == 4

@@ -1,4 +1,4 @@
-"""The tables of the pre-trade controls against what is written down elsewhere: pages, settings, the matrix."""
+"""The tables of the pre-trade controls against what is written elsewhere: pages, settings, the matrix."""
 
 from __future__ import annotations
 
@@ -21,9 +21,16 @@ ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 #: Rows of the matrix that name a code although another control fulfils them, and rows of a control whose
 #: code the matrix leaves out.
-BESIDE = {"WINDOW_NOTIONAL": {19}, "QUOTED_SPREAD": {21}, "EXPECTED_COST": {21}, "RATE": {19, 59}, "GROSS": {19}}
+BESIDE = {
+    "WINDOW_NOTIONAL": {19},
+    "QUOTED_SPREAD": {21},
+    "EXPECTED_COST": {21},
+    "RATE": {19, 59},
+    "GROSS": {19},
+}
 UNNAMED = {
-    "ORDER_TYPE": {2}, "QUANTITY": {2}, "FROZEN": {32}, "RATE": {13}, "ACCOUNT_MISSING": {4}, "SHORTFALL": {40},
+    "ORDER_TYPE": {2}, "QUANTITY": {2}, "FROZEN": {32}, "RATE": {13}, "ACCOUNT_MISSING": {4},
+    "SHORTFALL": {40},
 }  # fmt: skip
 #: The largest value of each limit.
 LARGEST = {
@@ -63,7 +70,10 @@ def test_codes_have_their_bits_in_the_order_of_the_page() -> None:
 def test_each_control_has_the_limits_and_the_kernel_of_the_page() -> None:
     page = (REFERENCE / "denial-codes.md").read_text("utf-8")
     rows = re.findall(r"(?m)^\| `(\w+)` \| (.*?) \| (.*?) \| `(.*?)` \|$", page)
-    told = {name: (sentence, tuple(re.findall(r"`(\w+)`", limits)), kernel) for name, sentence, limits, kernel in rows}
+    told = {
+        name: (sentence, tuple(re.findall(r"`(\w+)`", limits)), kernel)
+        for name, sentence, limits, kernel in rows
+    }
     here = {
         control.code.name: (
             control.code.explain,
@@ -130,8 +140,9 @@ def test_limits_in_kernel_form_by_hand() -> None:
         max_orders_per_minute=23, max_session_loss_usd=2_900, max_quoted_spread_bps=31.0,
         max_expected_cost_bps=37.0, max_participation=0.41, allow_short=True, max_net_fraction=0.43,
         max_sector_fraction=0.47, max_symbol_loss_fraction=0.53, max_session_shortfall_fraction=5.9,
-        max_price_move_bps=61.0, max_volatility_multiple=67.0, max_quote_jump_bps=71.0, stop_rate_multiple=7.0,
-        max_window_orders=79.0, max_window_turnover=8.0, max_working_orders=83, max_open_symbols=89,
+        max_price_move_bps=61.0, max_volatility_multiple=67.0, max_quote_jump_bps=71.0,
+        stop_rate_multiple=7.0, max_window_orders=79.0, max_window_turnover=8.0, max_working_orders=83,
+        max_open_symbols=89,
         first_sessions=97, first_max_symbols=101, first_max_orders=103, first_max_notional_usd=107,
     )  # fmt: skip
     expected = LimitValues(

@@ -1,4 +1,4 @@
-"""The OMS at the lines where it decides: what is asked how often, what is written with what, in what order."""
+"""The OMS at the lines where it decides: what is asked how often, what is written, in what order."""
 
 from __future__ import annotations
 
@@ -119,9 +119,13 @@ def steps(desk: Desk, key: str) -> list[tuple[str, str]]:
     ]
 
 
-def fill_of(desk: Desk, key: str, number: int = 1, at_ns: int = OPEN_NS, shares: int = 1, **changes: Any) -> Fill:
+def fill_of(
+    desk: Desk, key: str, number: int = 1, at_ns: int = OPEN_NS, shares: int = 1, **changes: Any
+) -> Fill:
     symbol = desk.oms.orders[key].intent.symbol
-    return replace(Fill(f"x-{number}", key, symbol, Side.BUY, shares * NANO, 100_000_000, 0, at_ns), **changes)
+    return replace(
+        Fill(f"x-{number}", key, symbol, Side.BUY, shares * NANO, 100_000_000, 0, at_ns), **changes
+    )
 
 
 def dividend(number: int = 1, at_ns: int = OPEN_NS) -> Activity:
@@ -159,7 +163,10 @@ def test_a_leg_is_written_with_its_verdict(desk: Desk) -> None:
 def test_what_the_caller_journalled_is_taken_over_with_its_codes(desk: Desk) -> None:
     one, two = intent_of(), intent_of("MSFT")
     desk.oms.adopt_intents([one, two], {two.client_order_id: ("GROSS", "SHORT")})
-    assert list(desk.oms.orders.values()) == [Order(one, S.INTENDED), Order(two, S.DENIED, reason="GROSS,SHORT")]
+    assert list(desk.oms.orders.values()) == [
+        Order(one, S.INTENDED),
+        Order(two, S.DENIED, reason="GROSS,SHORT"),
+    ]
 
 
 WRITERS: dict[str, Callable[[Desk, str], Any]] = {
@@ -233,7 +240,8 @@ def test_an_acceptance_without_an_order_proves_nothing(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("outcome", "reason", "state"),
     [
-        (SubmitOutcome.NOT_ACCEPTED, "429", S.NOT_ACCEPTED), (SubmitOutcome.REFUSED, "not tradable", S.REJECTED),
+        (SubmitOutcome.NOT_ACCEPTED, "429", S.NOT_ACCEPTED),
+        (SubmitOutcome.REFUSED, "not tradable", S.REJECTED),
         (SubmitOutcome.UNKNOWN, "504", S.UNKNOWN),
     ],
 )  # fmt: skip
@@ -273,7 +281,8 @@ def test_the_reason_of_a_look_up_is_written_when_the_state_is_news(desk: Desk) -
     key = intend(desk)
     desk.broker.submits = [SubmitResult(SubmitOutcome.UNKNOWN)]
     desk.journal.commit([Event("order.changed", {
-        "client_order_id": key, "state": "SENT", "at_ns": 1, "venue_order_id": "", "filled_nano": 0, "reason": "",
+        "client_order_id": key, "state": "SENT", "at_ns": 1, "venue_order_id": "", "filled_nano": 0,
+        "reason": "",
     })])  # fmt: skip
     desk.restart()
     desk.broker.lookups = [LookupResult(False, False, reason="busy")] * 2 + [LookupResult(False, False)]
@@ -294,7 +303,9 @@ def test_a_look_at_one_order_asks_once_and_says_whether_the_venue_denies_it(desk
 
 
 @pytest.mark.parametrize("change", [{"symbol": "MSFT"}, {"side": Side.SELL}, {"quantity_nano": NANO}])
-def test_another_order_under_our_id_halts_and_is_never_looked_up_again(desk: Desk, change: dict[str, Any]) -> None:
+def test_another_order_under_our_id_halts_and_is_never_looked_up_again(
+    desk: Desk, change: dict[str, Any]
+) -> None:
     key = unknown(desk)
     desk.broker.lookups = [found(desk, key, **change)]
     (left,) = desk.oms.recover()
@@ -449,7 +460,10 @@ def test_a_step_that_the_table_does_not_have_quarantines_and_halts_with_its_word
     key = unknown(desk)
     hear(desk, orders=[shown(desk, key, S.REPLACED)])
     order = desk.oms.orders[key]
-    assert (order.state, order.reason) == (S.QUARANTINED, f"order {key} (AAPL): UNKNOWN cannot become REPLACED")
+    assert (order.state, order.reason) == (
+        S.QUARANTINED,
+        f"order {key} (AAPL): UNKNOWN cannot become REPLACED",
+    )
     assert len(desk.halts) == 1
     assert order.reason in desk.halts[0]
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
@@ -216,7 +217,7 @@ def _calls(node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
             swapped = [*args[:at], two, one, *args[at + 2 :]]
             yield "exchanged arguments", ast.Call(node.func, swapped, keywords)
     named = [at for at, keyword in enumerate(keywords) if keyword.arg is not None]
-    for one_at, two_at in zip(named, named[1:], strict=False):
+    for one_at, two_at in itertools.pairwise(named):
         first, second = keywords[one_at], keywords[two_at]
         if ast.dump(first.value) != ast.dump(second.value):
             changed = list(keywords)

@@ -2,8 +2,9 @@
 
     python tests/support/mutation.py                      all modules, from where the last run stopped
     python tests/support/mutation.py ledger oms           these modules only
-    python tests/support/mutation.py --again ledger       judge anew what was not found the last time and is not explained
+    python tests/support/mutation.py --again ledger       judge anew what was left the last time
     python tests/support/mutation.py --fresh              forget what earlier runs found
+    python tests/support/mutation.py --minutes 15 pretrade    stop then; what is judged is a fair draw
     python tests/support/mutation.py --write              write docs/reference/mutation.json and .md
     python tests/support/mutation.py --list ledger        the survivors of the last run, one a line
 
@@ -11,6 +12,9 @@ Each verdict goes into ``build/mutants/MODULE.jsonl`` when it is known, so a run
 change of a module or of its tests begins a new file. A mutant that cannot be found by any test, because
 it does the same as the original, is explained in ``docs/reference/mutants-left.toml``; the program fails when
 one of these is found after all, or is no longer a mutant. It takes one core and about an hour in all.
+
+Mutants are judged in the order of their ids, which are hashes: a run that stops has judged a uniform draw,
+whose score has an interval (C. Clopper and E. Pearson, Biometrika 26, 1934).
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import collections
 import datetime
 import hashlib
 import json
+import math
 import os
 import platform
 import runpy
@@ -73,7 +78,8 @@ class Module:
 
 MODULES = (
     Module(
-        "orders", ("workbench/core/orders*",), ("tests/core/test_orders.py", "tests/core/test_orders_edges.py"),
+        "orders", ("workbench/core/orders*",),
+        ("tests/core/test_orders_edges.py", "tests/core/test_orders.py"),
         ("tests/services/test_order_steps.py", "tests/services/test_oms.py"),
     ),
     Module(
@@ -82,10 +88,14 @@ MODULES = (
             "tests/core/test_pretrade_tables.py", "tests/core/test_pretrade_edges.py",
             "tests/core/test_pretrade.py", "tests/core/test_pretrade_calls.py",
         ),
-        ("tests/core/test_controls_catalogue.py", "tests/core/test_exposure.py", "tests/services/test_looks.py"),
+        (
+            "tests/core/test_controls_catalogue.py", "tests/core/test_exposure.py",
+            "tests/services/test_looks.py",
+        ),
     ),
     Module(
-        "ledger", ("workbench/core/ledger*",), ("tests/core/test_ledger.py", "tests/core/test_ledger_edges.py"),
+        "ledger", ("workbench/core/ledger*",),
+        ("tests/core/test_ledger_edges.py", "tests/core/test_ledger.py"),
         ("tests/services/test_oms.py", "tests/services/test_oms_corporate.py"),
     ),
     Module(
@@ -145,27 +155,28 @@ class Record:
             out.write(json.dumps(row) + "\n")
 
 
-def run(module: Module, *, fresh: bool = False, again: bool = False) -> dict[str, dict[str, Any]]:
+def run(
+    module: Module, *, fresh: bool = False, again: bool = False, most_s: float = math.inf
+) -> dict[str, dict[str, Any]]:
     """Judge the mutants of a module that have no verdict yet; all verdicts by id."""
     mutants = population(module)
     record = Record(module, fresh=fresh)
-    if again:  # tests were added: what they found before they find now
+    if again:  # tests were added: what they found before they find now, what they did not is asked anew
         for row in record.former.values():
-            if row["killed"] and row["id"] not in record.rows:
+            if row["id"] not in record.rows:
                 record.add(row)
-        record.rows = {key: row for key, row in record.rows.items() if row["killed"]}
-        skipped = {one.identity for one in mutants} & set(explained())
-        record.rows |= {key: {"id": key, "killed": False, "by": "", "cpu_s": 0.0} for key in skipped}
-    todo = [one for one in mutants if one.identity not in record.rows]
-    began, spent, killed = time.monotonic(), 0.0, 0
+    settled = {key for key, row in record.rows.items() if row["killed"] or not again} | (
+        set(explained()) & set(record.former if again else ())
+    )
+    todo = sorted((one for one in mutants if one.identity not in settled), key=lambda one: one.identity)
+    began, done, spent, killed = time.monotonic(), 0, 0.0, 0
 
     def told(mutant: Mutant, verdict: Verdict) -> None:
-        nonlocal spent, killed
-        record.add(
-            {"id": mutant.identity, "killed": verdict.killed, "by": verdict.by, "cpu_s": round(verdict.cpu_s, 2)}
-        )  # fmt: skip
+        nonlocal done, spent, killed
+        row = {"id": mutant.identity, "killed": verdict.killed, "by": verdict.by}
+        record.add({**row, "cpu_s": round(verdict.cpu_s, 2)})
         spent, killed = spent + verdict.cpu_s, killed + verdict.killed
-        done = len(record.rows) - (len(mutants) - len(todo))
+        done += 1
         if not verdict.killed:
             print(f"  left: {line_of(mutant)}", flush=True)
         if done % 50 == 0 or done == len(todo):
@@ -187,13 +198,14 @@ def run(module: Module, *, fresh: bool = False, again: bool = False) -> dict[str
         memory = Path("/dev/shm")  # noqa: S108  a folder in memory, where a flush costs nothing
         scratch = Path(tempfile.mkdtemp(prefix="mutants-", dir=memory if memory.is_dir() else None))
         try:
-            code = _apart(Bench(ROOT, (*module.first, *module.more), todo, first, told, begun, scratch))
+            tests = (*module.first, *module.more)
+            code = _apart(Bench(ROOT, tests, todo, first, told, begun, scratch, most_s))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         if code:
             raise SystemExit(f"{module.name}: pytest ended with {code}")
         record.rows |= Record(module, fresh=False).rows
-    return {one.identity: record.rows[one.identity] for one in mutants}
+    return {one.identity: record.rows[one.identity] for one in mutants if one.identity in record.rows}
 
 
 def _apart(bench: Bench) -> int:
@@ -227,7 +239,31 @@ def score(mutants: Iterable[Mutant], killed: Iterable[str], left: Iterable[str])
     return len(names & set(killed)) / len(names) if names else 1.0
 
 
-def rot_of(rows: dict[str, dict[str, Any]], mutants: Iterable[Mutant], left: dict[str, dict[str, str]]) -> list[str]:
+def score_now(module: Module, known: dict[str, Any]) -> float:
+    """The score of the code as it is, by an earlier record; of a draw the lower end of its interval."""
+    mutants, left = population(module), explained()
+    if known["judged"] == known["mutants"]:
+        return score(mutants, known["found"], left)
+    drawn = {*known["found"], *known["not_found"]}
+    mutants = [one for one in mutants if one.identity in drawn]
+    return interval(score(mutants, known["found"], left), len({one.identity for one in mutants} - set(left)))[
+        0
+    ]
+
+
+def interval(part: float, judged: int) -> tuple[float, float]:
+    """The exact interval of 95 % of a part of so many that were drawn."""
+    from scipy.stats import beta
+
+    found = round(part * judged)
+    low = float(beta.ppf(0.025, found, judged - found + 1)) if found else 0.0
+    high = float(beta.ppf(0.975, found + 1, judged - found)) if found < judged else 1.0
+    return low, high
+
+
+def rot_of(
+    rows: dict[str, dict[str, Any]], mutants: Iterable[Mutant], left: dict[str, dict[str, str]]
+) -> list[str]:
     """What is wrong with the list of explained mutants, for the files of these mutants."""
     there = {one.identity: one for one in mutants}
     paths = {one.path for one in there.values()}
@@ -235,30 +271,45 @@ def rot_of(rows: dict[str, dict[str, Any]], mutants: Iterable[Mutant], left: dic
         f"{key}: is found by {rows[key]['by']}, so it is no equivalent" for key in left
         if key in rows and rows[key]["killed"]
     ]  # fmt: skip
-    wrong += [f"{key}: is no mutant any more" for key, one in left.items() if one["file"] in paths and key not in there]
+    wrong += [
+        f"{key}: is no mutant any more"
+        for key, one in left.items()
+        if one["file"] in paths and key not in there
+    ]
     return wrong
 
 
 def summary(module: Module, rows: dict[str, dict[str, Any]], left: dict[str, Any]) -> dict[str, Any]:
     """What the page tells of one module."""
     mutants = population(module)
-    found = [one.identity for one in mutants if rows.get(one.identity, {}).get("killed")]
-    alive = [one for one in mutants if one.identity not in set(found) and one.identity not in left]
+    judged = [one for one in mutants if one.identity in rows]
+    found = [one.identity for one in judged if rows[one.identity]["killed"]]
+    alive = [one for one in judged if one.identity not in set(found)]
+    part, can_be = score(judged, found, left), len({one.identity for one in judged} - set(left))
     return {
         "files": list(files_of(module)),
         "tests": [*module.first, *module.more],
         "mutants": len(mutants),
-        "operators": dict(sorted(collections.Counter(one.operator for one in mutants).items())),
-        "equivalent": sum(one.identity in left for one in mutants),
+        "judged": len(judged),
+        "operators": dict(sorted(collections.Counter(one.operator for one in judged).items())),
+        "equivalent": sum(one.identity in left for one in judged),
         "by_a_limit": sum(rows[key]["by"] == "time limit" for key in found),
         "cpu_s": round(sum(row["cpu_s"] for row in rows.values())),
-        "score": round(score(mutants, found, left), 4),
+        "score": round(part, 4),
+        "interval": [round(end, 4) for end in interval(part, can_be)] if len(judged) < len(mutants) else [],
         "left": [
-            {"file": one.path, "where": one.scope or "at import", "before": one.before[:120], "after": one.after[:120]}
+            {
+                "file": one.path,
+                "where": one.scope or "at import",
+                "before": one.before[:120],
+                "after": one.after[:120],
+            }
             for one in alive
+            if one.identity not in left
         ],
         "found": sorted(found),
-    }  # fmt: skip
+        "not_found": [one.identity for one in alive],
+    }
 
 
 def this_run() -> dict[str, Any]:
@@ -279,10 +330,13 @@ def this_run() -> dict[str, Any]:
 
 def main(arguments: list[str]) -> int:
     """Run, and fail below the least score or when the list of explained mutants has rotted."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("modules", nargs="*", help="modules to judge; all when none is named")
     for option in ("--again", "--fresh", "--write", "--list"):
         parser.add_argument(option, action="store_true")
+    parser.add_argument("--minutes", type=float, default=math.inf)
     asked = parser.parse_args(arguments)
     chosen = [module for module in MODULES if not asked.modules or module.name in asked.modules]
     if len(chosen) < len(asked.modules):
@@ -295,12 +349,12 @@ def main(arguments: list[str]) -> int:
                 if one.identity in rows and not rows[one.identity]["killed"] and one.identity not in left:
                     print(line_of(one))
             continue
-        rows = run(module, fresh=asked.fresh, again=asked.again)
+        rows = run(module, fresh=asked.fresh, again=asked.again, most_s=60.0 * asked.minutes)
         told[module.name] = summary(module, rows, left)
         print(f"{module.name}: {told[module.name]['score']:.1%}")
         wrong = rot_of(rows, population(module), left)
         print("".join(f"  {words}\n" for words in wrong), end="")
-        code |= bool(wrong) | (told[module.name]["score"] < LEAST)
+        code |= bool(wrong) | (min(told[module.name]["score"], *told[module.name]["interval"], 1.0) < LEAST)
     if asked.write and not code:
         known = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
         modules = {**known, **{name: {**this_run(), **one} for name, one in told.items()}}

@@ -17,6 +17,7 @@ import importlib.util
 import inspect
 import itertools
 import json
+import math
 import os
 import resource
 import shutil
@@ -25,6 +26,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +40,8 @@ from mutants import Mutant, function_code, mutated
 SLOWER, GRACE_S, WALL_S = 10.0, 5.0, 300.0
 #: Tests that are asked about one mutant take this long in all; what they do not find counts as not found.
 PATIENCE_S = 8.0
+#: The lines of so many calls of a function are noted in each test; to note all takes longer than the rest.
+MOST_CALLS = 64
 MOST_BYTES = 8 * 2**30
 OPTIONS = (
     "-q", "-s", "--tb=no", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin",
@@ -81,6 +85,7 @@ class Bench:
     told: Callable[[Mutant, Verdict], None]
     begun: Callable[[dict[str, Test]], None] = lambda tests: None
     scratch: Path = Path()
+    most_s: float = math.inf
     at_import: set[tuple[str, str]] = field(default_factory=set)
 
     def paths(self) -> set[str]:
@@ -140,7 +145,10 @@ class _Judge:
         self.known = self._original(session)
         self.bench.begun(self.known)
         sources = {path: (self.bench.root / path).read_text("utf-8") for path in self.bench.paths()}
+        began = time.monotonic()
         for mutant in self.bench.mutants:
+            if time.monotonic() - began > self.bench.most_s:
+                break
             code = compile(
                 mutated(sources[mutant.path], mutant.way, mutant.choice), str(self.bench.root / mutant.path),
                 "exec", dont_inherit=True,
@@ -184,9 +192,11 @@ class _Judge:
         before = self.killers.setdefault((mutant.path, mutant.scope), [])
         lines = set(range(mutant.first, mutant.last + 1))
         names = [
-            name for name, test in self.known.items() if test.passed and test.lines.get(mutant.path, set()) & lines
-        ]  # fmt: skip
-        names = self._quickest(names, before)
+            name
+            for name, test in self.known.items()
+            if test.passed and test.lines.get(mutant.path, set()) & lines
+        ]
+        names = self._ordered(mutant, names, before)
         file = self.bench.scratch / "killer"
         file.unlink(missing_ok=True)
 
@@ -205,11 +215,19 @@ class _Judge:
             before.append(verdict.by)
         return verdict
 
-    def _quickest(self, names: list[str], killers: list[str]) -> list[str]:
-        """Those that found a neighbour, then the quickest, as many as patience allows."""
-        ordered = sorted(names, key=lambda name: (-killers.count(name), self.known[name].cpu_s))
+    def _ordered(self, mutant: Mutant, names: list[str], killers: list[str]) -> list[str]:
+        """Those that found a neighbour, the module's own in the order of the table, then the quickest."""
+        own = {file: at for at, file in enumerate(self.bench.first.get(mutant.path, ()))}
+
+        def rank(name: str) -> tuple[int, int, float]:
+            file = name.partition("::")[0]
+            return (-killers.count(name), own.get(file, len(own)), self.known[name].cpu_s)
+
+        ordered = sorted(names, key=rank)
         spent = itertools.accumulate(self.known[name].cpu_s for name in ordered)
-        return [name for name, until in zip(ordered, spent, strict=True) if until <= PATIENCE_S] or ordered[:1]
+        return [name for name, until in zip(ordered, spent, strict=True) if until <= PATIENCE_S] or ordered[
+            :1
+        ]
 
     def _anew(self, mutant: Mutant, code: CodeType) -> Verdict:
         first = self.bench.first.get(mutant.path, tuple(self.bench.tests))
@@ -232,8 +250,8 @@ class _Judge:
                 self.session.config.pluginmanager.register(failed)
                 # a name that a fault has changed is a new test; one that fails on the original is never asked
                 new = [name for name in items if name not in self.known] if files == first else []
-                quickest = [*self._quickest(names, []), *new]
-                _run_all([items[name] for name in quickest if name in items], stop=lambda: bool(failed.name))
+                ordered = [*self._ordered(mutant, names, []), *new]
+                _run_all([items[name] for name in ordered if name in items], stop=lambda: bool(failed.name))
                 return int(bool(failed.name))
 
             if names:
@@ -375,11 +393,13 @@ class _Watch:
             return line
 
         def call(frame: FrameType, event: str, argument: object) -> Any:
-            if frame.f_code.co_filename not in self.paths:
+            if frame.f_code.co_filename not in self.paths or calls[frame.f_code] >= MOST_CALLS:
                 return None
+            calls[frame.f_code] += 1
             now.lines.setdefault(self.paths[frame.f_code.co_filename], set()).add(frame.f_lineno)
             return line
 
+        calls: Counter[CodeType] = Counter()
         began = time.process_time()
         threading.settrace(call)
         sys.settrace(call)
