@@ -68,12 +68,15 @@ class Module:
         Tests of the module alone, which are asked first.
     more : tuple of str
         Tests that use it from outside.
+    without : tuple of str
+        Tests of these files that take longer than is waited for.
     """
 
     name: str
     files: tuple[str, ...]
     first: tuple[str, ...]
     more: tuple[str, ...]
+    without: tuple[str, ...] = ()
 
 
 MODULES = (
@@ -86,11 +89,19 @@ MODULES = (
         "pretrade", ("workbench/core/pretrade/*",),
         (
             "tests/core/test_pretrade_tables.py", "tests/core/test_pretrade_edges.py",
-            "tests/core/test_pretrade.py", "tests/core/test_pretrade_calls.py",
+            "tests/core/test_pretrade_rows.py", "tests/core/test_pretrade.py",
+            "tests/core/test_pretrade_calls.py",
         ),
         (
             "tests/core/test_controls_catalogue.py", "tests/core/test_exposure.py",
             "tests/services/test_looks.py",
+        ),
+        (
+            "tests/core/test_pretrade_calls.py::test_a_tighter_limit_never_permits_more",
+            "tests/core/test_pretrade_calls.py::test_less_information_of_lately_never_permits_more",
+            "tests/core/test_pretrade_calls.py::test_less_information_never_permits_more",
+            "tests/core/test_pretrade_calls.py::test_the_order_of_symbols_does_not_matter",
+            "tests/core/test_pretrade_calls.py::test_unrelated_symbols_may_come_in_any_order",
         ),
     ),
     Module(
@@ -199,7 +210,7 @@ def run(
         scratch = Path(tempfile.mkdtemp(prefix="mutants-", dir=memory if memory.is_dir() else None))
         try:
             tests = (*module.first, *module.more)
-            code = _apart(Bench(ROOT, tests, todo, first, told, begun, scratch, most_s))
+            code = _apart(Bench(ROOT, tests, todo, first, told, begun, scratch, most_s, module.without))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         if code:

@@ -86,6 +86,7 @@ class Bench:
     begun: Callable[[dict[str, Test]], None] = lambda tests: None
     scratch: Path = Path()
     most_s: float = math.inf
+    without: tuple[str, ...] = ()
     at_import: set[tuple[str, str]] = field(default_factory=set)
 
     def paths(self) -> set[str]:
@@ -99,6 +100,7 @@ def judge(bench: Bench) -> int:
     _find_quickly()
     tracer = _Calls({str(bench.root / path): path for path in bench.paths()}, bench.at_import)
     arguments = [*OPTIONS, f"--basetemp={bench.scratch / 'tmp'}", *bench.tests]
+    arguments += [f"--deselect={name}" for name in bench.without]
     sys.settrace(tracer)
     try:
         return int(pytest.main(arguments, plugins=[_Judge(bench)]))
