@@ -21,6 +21,7 @@ from workbench.services.oms import LOOKUP_TRIES, NEVER_LEFT
 
 OPEN_NS, CLOSE_NS = CALENDAR.session_open_ns(FIRST), CALENDAR.session_close_ns(FIRST)
 NEXT_OPEN_NS = CALENDAR.session_open_ns(SECOND)
+NOT_THERE = "the venue has no such id, which is no proof of absence"
 ABSENT = LookupResult(found=False, answered=True, reason="404")
 
 
@@ -96,7 +97,8 @@ def unknown(desk: Desk, *arguments: Any, **changes: Any) -> str:
     key = intend(desk, *arguments, **changes)
     desk.broker.submits = [SubmitResult(SubmitOutcome.UNKNOWN, reason="504")]
     desk.oms.send(key)
-    assert desk.oms.orders[key].state is S.UNKNOWN
+    order = desk.oms.orders[key]
+    assert (order.state, order.venue_order_id, order.reason) == (S.UNKNOWN, "", "504")
     desk.broker.asked.clear()
     return key
 
@@ -105,7 +107,8 @@ def sent(desk: Desk, *arguments: Any, **changes: Any) -> str:
     key = intend(desk, *arguments, **changes)
     desk.broker.submits = [SubmitResult(SubmitOutcome.ACCEPTED, order=shown(desk, key))]
     desk.oms.send(key)
-    assert desk.oms.orders[key].state is S.ACCEPTED
+    order = desk.oms.orders[key]
+    assert (order.state, order.venue_order_id, order.reason) == (S.ACCEPTED, "v-1", "")
     desk.broker.asked.clear()
     return key
 
@@ -113,7 +116,7 @@ def sent(desk: Desk, *arguments: Any, **changes: Any) -> str:
 def steps(desk: Desk, key: str) -> list[tuple[str, str]]:
     """States and reasons that the journal has of an order, after its intent."""
     return [
-        (event.payload["state"], event.payload["reason"])
+        (event.payload["state"], event.payload.get("reason", ""))
         for event in desk.journal.events(kinds=("order.changed",))
         if event.payload["client_order_id"] == key
     ]
@@ -185,17 +188,17 @@ def hear(desk: Desk, **told: Any) -> int:
     return desk.oms.poll(since_ns=3)
 
 
-@pytest.mark.parametrize("name", WRITERS)
-def test_nothing_is_written_without_the_lease(desk: Desk, name: str) -> None:
+def test_nothing_is_written_without_the_lease(desk: Desk) -> None:
     key = sent(desk)
     intend(desk, "IBM")
-    events, cash = len(desk.journal.events()), desk.oms.ledger.cash_micro
     desk.journal.acquire_lease(ACCOUNT, "host:boot:2:2", ttl_ns=NANO, proof_of_death="host:boot:1:1")
-    events = len(desk.journal.events())
-    with pytest.raises(LeaseLost):
-        WRITERS[name](desk, key)
-    assert len(desk.journal.events()) == events
-    assert desk.oms.ledger.cash_micro == cash
+    events, cash = len(desk.journal.events()), desk.oms.ledger.cash_micro
+    for name, write in WRITERS.items():
+        desk.broker.answers |= {"fills": (), "activities": (), "orders": ()}
+        with pytest.raises(LeaseLost):
+            write(desk, key)
+        assert len(desk.journal.events()) == events, name
+        assert desk.oms.ledger.cash_micro == cash
 
 
 def test_what_changes_nothing_is_not_written(desk: Desk) -> None:
@@ -237,57 +240,43 @@ def test_an_acceptance_without_an_order_proves_nothing(desk: Desk) -> None:
     assert desk.broker.asked[-1] == ("lookup", key)
 
 
-@pytest.mark.parametrize(
-    ("outcome", "reason", "state"),
-    [
-        (SubmitOutcome.NOT_ACCEPTED, "429", S.NOT_ACCEPTED),
-        (SubmitOutcome.REFUSED, "not tradable", S.REJECTED),
-        (SubmitOutcome.UNKNOWN, "504", S.UNKNOWN),
-    ],
-)  # fmt: skip
-def test_the_first_answer_is_kept_in_its_words(
-    desk: Desk, outcome: SubmitOutcome, reason: str, state: OrderState
-) -> None:
-    key = intend(desk)
-    desk.broker.submits = [SubmitResult(outcome, reason=reason)]
-    order = desk.oms.send(key)
-    assert order.state is state
-    assert steps(desk, key)[1] == (str(state), reason)
-    assert desk.oms.orders[key] == order
+def test_the_first_answer_is_kept_in_its_words(desk: Desk) -> None:
+    for symbol, outcome, reason, state in (
+        ("A", SubmitOutcome.NOT_ACCEPTED, "429", S.NOT_ACCEPTED),
+        ("B", SubmitOutcome.REFUSED, "not tradable", S.REJECTED),
+        ("C", SubmitOutcome.UNKNOWN, "504", S.UNKNOWN),
+    ):
+        key = intend(desk, symbol)
+        desk.broker.submits = [SubmitResult(outcome, reason=reason)]
+        order = desk.oms.send(key)
+        assert order.state is state
+        assert steps(desk, key)[1] == (str(state), reason)
+        assert desk.oms.orders[key] == order
 
 
-@pytest.mark.parametrize(
-    ("answers", "tries", "reason"),
-    [
-        ([LookupResult(False, False, reason="busy")] * 5, 3, "busy"),
-        ([LookupResult(False, False)] * 5, 3, "no answer"),
-        ([LookupResult(False, False, reason="busy"), ABSENT], 2, "no such id, which is no proof of absence"),
-        ([TimeoutError()] * 5, 3, "TimeoutError while looking up"),
-        ([LookupResult(True, True)] * 5, 1, "no such id, which is no proof of absence"),
-    ],
-)
-def test_an_unclear_order_is_looked_up_three_times_at_most_and_keeps_the_last_words(
-    desk: Desk, answers: list[Any], tries: int, reason: str
-) -> None:
-    assert LOOKUP_TRIES == 3
-    key = unknown(desk)
-    desk.broker.lookups = list(answers)
-    assert [order.state for order in desk.oms.recover()] == [S.UNKNOWN]
-    assert [what for what, _ in desk.broker.asked].count("lookup") == tries
-    assert desk.oms.orders[key].reason in (reason, f"the venue has {reason}", "504")
-
-
-def test_the_reason_of_a_look_up_is_written_when_the_state_is_news(desk: Desk) -> None:
-    key = intend(desk)
-    desk.broker.submits = [SubmitResult(SubmitOutcome.UNKNOWN)]
-    desk.journal.commit([Event("order.changed", {
-        "client_order_id": key, "state": "SENT", "at_ns": 1, "venue_order_id": "", "filled_nano": 0,
-        "reason": "",
-    })])  # fmt: skip
-    desk.restart()
-    desk.broker.lookups = [LookupResult(False, False, reason="busy")] * 2 + [LookupResult(False, False)]
-    desk.oms.recover()
-    assert steps(desk, key)[-1] == ("UNKNOWN", "busy")
+def test_an_unclear_order_is_looked_up_three_times_at_most_and_keeps_the_last_words(desk: Desk) -> None:
+    """As a process finds it that died after SENT was written."""
+    busy, silent = LookupResult(False, False, reason="busy"), LookupResult(False, False)
+    for symbol, answers, tries, reason in (
+        ("A", [busy] * 5, 3, "busy"),
+        ("B", [silent] * 5, 3, "no answer"),
+        ("C", [busy, silent] * 3, 3, "busy"),
+        ("D", [busy, ABSENT], 2, NOT_THERE),
+        ("E", [TimeoutError()] * 5, 3, "TimeoutError while looking up"),
+        ("F", [LookupResult(True, True)] * 5, 1, NOT_THERE),
+    ):
+        key = intend(desk, symbol)
+        payload = {"client_order_id": key, "state": "SENT", "at_ns": 1, "filled_nano": 0}
+        desk.journal.commit([Event("order.changed", payload)])
+        desk.restart()
+        desk.broker.lookups, desk.broker.asked = list(answers), []
+        (left,) = desk.oms.recover()
+        assert left.state is S.UNKNOWN
+        assert desk.broker.asked[3:] == [("lookup", key)] * tries
+        assert tries <= LOOKUP_TRIES == 3
+        assert steps(desk, key)[-1] == ("UNKNOWN", reason)
+        hear(desk, orders=[shown(desk, key, S.CANCELED)])
+        desk.broker.answers["orders"] = ()
 
 
 def test_a_look_at_one_order_asks_once_and_says_whether_the_venue_denies_it(desk: Desk) -> None:
@@ -302,41 +291,43 @@ def test_a_look_at_one_order_asks_once_and_says_whether_the_venue_denies_it(desk
     assert (desk.state(key), desk.oms.orders[key].venue_order_id) == (S.ACCEPTED, "v-1")
 
 
-@pytest.mark.parametrize("change", [{"symbol": "MSFT"}, {"side": Side.SELL}, {"quantity_nano": NANO}])
-def test_another_order_under_our_id_halts_and_is_never_looked_up_again(
-    desk: Desk, change: dict[str, Any]
-) -> None:
-    key = unknown(desk)
-    desk.broker.lookups = [found(desk, key, **change)]
-    (left,) = desk.oms.recover()
-    assert (left.state, left.reason) == (S.QUARANTINED, "the venue holds another order by this id")
-    assert len(desk.halts) == 1
-    assert key in desk.halts[0]
-    assert "ours is ('AAPL'" in desk.halts[0]
-    desk.broker.asked.clear()
-    assert desk.oms.recover() == (left,)
-    assert [what for what, _ in desk.broker.asked] == ["fills", "activities", "orders"]
+def test_another_order_under_our_id_halts_and_is_never_looked_up_again(desk: Desk) -> None:
+    for symbol, change in (
+        ("A", {"symbol": "ZZZ"}),
+        ("B", {"side": Side.SELL}),
+        ("C", {"quantity_nano": NANO}),
+    ):
+        key = unknown(desk, symbol)
+        desk.halts.clear()
+        desk.broker.lookups = [found(desk, key, **change)]
+        left = desk.oms.recover()[-1]
+        assert left.intent.client_order_id == key
+        assert (left.state, left.reason) == (S.QUARANTINED, "the venue holds another order by this id")
+        assert len(desk.halts) == 1
+        assert f"order {key} at the venue is" in desk.halts[0]
+        assert f"ours is ('{symbol}'" in desk.halts[0]
+        desk.broker.asked.clear()
+        assert desk.oms.recover()[-1] == left
+        assert [what for what, _ in desk.broker.asked] == ["fills", "activities", "orders"]
 
 
-@pytest.mark.parametrize("state", [S.REJECTED, S.QUARANTINED])
-def test_a_bad_end_that_is_looked_up_keeps_the_venues_words(desk: Desk, state: OrderState) -> None:
-    key = unknown(desk)
-    desk.broker.lookups = [found(desk, key, state)]
-    desk.oms.recover()
-    order = desk.oms.orders[key]
-    assert (order.state, order.venue_order_id, order.reason) == (state, "v-1", "shown")
+def test_a_bad_end_that_is_looked_up_keeps_the_venues_words(desk: Desk) -> None:
+    for symbol, state in (("A", S.REJECTED), ("B", S.QUARANTINED)):
+        key = unknown(desk, symbol)
+        desk.broker.lookups = [found(desk, key, state)]
+        desk.oms.recover()
+        order = desk.oms.orders[key]
+        assert (order.state, order.venue_order_id, order.reason) == (state, "v-1", "shown")
     assert desk.halts == []
 
 
-@pytest.mark.parametrize("state", [S.FILLED, S.CANCELED, S.PARTIALLY_FILLED])
-def test_a_look_up_proves_that_an_order_is_there_and_nothing_about_its_executions(
-    desk: Desk, state: OrderState
-) -> None:
-    key = unknown(desk)
-    desk.broker.lookups = [found(desk, key, state, filled_nano=NANO)]
-    desk.oms.recover()
-    order = desk.oms.orders[key]
-    assert (order.state, order.filled_nano, order.venue_order_id) == (S.ACCEPTED, 0, "v-1")
+def test_a_look_up_proves_that_an_order_is_there_and_nothing_about_its_executions(desk: Desk) -> None:
+    for symbol, state in (("A", S.FILLED), ("B", S.CANCELED), ("C", S.PARTIALLY_FILLED)):
+        key = unknown(desk, symbol)
+        desk.broker.lookups = [found(desk, key, state, filled_nano=NANO)]
+        desk.oms.recover()
+        order = desk.oms.orders[key]
+        assert (order.state, order.filled_nano, order.venue_order_id) == (S.ACCEPTED, 0, "v-1")
 
 
 # --- recovery --------------------------------------------------------------------------------------
@@ -387,7 +378,7 @@ def test_what_is_heard_is_counted_and_told_twice_it_is_one(desk: Desk) -> None:
     fills = [fill_of(desk, key, 1), fill_of(desk, key, 1), fill_of(desk, key, 2, OPEN_NS + 5)]
     events = [dividend(1, OPEN_NS + 2), dividend(1, OPEN_NS + 2), dividend(2, OPEN_NS + 9)]
     foreign = [replace(fills[0], client_order_id="by-hand", execution_id="x-9")]
-    orders = [shown(desk, other, S.CANCELED), shown(desk, other, S.CANCELED, client_order_id="by-hand")]
+    orders = [shown(desk, other, S.CANCELED, client_order_id="by-hand"), shown(desk, other, S.CANCELED)]
     strange = [replace(dividend(3), kind="of tomorrow")]
     assert hear(desk, fills=fills + foreign, activities=events + strange, orders=orders) == 5
     assert desk.broker.asked == [(what, (3,)) for what in ("fills", "activities", "orders")]
@@ -442,6 +433,22 @@ def test_an_execution_that_contradicts_the_record_is_refused_alone(desk: Desk, m
     assert [row["execution_id"] for row in desk.journal.rows("fills")] == ["x-1"]
     assert desk.oms.ledger.positions_nano == {"AAPL": NANO}
     assert desk.oms.orders[key].filled_nano == NANO
+
+
+def test_what_is_refused_together_and_taken_alone_keeps_nothing_back(desk: Desk, monkeypatch: Any) -> None:
+    key = sent(desk)
+    commit = desk.journal.commit
+
+    def refuses(events: Any, **named: Any) -> Any:
+        if sum(event.kind == "fill.booked" for event in events) > 1:
+            raise JournalConflict("two at once")
+        return commit(events, **named)
+
+    monkeypatch.setattr(desk.journal, "commit", refuses)
+    monkeypatch.setattr("workbench.services.oms.MOST_AT_ONCE", 2)
+    assert hear(desk, fills=[fill_of(desk, key, n, OPEN_NS + n) for n in (1, 2, 3)]) == 3
+    assert [row["execution_id"] for row in desk.journal.rows("fills")] == ["x-1", "x-2", "x-3"]
+    assert desk.oms.ledger.positions_nano == {"AAPL": 3 * NANO}
 
 
 def test_an_execution_of_another_side_is_remembered_as_one_that_is_not_booked(desk: Desk) -> None:

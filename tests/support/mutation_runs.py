@@ -39,7 +39,7 @@ from mutants import Mutant, function_code, mutated
 #: A mutant gets this much more CPU time than its tests take, and a grace; it hangs when the wall passes.
 SLOWER, GRACE_S, WALL_S = 10.0, 5.0, 300.0
 #: Tests that are asked about one mutant take this long in all; what they do not find counts as not found.
-PATIENCE_S = 8.0
+PATIENCE_S = 20.0
 #: The lines of so many calls of a function are noted in each test; to note all takes longer than the rest.
 MOST_CALLS = 64
 MOST_BYTES = 8 * 2**30
