@@ -14,7 +14,7 @@ WORKERS ?= auto
 PY := .venv/bin/python
 STAMP := .venv/made-from-$(shell cat requirements.lock requirements-uv.lock pyproject.toml | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])')
 
-.PHONY: help env demo test notebooks lint prove bench lab docs release lock clean
+.PHONY: help env demo test notebooks lint prove mutants bench lab docs release lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -56,6 +56,9 @@ lint: env ## ruff, mypy and the import contracts
 
 prove: env ## the long proofs, at most 75 minutes; ONLY="two writers" takes those that match
 	@PYTHONPATH="$(CURDIR)/tests/support" $(PY) -m pytest -m prove -p proofs -n 2 --dist load $(if $(ONLY),-k "$(ONLY)")
+
+mutants: env ## plant faults in the order path and ask the tests for them; ONLY="ledger" takes that module
+	@$(PY) tests/support/mutation.py --write $(ONLY)
 
 bench: env ## measure, and compare with the stated limits
 	@$(PY) -m pytest tests/benchmarks -o python_files='bench_*.py' -s --benchmark-columns=min,median,max,rounds

@@ -35,7 +35,7 @@ def called_in(function: object) -> set[str]:
 
 def missing_steps(control: Control, *, judged: set[str], acts: str) -> list[str]:
     """What is still to be done before a control counts as one."""
-    name, function = str(control.code.name), control.kernel.py_func  # type: ignore[attr-defined]
+    name, function = str(control.code.name), inspect.unwrap(control.kernel)
     missing = []
     if not control.code.explain.endswith("."):
         missing.append("a sentence in codes.py")
@@ -55,7 +55,7 @@ def missing_steps(control: Control, *, judged: set[str], acts: str) -> list[str]
     return missing
 
 
-JUDGED = called_in(controls.judge_order.py_func)  # type: ignore[attr-defined]
+JUDGED = called_in(inspect.unwrap(controls.judge_order))
 ACTS = (ROOT / "tests" / "core" / "test_pretrade.py").read_text(encoding="utf-8")
 
 
@@ -72,7 +72,7 @@ def test_every_code_has_one_row_and_every_limit_belongs_to_a_control() -> None:
 
 
 def test_every_kernel_that_judges_is_in_the_table() -> None:
-    named = {control.kernel.py_func.__name__ for control in CONTROLS}  # type: ignore[attr-defined]
+    named = {inspect.unwrap(control.kernel).__name__ for control in CONTROLS}
     assert {name for name in JUDGED if name.startswith("check_")} == named
 
 
@@ -103,7 +103,7 @@ def check_sale_value(order: OrderValues, worst_price: float, limits: LimitValues
 def test_the_example_of_the_how_to_works_and_is_refused_until_it_is_whole() -> None:
     page = (ROOT / "docs" / "how-to" / "add-a-control.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"( +@kernel\n.*?)```", page, flags=re.DOTALL)
-    body = inspect.getsource(check_sale_value.py_func)  # type: ignore[attr-defined]
+    body = inspect.getsource(inspect.unwrap(check_sale_value))
     same = body.replace("max_order_notional", "max_sale_value").replace("1 << 43", "_SALE_VALUE")
     assert inspect.cleandoc(shown) == inspect.cleandoc(same)
     assert max(DenialCode).bit_length() == 43, "the page names the next free bit"
