@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 
 from workbench.bootstrap.epochs import desk_epochs
-from workbench.cli.console import DEFAULT_CONFIG, AsJson, Config, emit, rows_table
+from workbench.cli.console import emit, rows_table
+from workbench.cli.options import DEFAULT_CONFIG, AsJson, Config
 from workbench.config import load_settings
 
 

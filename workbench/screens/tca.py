@@ -183,16 +183,11 @@ class TcaScreen(Screen):
         closed = journal.newest("sessions", 1, account=account)
         first = _first_whole_session(newest)
         execution = self._execution(first)
-        self._fills, self._records = execution.fills(), execution.records()
-        self._orders = execution.orders()
-        self._last_session = str(closed[0]["session"]) if closed else ""
-        self._answers, self._broken = {}, {}
-        self.left_out = first and f"Only orders from {first} on are measured here; `wb.tca.report` takes all."
         tell(f"reading what {len(newest):,} orders cost")
         fills, records = execution.fills(), execution.records()
         decisions = journal.newest("decisions", MOST_DECISIONS, account=account)
         sent = Sent(
-            orders=_with_market(execution.orders(), fills, records),
+            orders=execution.orders(),
             fills=fills,
             records=records,
             floors=floors([row for row in decisions if row["session"] >= first]),
@@ -219,15 +214,12 @@ class TcaScreen(Screen):
         """The chosen orders by one of `groups`, with 90 % intervals where there are ten days."""
         asked = (Selection(*chosen), by)
         if asked not in self._broken:
-            orders, fills = self._of(asked[0])
-            found = self._report(orders, fills, None, by=GROUPS[by], split=SPLIT, zone=ZONE)
-            self._broken[asked] = grouped(found.frame, GROUPS[by])
             self._broken[asked] = self._break_down(self._sent, *asked)
         return self._broken[asked]
 
     def _break_down(self, sent: Sent, chosen: Selection, by: str) -> pd.DataFrame:
         orders, fills = _of(sent, chosen)
-        found = self._report(orders, fills, _NO_QUOTES, by=GROUPS[by], split=SPLIT, zone=ZONE)
+        found = self._report(orders, fills, None, by=GROUPS[by], split=SPLIT, zone=ZONE)
         return grouped(found.frame, GROUPS[by])
 
     def nothing(self) -> str:
@@ -269,16 +261,6 @@ class TcaScreen(Screen):
         return story_of(self.desk, found.iloc[0], rows, sent.fills)
 
 
-_NO_QUOTES = pd.DataFrame(
-    {
-        "symbol": pd.Series(dtype="str"),
-        "bid": pd.Series(dtype="float64"),
-        "ask": pd.Series(dtype="float64"),
-        "quoted_at": pd.to_datetime(pd.Series(dtype="int64"), utc=True),
-    }
-)
-
-
 def newest_order(rows: list[dict[str, Any]]) -> dict[str, object]:
     """The order that was added last, labelled for reading: what is known before anything is measured."""
     if not rows:
@@ -316,27 +298,3 @@ def _first_whole_session(newest: list[dict[str, Any]]) -> str:
         return ""
     sessions = sorted({row["session"] for row in newest})
     return str(sessions[1] if len(sessions) > 1 else sessions[0])
-
-
-def tca_sources(account: str) -> dict[str, Source]:
-    """What the numbers and tables of the page are made of."""
-    mine = {"account": account}
-    return {
-        "execution": Source("Orders that were sent, with the price at which each was decided; implementation "
-                            "shortfall in the cfa split.", "orders", mine),
-        "execution/Fees, USD": Source("Fees of the executions.", "fills", mine),
-        "execution/Fill rate": Source("Executed of ordered shares.", "fills", mine),
-        "groups": Source("The same orders, by what was known when they arrived.", "orders", mine),
-        "distribution": Source("Shortfall of each order.", "orders", mine),
-        "orders": Source("The order; its events tell how it went.", "orders", mine, key="client_order_id"),
-        "order": Source("The order's row.", "orders", mine, key="client_order_id"),
-        "floors": Source("Cost floor and edge of each symbol stand in the rows of its decision.", "decisions",
-                         mine),
-        "markouts": Source("Executions; the prices after them are those of the bars store.", "fills", mine),
-    }  # fmt: skip
-def _with_market(orders: pd.DataFrame, fills: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
-    """The orders with the daily volume and volatility that were known when they were decided."""
-    known = fills[["execution_id", "order_id"]].merge(
-        records[["execution_id", "adv", "volatility_bps"]], on="execution_id"
-    )
-    return orders.join(known.groupby("order_id")[["adv", "volatility_bps"]].first(), on="order_id")

@@ -329,14 +329,13 @@ class JournalDatabase(Epochs):
 
     # --- inside a write transaction -----------------------------------------------------------------
 
-    def _append(
-        self, unit: Unit, checked: Sequence[Encoded], *, at_ns: int | None = None, config_hash: str = ""
-    ) -> tuple[RecordedEvent, ...]:
     @cached_property
     def _insert_events(self) -> Statement:
         return self._transactions.statements.insert(events_table)
 
-    def _append(self, unit: Unit, checked: Sequence[Encoded]) -> tuple[RecordedEvent, ...]:
+    def _append(
+        self, unit: Unit, checked: Sequence[Encoded], *, at_ns: int | None = None, config_hash: str = ""
+    ) -> tuple[RecordedEvent, ...]:
         """Chain the events, store them in one call and fold them; the unit's head moves on."""
         at_ns = self._wall_ns() if at_ns is None else at_ns
         config_hash = config_hash or self._config_hash
