@@ -14,7 +14,7 @@ from command_line import ROOT, typed
 
 import workbench as wb
 from workbench.config import Settings
-from workbench.errors import ConfigError
+from workbench.errors import ConfigError, DataError
 
 
 def test_start_job_is_for_the_runner_and_not_for_hands(tmp_path: Path) -> None:
@@ -84,6 +84,18 @@ def test_the_gates_deflation_takes_the_variance_between_clusters() -> None:
     )  # fmt: skip
     assert found == expected
     assert float(wb.overfitting.deflate(candidate, others, 40)) < float(found)
+
+
+def test_daily_rows_come_in_the_asked_order_and_a_missing_symbol_is_named() -> None:
+    folder = ROOT / "data" / "sample"
+    rows = wb.validation.read_daily(folder, ["MSFT", "AAPL"])
+    assert list(rows["symbol"].unique()) == ["MSFT", "AAPL"]
+    alone = pd.read_parquet(folder / "daily" / "AAPL.parquet")
+    assert rows[rows["symbol"] == "AAPL"].reset_index(drop=True).equals(alone.reset_index(drop=True))
+    for wrong, said in ((["AAPL", "NOPE"], "of NOPE in"), ([], "no symbol")):
+        with pytest.raises(DataError, match=said) as refusal:
+            wb.validation.read_daily(folder, wrong)
+        assert "AAPL" in refusal.value.next_step
 
 
 def test_bars_of_files_are_one_panel_over_all_their_sessions() -> None:
