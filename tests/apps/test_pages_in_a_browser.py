@@ -240,6 +240,8 @@ def test_a_page_that_never_becomes_live_turns_grey(browser: Any) -> None:
         f"document.querySelector('#main').insertAdjacentHTML('beforeend', '<p class={LIVE}>live</p>')"
     )
     page.locator("#shell").wait_for(state="detached")
+    page.close()
+    page = browser.new_page()  # a shadow root in a text is read once in a page
     page.set_content(f'<div id="main"></div>{shell(Read(), "<b>there is no desk</b>", body)}')
     assert page.get_by_text("there is no desk").is_visible()
     assert page.get_by_text("ACTIVE").count() == 0  # what could not be read shows nothing green
@@ -247,7 +249,7 @@ def test_a_page_that_never_becomes_live_turns_grey(browser: Any) -> None:
 
 
 def test_the_first_answer_of_the_server_can_be_read_above_its_scripts(server: Server) -> None:
-    words = {"desk": "orders may be sent", "tca": "of the newest orders", "replay": "This moment"}
+    words = {"desk": "orders may be sent", "tca": "Execution of the ", "replay": "This moment"}
     for name, said in words.items():
         text = requests.get(f"{server.root}/{name}", timeout=60).text
         assert said in text, name

@@ -489,7 +489,11 @@ def test_what_a_moment_shows_is_what_the_whole_history_says(traded: Settings) ->
         assert held.loc["cash", "cost_usd"] == ledger.cash_micro / MICRO
         known = {name: nano / NANO for name, nano in ledger.positions_nano.items() if nano}
         assert held["shares"].dropna().to_dict() == known
-        assert shown.holdings_soon(seq) is not None
+        shown.holdings_soon(seq)
+        shown.sums.wait(60.0)
+        soon = shown.holdings_soon(seq)
+        assert soon is not None
+        assert soon.equals(shown.holdings(seq))
 
 
 def test_a_long_history_of_a_page_is_measured_beside_it(traded: Settings) -> None:

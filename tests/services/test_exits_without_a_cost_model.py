@@ -93,8 +93,8 @@ def test_a_usable_model_changes_nothing() -> None:
 
 def test_without_an_approved_model_of_the_mode_the_prior_prices_exits() -> None:
     class Nothing:
-        def events(self, **_: object) -> tuple[()]:
-            return ()
+        def rows(self, projection: str) -> list[dict[str, Any]]:
+            return []
 
     found, status = cost_model_or_prior(Nothing(), Nothing(), mode="replay", prior=PRIOR)  # type: ignore[arg-type]
     assert (found.model_id, status) == (PRIOR.model_id, "missing")

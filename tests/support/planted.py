@@ -58,7 +58,13 @@ class Memory:
         if projection in ("person_keys", "halts"):
             return []
         kind = {"models": "model.registered", "trials": "trial.recorded"}[projection]
-        rows = [dict(event.payload) for event in self.recorded if event.kind == kind]
+        rows = [
+            {**event.payload, "seq": seq} for seq, event in enumerate(self.recorded) if event.kind == kind
+        ]
+        for row in rows if projection == "models" else ():
+            for seq, event in enumerate(self.recorded):
+                if event.kind == "model.staged" and event.payload["model_id"] == row["model_id"]:
+                    row |= {"stage": event.payload["stage"], "seq": seq}
         return [row for row in rows if equals.items() <= row.items()]
 
 

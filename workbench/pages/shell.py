@@ -22,12 +22,8 @@ from workbench.pages.style import BEAT, PARTS
 if TYPE_CHECKING:
     from workbench.screens.screen import Screen
 
-#: What Panel gives to each part of the live page, near enough.
-_LIKE_LIVE = " div { margin: 6px 10px; font-size: 13px; } div div { margin: 0; } dl { margin: 0; }"
 #: Class of the live page's sections, once they are there.
 LIVE = "live-sections"
-#: What Panel gives to each part of the live page, near enough.
-_LIKE_LIVE = " div { margin: 6px 10px; font-size: 13px; } div div { margin: 0; } dl { margin: 0; }"
 #: Takes the shell away when the live page is drawn; until then its age runs as a page's does.
 _LEAVE = f"""
 const main = document.getElementById('main'), shell = document.getElementById('shell');
