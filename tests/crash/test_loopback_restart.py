@@ -58,6 +58,22 @@ def test_a_killed_venue_comes_back_as_it_was(tmp_path: Path) -> None:
         assert process.stop(signal.SIGINT) == 0
 
 
+def test_a_venue_that_comes_back_does_not_live_the_same_minutes_again(tmp_path: Path) -> None:
+    """Its clock was put forward and nothing has happened since: quotes asked for then are not old."""
+    arguments = ("--state", str(tmp_path / "venue.jsonl"), "--clock-rate", "0", "--start", START)
+    with VenueProcess(*arguments) as process:
+        venue = process.start()
+        begin = venue.state()["now"]
+        venue.advance(seconds=90.0)
+        now = venue.state()["now"]
+        assert now > begin
+        assert process.stop(signal.SIGKILL) == -signal.SIGKILL
+        venue = process.start()
+        assert venue.state()["now"] == now
+        assert post(venue, "m").json()["submitted_at"] >= now
+        assert process.stop(signal.SIGINT) == 0
+
+
 def test_a_restart_drops_connections_and_may_lose_what_was_last(tmp_path: Path) -> None:
     with venue_in_thread(state=tmp_path / "venue.jsonl") as venue:
         assert post(venue, "kept").status_code == 200

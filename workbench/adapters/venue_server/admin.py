@@ -180,6 +180,7 @@ class Admin:
         else:
             clock.step(int(float(body.get("seconds", 0)) * NANO))
         venue.advance()
+        venue.keep_time()
         return self.state({})
 
     def clock(self, body: dict[str, Any]) -> Any:

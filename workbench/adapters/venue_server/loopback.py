@@ -15,7 +15,7 @@ from workbench.adapters.venue_server.intake import INVALID, refused
 from workbench.adapters.venue_server.market import ExchangeHours, MarketSource, quote_around
 from workbench.adapters.venue_server.options import VenueOptions
 from workbench.adapters.venue_server.records import OrderRecord
-from workbench.adapters.venue_server.state import MARK, AccountState
+from workbench.adapters.venue_server.state import CLOCK, MARK, AccountState
 from workbench.adapters.venue_server.wire import Answer, identity, refusal
 from workbench.core.ports import Calendar
 from workbench.core.types import NANO
@@ -58,7 +58,7 @@ class LoopbackVenue:
             if not self.state.venue.account:
                 self._open_account()
             self._played = self.market.played(self.state.venue.last_ns)
-            self.clock.set(self.state.venue.last_ns)
+            self.clock.set(max(self.state.venue.last_ns, self.state.clock_ns))
             self.advance()
             self.file.flush()
         except BaseException:
@@ -184,6 +184,10 @@ class LoopbackVenue:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2.0**56
 
     # --- time --------------------------------------------------------------------------------------
+
+    def keep_time(self) -> None:
+        """Store where the clock stands: a venue that comes back does not live the same minutes again."""
+        self.do(CLOCK, self.clock.now_ns())
 
     def advance(self) -> int:
         """Move through every event of market and calendar up to now; return now."""

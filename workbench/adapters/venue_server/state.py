@@ -23,6 +23,8 @@ from workbench.core.venue import BUST, CORRECT, Venue
 
 #: Commands of this adapter alone: what the venue says of an order while nothing has happened to it.
 MARK = "mark"
+#: Where the clock was put while nothing else happened.
+CLOCK = "clock"
 EVENT_OF = {"canceled": "canceled", "expired": "expired", "replaced": "replaced", "rejected": "rejected"}
 
 
@@ -42,6 +44,8 @@ class AccountState:
         Client order id -> record, oldest first.
     activities : list
         Rows of the drop copy, oldest first.
+    clock_ns : int
+        Where the clock was last put; it may stand later than the last event.
     quote_history : list
         (at_ns, symbol, bid, ask) of every quote, for the market data endpoints.
     """
@@ -55,7 +59,7 @@ class AccountState:
         self.quote_history: list[tuple[int, str, int, int]] = []
         self.set_in_session: set[str] = set()  # symbols that were quoted anew since the open
         self.orders_seen = 0  # sent, accepted or not
-        self.opened_ns = 0
+        self.opened_ns = self.clock_ns = 0
         self.asset_names: dict[str, str] = {}  # symbol -> the one it had at first
         self.planned_splits: dict[str, tuple[int, int]] = {}  # ratio of those that no recorded history knows
         self.last_close_micro: dict[str, int] = {}
@@ -66,6 +70,9 @@ class AccountState:
 
     def apply(self, command: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """The venue's reply to a command, and the events to tell of it; pure, so a journal refolds."""
+        if command["kind"] == CLOCK:
+            self.clock_ns = int(command["at_ns"])
+            return {"ok": True, "reason": ""}, []
         if command["kind"] == MARK:
             return {"ok": True, "reason": ""}, self._mark(command)
         reply = self.venue.apply(command)
