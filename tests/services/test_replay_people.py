@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ import pytest
 
 from tests.support.loopback_venue import UNIVERSE, pointed_at, venue_in_thread
 from workbench.adapters.signing import Credentials, passphrase_key
-from workbench.bootstrap import approving, replaying, signing
+from workbench.bootstrap import admin, approving, replaying, signing
 from workbench.bootstrap.desk import Desk, open_journal
+from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.replay import replay, what_if
 from workbench.bootstrap.run_inputs import messages_path
 from workbench.config import DEFAULT_TOML, Settings, load_settings
@@ -49,9 +51,9 @@ def settings(waiting: Path, tmp_path: Path) -> Settings:
     return load_settings(str(tmp_path / "desk" / "workbench.toml"))
 
 
-def answered(settings: Settings, answers: dict[int, str]) -> str:
+def answered(settings: Settings, answers: dict[int, str], attempt: int = 1) -> str:
     """Trade the session while grace answers at those looks of the watch, one order each; the run."""
-    job = drive.start(settings, SESSION)
+    job = drive.start(settings, SESSION, attempt)
     job.trading.start()
     for scheduled_ns in job.trading.times.decision_ns:
         job.trading.decide(scheduled_ns)
@@ -94,6 +96,30 @@ def test_what_people_answered_is_answered_again(
     assert {row["client_order_id"]: row["sent_at_ns"] for row in report.replayed.orders} == sent
     if "FILLED" in ended:
         assert report.recorded.fills
+
+
+def test_a_session_that_was_refused_until_a_person_resumed_is_traded_again(settings: Settings) -> None:
+    """Runs that were refused and the person's word came before the run that decided, and stay before it."""
+
+    def begun(attempt: int) -> None:
+        started = {"run_id": f"trading_loop/{SESSION}.{attempt}-{os.getpid()}", "job": "trading_loop",
+                   "session": SESSION, "attempt": attempt, "parameters_hash": "p" * 64,
+                   "code_hash": "c" * 64}  # fmt: skip
+        with open_journal(settings, read_only=False) as journal:
+            journal.commit([Event("run.started", started)])
+
+    with open_journal(settings, read_only=False) as journal:
+        desk_supervision(settings, journal).halt("a look first", cause="person", person="operator")
+    begun(1)
+    refused = drive.start(settings, SESSION)
+    with pytest.raises(Refused, match="HALTED"):
+        refused.trading.start()
+    refused.account.close()
+    admin.resume(settings, person="operator", reason="looked at it")
+    begun(2)
+    report = replay(answered(settings, {3: "approved"}, attempt=2), config=settings)
+    assert report.identical, report.first_divergence
+    assert report.recorded.fills
 
 
 def test_without_the_answers_the_replay_is_not_its_record(

@@ -85,6 +85,19 @@ class RecordedRun:
         )
 
     @cached_property
+    def trading_seq(self) -> int:
+        """Number of the first event of the run that decided first.
+
+        Runs that were refused before, and what a person did about it, are part of what the desk was then.
+        """
+        of_the_run = [
+            event.seq
+            for event in self.events
+            if event.kind in ("run.started", "run.inputs") and event.payload["run_id"] in self.traded_by[:1]
+        ]
+        return min(of_the_run, default=self.first_seq)
+
+    @cached_property
     def last_seq(self) -> int:
         """Number of the session's closing record."""
         account = self.present.account

@@ -80,7 +80,7 @@ def trade_again(
     desk = Desk(settings)
     times = session_times(settings, desk.calendar, found.session)
     start_ns = min(times.open_ns - HOUR_NS, times.decision_ns[0])
-    window = [e for e in found.events if found.first_seq <= e.seq <= found.last_seq]
+    window = [e for e in found.events if found.trading_seq <= e.seq <= found.last_seq]
     bystanders = Bystanders(window, attempts=len(found.traded_by) or 1)
     talk: Talk | None = None
     if uses_alpaca(settings):
@@ -130,7 +130,7 @@ def _before(found: RecordedRun) -> list[Event]:
     """Everything that the desk had recorded before the session, as events to commit."""
     kept = [
         event for event in found.events
-        if event.seq < found.first_seq and not event.kind.startswith(_OF_A_PROCESS)
+        if event.seq < found.trading_seq and not event.kind.startswith(_OF_A_PROCESS)
     ]  # fmt: skip
     numbers = {event.seq: number for number, event in enumerate(kept, start=1)}
     events = []
