@@ -113,6 +113,16 @@ def _reasons_in(node: ast.AST) -> Iterator[ast.expr]:
         yield node.args[1 if name == "halt_by_row" else 0]
     if name == "Permission" and "HALTED" in ast.unparse(node.args[0]):
         yield node.args[2]
+    if (
+        name == "Event"
+        and ast.unparse(node.args[0]) == "'state.changed'"
+        and isinstance(node.args[1], ast.Dict)
+    ):
+        written = dict(
+            zip(map(ast.unparse, filter(None, node.args[1].keys)), node.args[1].values, strict=True)
+        )
+        if ast.unparse(written["'state'"]) == "'HALTED'":
+            yield written["'reason'"]
 
 
 def _texts(value: ast.expr, function: ast.FunctionDef, tree: ast.Module) -> Iterator[str]:

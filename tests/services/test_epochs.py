@@ -36,6 +36,7 @@ from workbench.bootstrap.desk import Desk, DeskPaths, open_journal
 from workbench.bootstrap.epochs import begin_epoch, desk_epochs
 from workbench.bootstrap.replay import replay
 from workbench.bootstrap.signing import Credentials
+from workbench.bootstrap.status import desk_status
 from workbench.bootstrap.watchdog_eyes import Door
 from workbench.config import DEFAULT_TOML, Settings, load_settings
 from workbench.core.inheritance import CARRIED, LEFT_BEHIND
@@ -484,6 +485,7 @@ def test_the_next_epoch_is_a_function_of_the_closed_journal(former: Settings) ->
     begin(former)
     made = desk_epochs(former)[-1]
     shutil.rmtree(former.desk_path / "epochs")
+    (former.desk_path / "journal.reached").unlink()
     with open_journal(former, read_only=False):  # the start of anything
         pass
     assert desk_epochs(former)[-1] == made
@@ -502,6 +504,25 @@ def test_a_disk_that_takes_no_folder_leaves_the_rest_to_the_next_start(
 def test_an_epoch_whose_folder_is_gone_is_no_epoch_that_never_was(former: Settings) -> None:
     begin(former)
     shutil.rmtree(former.desk_path / "epochs" / "2")
+    for read_only in (True, False):
+        with pytest.raises(JournalCorrupt, match="is missing"):
+            open_journal(former, read_only=read_only)
+
+
+def test_the_state_that_an_epoch_begins_with_names_its_own_page(former: Settings) -> None:
+    begin(former)
+    found = desk_status(former)
+    assert (found["state"], found["runbook"]) == ("HALTED", "docs/runbooks/a-new-epoch-begins.md")
+
+
+@pytest.mark.parametrize("lost", ["epochs/2", "epochs"])
+def test_a_crash_before_the_note_is_mended_before_anything_is_written(former: Settings, lost: str) -> None:
+    begin(former)
+    for note in ("epochs/reached", "journal.reached"):  # the rename was the last thing that happened
+        (former.desk_path / note).unlink()
+    with open_journal(former, read_only=False):
+        pass
+    shutil.rmtree(former.desk_path / lost)
     for read_only in (True, False):
         with pytest.raises(JournalCorrupt, match="is missing"):
             open_journal(former, read_only=read_only)

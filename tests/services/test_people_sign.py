@@ -25,6 +25,8 @@ from workbench.adapters.signing import (
     read_private_key,
     read_public_key,
 )
+from workbench.bootstrap.signing import credentials_of
+from workbench.config import DEFAULT_TOML, load_settings
 from workbench.core.ports import Event
 from workbench.core.signed_acts import Act, subject_hash
 from workbench.errors import ApprovalRequired, JournalConflict, Refused, UsageError
@@ -91,6 +93,18 @@ def test_a_short_passphrase_and_a_weakened_salt_are_refused(keys: dict[str, Publ
     weak = keys[PHRASE].key_source.replace("n=32768", "n=2")
     with pytest.raises(Refused, match="not described"):
         derive(PHRASE, weak)
+
+
+def test_a_passphrase_from_a_descriptor_signs_more_than_one_act(tmp_path: Path) -> None:
+    """`adopt --new-account` signs twice, and what came through a pipe can be read once."""
+    made = tmp_path / "workbench.toml"
+    made.write_text(DEFAULT_TOML)
+    reading, writing = os.pipe()
+    os.write(writing, f"{PHRASE}\n".encode())
+    os.close(writing)
+    key = credentials_of(load_settings(str(made)), passphrase_file=f"fd:{reading}")
+    assert key.passphrase is not None
+    assert (key.passphrase(), key.passphrase()) == (PHRASE, PHRASE)
 
 
 def test_a_key_file_signs_and_is_opened_with_its_passphrase(tmp_path: Path, journal: JournalDatabase) -> None:

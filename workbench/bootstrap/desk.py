@@ -18,7 +18,14 @@ from workbench.adapters.calendar import ExchangeCalendar
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.registry import FileRegistry
 from workbench.adapters.run_parameters import TradingLoopParameters
-from workbench.bootstrap.epoch_folders import ANCHOR, JOURNAL, epoch_in_force, records_of, succeed
+from workbench.bootstrap.epoch_folders import (
+    ANCHOR,
+    JOURNAL,
+    epoch_in_force,
+    note_reached,
+    records_of,
+    succeed,
+)
 from workbench.config import Settings, load_settings
 from workbench.core.ports import RecordedEvent
 from workbench.core.workers import Workers
@@ -332,6 +339,7 @@ def create_journal(settings: Settings) -> JournalDatabase:
 
 def _in_force(settings: Settings, paths: DeskPaths, key: bytes) -> JournalDatabase:
     """The journal to write to; where it was closed and nothing follows yet, the next epoch is made first."""
+    note_reached(paths.root)
     journal = _journal(settings, paths, key, read_only=False)
     if not journal.closed:
         return journal

@@ -23,8 +23,9 @@ from workbench.services.epochs import beginning
 JOURNAL: Final = "journal.sqlite"
 ANCHOR: Final = "journal.anchor"
 _FOLDER: Final = "epochs"
-#: Names the epoch that was in force last: a folder that is gone is not taken for one that never was.
-_REACHED: Final = "reached"
+#: Names the epoch that was in force last, among the epochs and beside the first journal's anchor: a folder
+#: that is gone, or all of them, are not taken for what never was.
+_REACHED: Final = ("epochs/reached", "journal.reached")
 
 
 def epoch_in_force(root: Path) -> int:
@@ -36,18 +37,29 @@ def epoch_in_force(root: Path) -> int:
         The journal of an epoch that has begun is gone.
     """
     folder = root / _FOLDER
-    if not folder.is_dir():
-        return 1
-    found = max((int(one.name) for one in folder.iterdir() if one.name.isdecimal()), default=1)
-    try:
-        reached = int((folder / _REACHED).read_text())
-    except FileNotFoundError:
-        reached = 1
-    except (OSError, ValueError) as error:
-        raise _gone(folder / _REACHED, "cannot be read") from error
+    names = [one.name for one in folder.iterdir()] if folder.is_dir() else []
+    found = max((int(name) for name in names if name.isdecimal()), default=1)
+    reached = max(_reached(root))
     if reached > found:
         raise _gone(folder / str(reached), "is missing")
     return found
+
+
+def note_reached(root: Path) -> None:
+    """Write down which epoch is in force, before anything is written to its journal.
+
+    A crash may have come between the rename and the note; until here the epoch could be made again
+    without a loss.
+
+    Raises
+    ------
+    StorageFailed, JournalCorrupt
+        As `succeed` and `epoch_in_force`.
+    """
+    number = epoch_in_force(root)
+    if number > min(_reached(root)):
+        with _writing(root):
+            _write_reached(root, number)
 
 
 def records_of(root: Path, epoch: int) -> Path:
@@ -67,20 +79,12 @@ def succeed(root: Path, closed: JournalDatabase, key: bytes) -> int:
         The closed journal is damaged: nothing begins from it.
     """
     folder = root / _FOLDER
-    try:
-        folder.mkdir(exist_ok=True)
-        with _in_turn(folder):
-            last = closed.events(kinds=("epoch.closed",))[-1]
-            number = int(last.payload["epoch"]) + 1
-            if not (folder / str(number)).is_dir():
-                _make(folder, number, closed, key, last.payload["archives"])
-            _write_reached(folder, number)
-    except OSError as error:
-        raise StorageFailed(
-            f"desk epochs in {folder} cannot be written: {error.strerror or error}",
-            next_step="free space or mend the folder; any start of the desk then finishes the new epoch",
-            path=str(folder),
-        ) from error
+    with _writing(root):
+        last = closed.events(kinds=("epoch.closed",))[-1]
+        number = int(last.payload["epoch"]) + 1
+        if not (folder / str(number)).is_dir():
+            _make(folder, number, closed, key, last.payload["archives"])
+        _write_reached(root, number)
     return number
 
 
@@ -114,14 +118,29 @@ def require_proved(journal: JournalDatabase) -> None:
         )
 
 
-def _write_reached(folder: Path, number: int) -> None:
-    temporary = folder / f"{_REACHED}.tmp"
-    with temporary.open("w") as file:
-        file.write(str(number))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / _REACHED)
-    _flush(folder)
+def _reached(root: Path) -> list[int]:
+    """What each note says; 1 where there is none."""
+    found = []
+    for name in _REACHED:
+        try:
+            found.append(int((root / name).read_text()))
+        except (FileNotFoundError, NotADirectoryError):
+            found.append(1)
+        except (OSError, ValueError) as error:
+            raise _gone(root / name, "cannot be read") from error
+    return found
+
+
+def _write_reached(root: Path, number: int) -> None:
+    for name in _REACHED:
+        path = root / name
+        temporary = path.with_name(f"{path.name}.tmp")
+        with temporary.open("w") as file:
+            file.write(str(number))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _flush(path.parent)
 
 
 def _flush(path: Path) -> None:
@@ -133,19 +152,28 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def _in_turn(folder: Path) -> Iterator[None]:
+def _writing(root: Path) -> Iterator[None]:
     """Processes that find an epoch to finish do it one after another."""
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    folder = root / _FOLDER
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        folder.mkdir(exist_ok=True)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise StorageFailed(
+            f"desk epochs in {folder} cannot be written: {error.strerror or error}",
+            next_step="free space or mend the folder; any start of the desk then finishes the new epoch",
+            path=str(folder),
+        ) from error
 
 
 def _gone(path: Path, what: str) -> JournalCorrupt:
     return JournalCorrupt(
         f"{path} of a desk epoch that has begun {what}",
-        next_step="restore the folder epochs of the desk from a backup; nothing may trade without it",
+        next_step="restore the whole desk folder, epochs included, from a backup; until then nothing trades",
         path=str(path),
     )

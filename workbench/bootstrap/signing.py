@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from workbench.adapters.signing import (
@@ -88,12 +89,15 @@ def credentials_of(
 ) -> Credentials:
     """The key at hand: a file or descriptor, the secret `person_passphrase`, or a prompt, in this order.
 
+    A descriptor can be read once and a person is asked once, whatever number of acts the key signs.
+
     Parameters
     ----------
     prompt : callable () -> str, or None
         Asks the person; only where an unsigned act would be refused.
     """
 
+    @cache
     def passphrase() -> str:
         if passphrase_file:
             return read_passphrase(passphrase_file)

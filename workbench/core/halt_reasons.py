@@ -101,6 +101,10 @@ HALT_REASONS: Final = (
         "WORDS_LOST", "a halt was kept in", "halt-record-unreadable",
         "A halt was kept in a file that cannot be read.",
     ),
+    _reason(
+        "NEW_EPOCH", r"desk epoch \d+ ends, \d+ begins", "a-new-epoch-begins",
+        "Another account stands behind the desk, and its books have begun anew.",
+    ),
     _reason("LOOP_DEAD", "LOOP_DEAD:", "loop-dead", "The watchdog found the loop dead."),
     _reason("LOOP_STUCK", "LOOP_STUCK:", "loop-stuck", "The watchdog found the loop without progress."),
     _reason(
