@@ -127,6 +127,11 @@ class DeskScreen(Screen):
             "Watchdog": facts["watchdog"],
         }
 
+    def renew(self) -> None:
+        """Forget the books of the former account, and what is still being added up of them."""
+        self.work = Work()
+        self._added_at = -1
+
     def read(self) -> None:
         """Everything of the page, from the journal and the ARMED file."""
         views, journal, account = self.desk.views, self.desk.journal, self.desk.settings.account
@@ -149,6 +154,7 @@ class DeskScreen(Screen):
             "config_hash": self.desk.settings.config_hash,
             "reconciled": reconciled_words(breaks),
             "clean": bool(breaks and breaks["clean"]),
+            "journal": journal.name,
             "journal_seq": journal.head()[0],
             "pending": len(pending["orders"]),
             "last_cycle": cycle_words(journal.newest("decisions", 1, account=account)),
