@@ -306,6 +306,7 @@ def test_the_desk_page_shows_limits_money_and_next_steps_as_the_commands_do(trad
     shown = dashboards._desk_screen(traded)
     shown.poll()
     shown.work.wait(60.0)
+    shown.ahead.wait(60.0)
     shown.read()
     used = {use.code: use for use in limit_utilisation(traded)}
     frame = shown.frames["limits"].set_index("code")

@@ -467,6 +467,43 @@ def test_an_alert_does_not_make_the_desk_add_up_its_books_again(traded: Settings
     assert shown.work.latest is not sums
 
 
+def test_what_runs_next_is_looked_up_after_a_run_and_as_time_passes(traded: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "desk"
+    shutil.copytree(traded.folder, folder)
+    settings = load_settings(str(folder / "workbench.toml"))
+    shown = dashboards._desk_screen(settings)
+    clock, asked = [1e9], []
+
+    def next_run(session: str) -> str:
+        asked.append(session)
+        return f"look {len(asked)}"
+
+    shown._clock_s, shown._next_run = lambda: clock[0], next_run
+
+    def shows(after_s: float) -> str:
+        clock[0] += after_s
+        shown.poll()
+        for name in ("ahead", "work"):
+            getattr(shown, name, shown.work).wait(60.0)
+        clock[0] += 0.5  # the next reader's look
+        shown.poll()
+        return str(shown.facts["next_run"])
+
+    assert shows(0.0) == "look 1"
+    sums = shown.work.latest
+    assert shows(1.0) == "look 1"  # nothing has happened
+    assert shows(60.0) == "look 2"
+    run = {
+        "run_id": "monitor/2013-02-05.1", "job": "monitor", "session": "2013-02-05", "attempt": 1,
+        "parameters_hash": "p", "code_hash": "c",
+    }  # fmt: skip
+    with open_journal(settings, read_only=False) as journal:
+        journal.commit([Event("run.started", run)])
+    assert shows(1.0) == "look 3"
+    assert shown.work.latest is sums  # a run alone moves no position
+    assert asked == ["2013-02-04"] * 3
+
+
 def test_what_a_moment_shows_is_what_the_whole_history_says(traded: Settings) -> None:
     shown = dashboards._replay_screen(traded)
     shown.poll()

@@ -6,15 +6,16 @@ import functools
 import ipaddress
 import secrets
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.run_pages import run_pages
 from workbench.bootstrap import alerts, approving
-from workbench.bootstrap.desk import Desk, has_journal
+from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.page_access import is_passphrase, may_log_in, role_of
+from workbench.bootstrap.page_journal import JournalEnd
 from workbench.bootstrap.page_sources import (
     execution_since,
     halted_before,
@@ -28,7 +29,7 @@ from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.resources import apps_folder, sample_folder
 from workbench.bootstrap.signing import Credentials
 from workbench.config import Settings, load_settings
-from workbench.errors import ConfigError, DataError, Refused, UsageError
+from workbench.errors import DataError, Refused, UsageError
 from workbench.pages.executed import POLICY
 from workbench.screens.screen import Screen
 
@@ -83,7 +84,8 @@ def _desk_screen(settings: Settings) -> DeskScreen:
     from workbench.screens.commands import DeskCommands
     from workbench.screens.desk import DeskScreen
 
-    desk = Desk(settings)
+    desk, asked = Desk(settings), Desk(settings)  # the second follows at once, the first between readings
+    end = JournalEnd(desk)
     armed = ArmedFileOnDisk(desk.paths.armed)
 
     def halt(person: str, reason: str) -> str:
@@ -91,7 +93,7 @@ def _desk_screen(settings: Settings) -> DeskScreen:
 
         seen = dict(shown.facts)
         killing.halt(settings, killing.HaltOrder(person, reason))
-        return halted_before(desk, seen, person, reason)
+        return halted_before(asked, seen, person, reason)
 
     def answer(approval_id: str, *, passphrase: str, **words: str) -> None:
         key = Credentials(passphrase=lambda: passphrase)
@@ -103,7 +105,7 @@ def _desk_screen(settings: Settings) -> DeskScreen:
 
     shown = DeskScreen(
         desk,
-        mark=lambda: (_journal_end(desk), armed.read(), watchdog_words(settings)),
+        mark=lambda: (end(), armed.read(), watchdog_words(settings)),
         permission=lambda: desk_supervision(settings, desk.journal).permission(),
         pending=lambda: approving.waiting_for_people(settings, desk.journal),
         alerts=lambda: alerts.list_alerts(settings, everything=False, desk=desk),
@@ -112,7 +114,7 @@ def _desk_screen(settings: Settings) -> DeskScreen:
         next_run=lambda session: next_run_words(desk, session),
         commands=DeskCommands(
             login=settings.dashboards.login,
-            role_of=functools.partial(role_of, desk),
+            role_of=functools.partial(role_of, asked),
             halt=halt,
             answer=answer,
             acknowledge=acknowledge,
@@ -131,7 +133,7 @@ def _replay_screen(settings: Settings) -> ReplayScreen:
 
         return replay(run, config=settings)
 
-    return ReplayScreen(desk, mark=lambda: _journal_end(desk), again=again)
+    return ReplayScreen(desk, mark=JournalEnd(desk), again=again)
 
 
 def _tca_screen(settings: Settings) -> TcaScreen:
@@ -141,7 +143,7 @@ def _tca_screen(settings: Settings) -> TcaScreen:
     desk = Desk(settings)
     return TcaScreen(
         desk,
-        mark=lambda: _journal_end(desk),
+        mark=JournalEnd(desk),
         report=report,
         execution=lambda first: execution_since(desk, first),
     )
@@ -152,7 +154,8 @@ def _drift_screen(settings: Settings) -> DriftScreen:
     from workbench.screens.drift import DriftScreen
 
     desk = Desk(settings)
-    return DriftScreen(desk, mark=lambda: (_journal_end(desk), desk.bars.fingerprint()), compare=compare)
+    end = JournalEnd(desk)
+    return DriftScreen(desk, mark=lambda: (end(), desk.bars.fingerprint()), compare=compare)
 
 
 def _overfitting_screen(settings: Settings) -> OverfittingScreen:
@@ -179,12 +182,12 @@ def _overfitting_screen(settings: Settings) -> OverfittingScreen:
 
     return OverfittingScreen(
         desk,
-        mark=lambda: _journal_end(desk),
+        mark=JournalEnd(desk),
         candidates=candidates,
         closes=_closes,
         commands=ReleaseCommands(
             login=settings.dashboards.login,
-            role_of=functools.partial(role_of, desk),
+            role_of=functools.partial(role_of, Desk(settings)),
             promote=promote,
             roll_back=roll_back,
         ),
@@ -199,16 +202,6 @@ def _closes() -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"{path} is missing", next_step="install the package again: it brings the sample")
     return pd.read_parquet(path).set_index("session")
-
-
-def _journal_end(desk: Desk) -> Hashable:
-    """Number and hash of the journal's last event."""
-    if not has_journal(desk.settings):
-        raise ConfigError(
-            f"there is no desk at {desk.paths.root} yet",
-            next_step="workbench init, or workbench demo for one with history",
-        )
-    return desk.journal.head()
 
 
 def apps() -> dict[str, Path]:

@@ -125,6 +125,18 @@ class Desk:
     def __init__(self, settings: Settings, *, epoch: int = 0) -> None:
         self.settings = settings
         self.paths = DeskPaths(settings.desk_path, epoch)
+        self._file = 0  # of the journal that is open
+
+    def follow(self) -> bool:
+        """Let go of a journal that another file has replaced, as in a new desk epoch; whether it did.
+
+        For processes that outlive an epoch: what they ask next is asked of the journal in force.
+        """
+        if "journal" not in self.__dict__ or self._file == journal_file(self.settings, self.paths):
+            return False
+        for name in ("views", "execution", "journal"):  # not closed: a thread may be reading it
+            self.__dict__.pop(name, None)
+        return True
 
     @property
     def initialised(self) -> bool:
@@ -144,6 +156,7 @@ class Desk:
     @cached_property
     def journal(self) -> JournalDatabase:
         """The journal, read-only."""
+        self._file = journal_file(self.settings, self.paths)  # before: one that changes meanwhile is seen
         return open_journal(self.settings, read_only=True, epoch=self.paths.epoch)
 
     @cached_property
@@ -267,6 +280,16 @@ def has_journal(settings: Settings) -> bool:
     """Whether the desk has a journal: its file, or for one on a server the anchor that every journal has."""
     paths = DeskPaths(settings.desk_path)
     return paths.anchor.exists() if settings.journal.url else paths.journal.exists()
+
+
+def journal_file(settings: Settings, paths: DeskPaths) -> int:
+    """Tells one file of the journal from another: an open one outlives its name; 0 = a server keeps it."""
+    if settings.journal.url:
+        return 0
+    try:
+        return os.stat(paths.journal).st_ino  # a new desk epoch has another file
+    except OSError:
+        return -1
 
 
 def open_journal(

@@ -12,6 +12,7 @@ from workbench.errors import Refused, WorkbenchError
 def role_of(desk: Desk, person: str) -> str:
     """Role of a registered person now; "" for anybody else, and when it cannot be told."""
     try:
+        desk.follow()  # who was revoked in a later desk epoch is revoked
         rows = desk.journal.rows("people", person=person) if person else []
         keys = desk.journal.rows("person_keys", person=person) if rows else []
     except (WorkbenchError, OSError):

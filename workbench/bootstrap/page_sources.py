@@ -70,16 +70,22 @@ def halted_before(desk: Desk, seen: Mapping[str, Any], person: str, reason: str)
     Parameters
     ----------
     seen : mapping
-        What the person's page showed: `state`, `person`, `reason` and `journal_seq`.
+        What the person's page showed: `state`, `person`, `reason`, `journal` and `journal_seq`.
     """
-    if seen.get("state") == HALTED:
-        return f"{seen['person']}: {seen['reason']}"
+    account, after_seq = desk.settings.account, int(seen.get("journal_seq", 0))
     try:
-        changes = desk.journal.events(kinds=("state.changed",), after_seq=int(seen.get("journal_seq", 0)))
+        desk.follow()
+        former = seen.get("journal", desk.journal.name) != desk.journal.name
+        if not former and seen.get("state") == HALTED:
+            return f"{seen['person']}: {seen['reason']}"
+        told = desk.journal.events(kinds=("state.changed",), after_seq=0 if former else after_seq)
     except (WorkbenchError, OSError):  # the halt stands without the journal too
-        return ""
-    account = desk.settings.account
-    halts = [e.payload for e in changes if (e.payload["account"], e.payload["state"]) == (account, HALTED)]
+        return f"{seen['person']}: {seen['reason']}" if seen.get("state") == HALTED else ""
+    changes = [event.payload for event in told if event.payload["account"] == account]
+    if former:  # the page was of another desk epoch: what counts is how the desk in force came to be HALTED
+        began = max((at for at, one in enumerate(changes, 1) if one["state"] != HALTED), default=0)
+        changes = changes[began:]
+    halts = [one for one in changes if one["state"] == HALTED]
     if not halts or (halts[0]["person"], halts[0]["reason"]) == (person, reason):
         return ""
     return f"{halts[0]['person']}: {halts[0]['reason']}"
@@ -136,6 +142,7 @@ def notebook_page(desk: Desk, run_id: str) -> str:
     DataError
         Its file is gone, too large, or no notebook.
     """
+    desk.follow()
     rows = desk.journal.rows("runs", run_id=run_id)
     if not rows:
         raise UsageError(f"there is no run {run_id!r}", next_step="the desk page lists the runs of this desk")

@@ -15,7 +15,7 @@ from workbench.adapters.jobs_file import load_jobs
 from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.kernel_guard import HEARTBEAT, dead_holder
 from workbench.adapters.notebook_runner import NotebookRunner
-from workbench.bootstrap.desk import Desk, open_journal
+from workbench.bootstrap.desk import Desk, journal_file, open_journal
 from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.resources import jobs_folder
 from workbench.bootstrap.venues import CancelLink, open_for_cancels, uses_alpaca
@@ -36,16 +36,17 @@ class Door:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._inode = 0
+        self._file = 0
         self._journal: JournalDatabase | None = None
 
     def open(self) -> JournalDatabase:
         """The journal; raises a WorkbenchError when there is none to be had."""
-        if self._journal is not None and self._inode != self._inode_now():
+        now = journal_file(self._settings, Desk(self._settings).paths)
+        if self._journal is not None and self._file != now:
             self.drop()  # an open file outlives its name: what was moved away must not be watched on
         if self._journal is None:
             self._journal = open_journal(self._settings, read_only=False)
-            self._inode = self._inode_now()
+            self._file = now  # of before: one that changed meanwhile is seen by the next look
         return self._journal
 
     def drop(self) -> None:
@@ -53,14 +54,6 @@ class Door:
         journal, self._journal = self._journal, None
         if journal is not None:
             journal.close()
-
-    def _inode_now(self) -> int:
-        if self._settings.journal.url:
-            return 0
-        try:
-            return os.stat(Desk(self._settings).paths.journal).st_ino  # a new desk epoch has another file
-        except OSError:
-            return -1
 
 
 class VenueEyes:

@@ -63,7 +63,8 @@ class DeskScreen(Screen):
         What is not in the journal: "watchdog" in words, "runs" a mapping of run id to the address of its
         executed notebook.
     next_run : callable (last_session) -> str
-        What runs next and when, in words; asked in the background, because it needs the exchange's calendar.
+        What runs next and when, in words; asked in the background, because it needs the exchange's calendar:
+        when a session was closed, when a run began or ended, and once a minute.
     commands : DeskCommands
         What people may order from the page.
     """
@@ -85,13 +86,10 @@ class DeskScreen(Screen):
         commands: DeskCommands,
         **params: Any,
     ) -> None:
-        self.work = Work()
-        super().__init__(
-            desk,
-            mark=lambda: (mark(), id(self.work.latest), self.work.problem, self.work.resting, self.held),
-            **params,
-        )
+        self.work, self.ahead = Work(), Work()
+        super().__init__(desk, mark=lambda: (mark(), *self._beside_the_journal()), **params)
         self._added_at = -1
+        self._looked_up: Hashable = None
         self._permission = permission
         self._pending = pending
         self._alerts = alerts
@@ -99,6 +97,14 @@ class DeskScreen(Screen):
         self._surroundings = surroundings
         self._next_run = next_run
         self.commands = commands
+
+    def _beside_the_journal(self) -> tuple[Hashable, ...]:
+        """What changes the page although nothing is recorded: sums, what runs next, and the time."""
+        summed = (id(self.work.latest), self.work.problem, self.work.resting)
+        return (*summed, self.ahead.version, self._minute(), self.held)
+
+    def _minute(self) -> int:
+        return int(self._clock_s() // 60.0)
 
     @property
     def urgent(self) -> Hashable:
@@ -127,6 +133,11 @@ class DeskScreen(Screen):
             "Watchdog": facts["watchdog"],
         }
 
+    def renew(self) -> None:
+        """Forget the books of the former account, and what is still being added up of them."""
+        self.work, self.ahead = Work(), Work()
+        self._added_at, self._looked_up = -1, None
+
     def read(self) -> None:
         """Everything of the page, from the journal and the ARMED file."""
         views, journal, account = self.desk.views, self.desk.journal, self.desk.settings.account
@@ -149,11 +160,12 @@ class DeskScreen(Screen):
             "config_hash": self.desk.settings.config_hash,
             "reconciled": reconciled_words(breaks),
             "clean": bool(breaks and breaks["clean"]),
+            "journal": journal.name,
             "journal_seq": journal.head()[0],
             "pending": len(pending["orders"]),
             "last_cycle": cycle_words(journal.newest("decisions", 1, account=account)),
             "last_run": run_words(runs),
-            "next_run": added["next_run"],
+            "next_run": self._runs_next(session, runs),
             "watchdog": around["watchdog"],
             "added_up": added is not NOTHING_ADDED,
         }
@@ -194,8 +206,20 @@ class DeskScreen(Screen):
             "lease": lease_words(lease),
         }
 
+    def _runs_next(self, session: str, runs: Sequence[Mapping[str, Any]]) -> str:
+        """What runs next, as looked up last; looked up anew after a session, a run, and every minute."""
+        asked = (session, tuple((row["run_id"], row["status"]) for row in runs), self._minute())
+        if asked != self._looked_up and not self.held:
+            if self.ahead.start(asked, lambda tell: self._next_run(session)):
+                self._looked_up = asked
+            if self.ahead.latest is None:
+                self.ahead.wait(SOON_S)
+        if self.ahead.problem:
+            return f"not known: {self.ahead.problem}"
+        return str(self.ahead.latest or "being looked up")
+
     def _added_up(self, head: int, session: str) -> Mapping[str, Any]:
-        """Positions, limits and what runs next as of the journal's end, or the latest that are known."""
+        """Positions and limits as of the journal's end, or the latest that are known."""
         if self._moved(head) and not self.held and not self.work.resting:
             if self.work.start(head, lambda tell: self._sums(session, tell)):
                 self._added_at = head
@@ -214,9 +238,9 @@ class DeskScreen(Screen):
 
     def _sums(self, session: str, tell: Callable[[str], None]) -> Mapping[str, Any]:
         tell("adding up all postings")
-        positions, next_run = self._positions(), self._next_run(session)
+        positions = self._positions()
         tell("measuring the use of every limit")
-        return {"positions": positions, "limits": limit_bars(self._use()), "next_run": next_run}
+        return {"positions": positions, "limits": limit_bars(self._use())}
 
     def _positions(self) -> pd.DataFrame:
         """Shares and cost from the ledger's own postings, valued at the last close that the desk knows."""

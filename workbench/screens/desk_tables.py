@@ -37,7 +37,6 @@ def limit_bars(found: Sequence[Any]) -> pd.DataFrame:
 NOTHING_ADDED: Mapping[str, Any] = {
     "positions": pd.DataFrame(columns=["symbol", "shares", "cost_usd", "last_close_usd", "value_usd"]),
     "limits": limit_bars(()),
-    "next_run": "being looked up",
 }
 
 

@@ -97,6 +97,12 @@ class DriftScreen(Screen):
         self._halts_seq = 0
         self.sources = drift_sources(desk.settings.account)
 
+    def renew(self) -> None:
+        """Forget the halts of the former journal, and the comparison as of its last session."""
+        self.work = Work()
+        self._fresh_of = None
+        self._halts, self._halts_seq = [], 0
+
     def read(self) -> None:
         """Which data there is; the comparison itself is asked for."""
         sessions = self.desk.journal.rows("sessions", account=self.desk.settings.account)

@@ -105,6 +105,10 @@ class OverfittingScreen(Screen):
         self._models: object = None
         self.commands = commands
 
+    def renew(self) -> None:
+        """Forget which models the former journal knew; the family is judged on the sample, which stays."""
+        self._models = None
+
     def read(self) -> None:
         """The registered models, when one has been added or promoted."""
         rows = self.desk.journal.rows("models")

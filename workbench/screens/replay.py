@@ -10,7 +10,7 @@ import param
 
 from workbench.core.ledger import CASH, SECURITIES
 from workbench.core.types import MICRO, NANO
-from workbench.errors import WorkbenchError
+from workbench.errors import Refused, WorkbenchError
 from workbench.screens.prices import fills_until, known_prices
 from workbench.screens.questions import Source
 from workbench.screens.screen import Screen
@@ -54,11 +54,28 @@ class ReplayScreen(Screen):
             desk, mark=lambda: (mark(), self.work.version, self.sums.version, self.held), **params
         )
         self._again = again
+        self._renewed = False
+
+    def renew(self) -> None:
+        """Forget what was added up and traded again of the former journal."""
+        self.work, self.sums, self._renewed = Work(), Work(), True
 
     def read(self) -> None:
-        """The list of closed sessions."""
+        """The list of closed sessions.
+
+        Raises
+        ------
+        Refused
+            The desk has gone into another epoch, and there is no session yet to show instead of the former
+            ones.
+        """
         closed = self.desk.journal.rows("sessions", account=self.desk.settings.account)
         self.sessions = sorted((row["session"] for row in closed), reverse=True)
+        if self._renewed and not self.sessions:
+            raise Refused(
+                "the desk is in another epoch, and none of its sessions is closed yet",
+                next_step="workbench replay RUN finds a run of the former epoch",
+            )
 
     def source_of(self, question: str) -> Source | None:
         """What a question asks for: "TABLE/SESSION/ROW", where an event is "KIND-NUMBER".

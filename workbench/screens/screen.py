@@ -52,6 +52,7 @@ class Screen(param.Parameterized):
         self._mark = mark
         self._clock_s = clock_s
         self._seen: Hashable = object()
+        self._journal: Any = None
         self._looked_s = -float("inf")
         self._good_s = -float("inf")
         #: What the page's numbers and tables are made of, by the names that the page gives them.
@@ -66,6 +67,7 @@ class Screen(param.Parameterized):
         try:
             mark = self._mark()
             if mark != self._seen:
+                self._renew_of(getattr(self.desk, "journal", None))
                 self.read()
                 self._seen = mark
                 self.version += 1
@@ -83,6 +85,15 @@ class Screen(param.Parameterized):
         if (text, step or "") != (self.problem, self.next_step):
             self.problem, self.next_step = text, step or ""
             self.version += 1
+
+    def _renew_of(self, journal: Any) -> None:
+        """Begin anew where the desk has gone into another epoch: its journal counts from one again."""
+        if self._journal is not None and journal is not self._journal:
+            self.renew()
+        self._journal = journal
+
+    def renew(self) -> None:
+        """Forget everything that was kept of a journal; a page that keeps something overrides this."""
 
     def read(self) -> None:
         """Read everything that the page shows; a page of its own overrides this."""

@@ -147,6 +147,13 @@ class TcaScreen(Screen):
         """Whether the orders have been measured yet."""
         return self._sent is not _NOTHING
 
+    def renew(self) -> None:
+        """Forget the orders of the former account, and what is still being measured of them."""
+        self.work = Work()
+        self._answers, self._broken = {}, {}
+        self._sent, self._measured_at = _NOTHING, -1
+        self.symbols, self.sessions, self.floors, self.left_out = [], [], None, ""
+
     def read(self) -> None:
         """The newest order; the measures of all when there are new ones."""
         self.newest = newest_order(self.desk.journal.newest("orders", 1, account=self.desk.settings.account))
