@@ -1,4 +1,4 @@
-"""What a desk epoch that cannot be read holds up, and what it does not."""
+"""What goes on beside a desk epoch that ends, and what an epoch that cannot be read holds up."""
 
 from __future__ import annotations
 
@@ -7,18 +7,67 @@ import sqlite3
 
 import pytest
 
+from notebooks import ROOT
 from tests.services.test_epochs import begin, former, lived, venues
 from workbench.adapters.journal.schema import SCHEMA_VERSION
-from workbench.bootstrap import journal_care
+from workbench.bootstrap import journal_care, scheduling
 from workbench.bootstrap.desk import DeskPaths, open_journal
 from workbench.bootstrap.epochs import desk_epochs
 from workbench.bootstrap.recorded_run import find_run
-from workbench.config import Settings
+from workbench.config import Settings, load_settings
 from workbench.core.ports import Event
-from workbench.errors import JournalCorrupt, Refused
+from workbench.errors import JournalCorrupt, LeaseLost, Refused
+from workbench.services import scheduler
+from workbench.services.scheduler import Tick
 
 __all__ = ["former", "lived", "venues"]
 FIRST, LATER = "trading_loop/2013-02-01.1", "trading_loop/2013-02-04.1"
+
+
+# --- a scheduler that runs on -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(former: Settings) -> Settings:
+    """The desk with a present, whose one job nobody starts: whatever the time is, nothing falls due."""
+    assert former.file is not None
+    text = former.file.read_text()
+    former.file.write_text(
+        text.replace('mode = "replay"', 'mode = "paper"').replace("warm_kernels = 1", "warm_kernels = 0")
+    )
+    jobs = (ROOT / "papermill-jobs" / "jobs.toml").read_text()
+    only = jobs[jobs.index("[ingest]") : jobs.index("[trading_loop]")]
+    (former.folder / "jobs.toml").write_text(only.replace('schedule = "open-90m"', 'schedule = ""'))
+    return load_settings(str(former.file))
+
+
+def test_a_scheduler_left_running_over_a_new_epoch_ends_and_says_to_start_it_again(
+    served: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "OWNER_TTL_S", 0.2)  # prolonged at the next look
+    begun = []
+
+    def tell(tick: Tick) -> None:
+        assert tick.owner
+        if not begun:
+            begun.append(begin(served))
+
+    with pytest.raises(LeaseLost, match="later desk epoch") as caught:
+        scheduling.serve(served, seconds=60, tell=tell)
+    assert len(begun) == 1
+    assert "workbench jobs serve" in caught.value.next_step
+    assert "no longer" in caught.value.message
+    ticks: list[Tick] = []
+    scheduling.serve(served, seconds=0.2, tell=ticks.append)  # started again it owns the new epoch
+    assert [tick.owner for tick in ticks] == [True]
+    with open_journal(served, read_only=True) as journal:
+        assert [row["token"] for row in journal.rows("leases")] == [1]
+
+
+def test_a_scheduler_that_is_stopped_after_its_epoch_has_ended_ends_in_order(served: Settings) -> None:
+    begun = []
+    scheduling.serve(served, seconds=0.2, tell=lambda tick: begun.append(begin(served)))
+    assert begun[0].number == 2
 
 
 # --- an epoch that cannot be read -------------------------------------------------------------------------

@@ -87,6 +87,8 @@ def serve(
     ------
     UsageError
         A replay desk: its sessions are over.
+    LeaseLost
+        The desk began another epoch meanwhile; started again it serves that one.
     """
     if settings.mode is Mode.REPLAY:
         raise UsageError(
