@@ -15,6 +15,7 @@ from workbench.bootstrap import scheduling
 from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.jobs import job_service
+from workbench.bootstrap.replay import replay
 from workbench.config import Settings, load_settings
 from workbench.services.scheduler import Tick
 
@@ -104,6 +105,12 @@ def test_costs_and_calibration_are_of_the_session(ran: tuple[Settings, dict[str,
     shown = json.dumps(list(cells_of(ran[0], "tca_daily").values()))
     assert "cost_bps" in shown
     assert "total_upper_bps</th>" in shown, "the table of the regimes"
+
+
+def test_a_session_that_the_scheduler_started_is_replayed(ran: tuple[Settings, dict[str, Row]]) -> None:
+    assert Desk(ran[0]).journal.events(kinds=("schedule.counted",)), "what a scheduler writes comes before"
+    report = replay(f"trading_loop/{SESSION}.1", config=ran[0])
+    assert report.identical, report.first_divergence
 
 
 def test_only_the_trading_loop_got_a_ticket(ran: tuple[Settings, dict[str, Row]]) -> None:

@@ -13,6 +13,7 @@ import drive
 import pytest
 
 from tests.support.loopback_venue import UNIVERSE, pointed_at, venue_in_thread
+from workbench.adapters.journal.kinds import FIELDS
 from workbench.adapters.signing import Credentials, passphrase_key
 from workbench.bootstrap import admin, approving, replaying, signing
 from workbench.bootstrap.desk import Desk, open_journal
@@ -243,3 +244,11 @@ def test_halts_of_one_symbol_are_placed_and_lifted_again(settings: Settings) -> 
     line = Desk(settings).timeline(run)
     assert line.at(line.last_seq).halts == ("symbol FB: news",)
     assert line.at(line.last_seq).disabled == ("GOOG",)
+
+
+def test_a_copy_holds_nothing_that_wants_the_lease_ticket_run_or_alert_of_another_process() -> None:
+    """A replay leaves those out, so whatever names one of them would be refused without it."""
+    of_a_process = {"lease", "owner_token", "holder", "token", "ticket_hash", "run_id", "alert_id"}
+    naming = {kind for kind, fields in FIELDS.items() if of_a_process & set(fields)}
+    assert {"schedule.counted", "schedule.missed", "run.pruned", "alert.judged"} <= naming
+    assert {kind for kind in naming if not kind.startswith(replaying._OF_A_PROCESS)} == set()

@@ -171,6 +171,38 @@ def test_an_ordered_run_is_a_process_of_its_own_and_an_order_of_nobody_is_refuse
     assert (done.returncode, "is gone" in done.stderr) == (3, True)
 
 
+@pytest.mark.slow
+def test_a_process_that_waits_has_its_kernel_before_the_order_and_runs_in_it(
+    new_desk: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    settings = new_desk("desk")
+    command = [sys.executable, "-m", "workbench.bootstrap.ordered_run", str(settings.file)]
+    processes = RunProcesses(command, settings.desk_path / "logs", spares=1, takes_spare=lambda job: True)
+    processes.keep_spares()
+    (spare,) = (one.pid for one in processes._spares)
+
+    def kernels() -> set[str]:
+        try:
+            return set(Path(f"/proc/{spare}/task/{spare}/children").read_text().split())
+        except OSError:  # the run has ended
+            return set()
+
+    deadline = time.monotonic() + 60
+    while not (waiting := kernels()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    processes.start("tca_daily", "2013-02-01", RunPlan())
+    seen: set[str] = set()
+    while processes.running():
+        seen |= kernels()
+        time.sleep(0.005)
+    processes.stop()
+    assert seen == waiting
+    assert len(waiting) == 1
+    assert [row["job"] for row in Desk(settings).journal.rows("runs")] == ["tca_daily"]
+
+
 def test_a_replay_desk_has_no_present_and_a_desk_has_one_scheduler(
     new_desk: Callable[[str], Settings],
 ) -> None:

@@ -12,6 +12,7 @@ from workbench.adapters.kernel_guard import dead_holder, process_holder
 from workbench.adapters.process_lock import process_lock
 from workbench.bootstrap.desk import Desk, epochs_of, open_journal
 from workbench.bootstrap.epoch_folders import require_proved
+from workbench.bootstrap.epoch_journals import reading_epoch
 from workbench.bootstrap.signing import Credentials, people_of
 from workbench.bootstrap.venue_kind import uses_alpaca
 from workbench.bootstrap.venues import open_venue
@@ -114,10 +115,16 @@ def begin_epoch(
 
 
 def desk_epochs(settings: Settings) -> tuple[EpochRecord, ...]:
-    """Every epoch of the desk, the one in force last."""
+    """Every epoch of the desk, the one in force last.
+
+    Raises
+    ------
+    Refused, JournalCorrupt, StorageFailed
+        One cannot be read; an older one is named with the command that helps.
+    """
     found: list[EpochRecord] = []
     for number in epochs_of(settings):
-        with open_journal(settings, read_only=True, epoch=number) as journal:
+        with reading_epoch(settings, number) as journal:
             seq, head_hash = journal.head()
             begun = journal.events(kinds=("epoch.begun",))
             named = [(e.payload["predecessor_seq"], e.payload["predecessor_hash"]) for e in begun]

@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from workbench.adapters.journal import JournalDatabase
 from workbench.adapters.run_parameters import read_parameters
-from workbench.bootstrap.desk import Desk, epochs_of, open_journal, recorded_hash
+from workbench.bootstrap.desk import Desk, epochs_of, recorded_hash
+from workbench.bootstrap.epoch_journals import reading_epoch
 from workbench.bootstrap.resources import present_code_hash
 from workbench.bootstrap.run_inputs import inputs_of, require_whole_inputs, version_differences
 from workbench.config import RecordedSettings, Settings, load_settings, settings_of_record
@@ -235,22 +237,32 @@ def find_run(run: str | Path, config: str | Path | Settings) -> RecordedRun:
 
 
 def _sessions_of(settings: Settings, run_id: str) -> list[str]:
-    """The sessions that the journals know a run by; none = they do not know it."""
-    sessions: list[str] = []
-    for epoch in epochs_of(settings):
-        with open_journal(settings, read_only=True, epoch=epoch) as journal:
-            sessions += [str(row["session"]) for row in journal.rows("runs", run_id=run_id)]
+    """The sessions that the newest journal with that run knows it by; none = no journal has it.
+
+    An older epoch is only opened for what no later one has: where it cannot be read it holds nothing else up.
+    """
+    for epoch in reversed(epochs_of(settings)):
+        with reading_epoch(settings, epoch) as journal:
+            sessions = [str(row["session"]) for row in journal.rows("runs", run_id=run_id)]
             inputs = journal.events(kinds=("run.inputs",))
             sessions += [str(e.payload["session"]) for e in inputs if e.payload["run_id"] == run_id]
-    return sessions
+        if sessions:
+            return sessions
+    return []
 
 
 def _recorded(run_id: str, session: str, settings: Settings) -> RecordedRun:
     """The run in the epoch that decided it: a later one has its name, to use it once, and not its events."""
-    found = epochs_of(settings)[-1]
-    for epoch in epochs_of(settings):
-        with open_journal(settings, read_only=True, epoch=epoch) as journal:
+    numbers = epochs_of(settings)
+    for epoch in reversed(numbers):
+        with reading_epoch(settings, epoch) as journal:
             if journal.rows("decisions", account=settings.account, session=session):
-                found = epoch
-    with open_journal(settings, read_only=True, epoch=found) as journal:
-        return RecordedRun(run_id, session, settings, journal.events(), journal.schema_version, found)
+                return _run_of(journal, run_id, session, settings, epoch)
+    with reading_epoch(settings, numbers[-1]) as journal:  # nobody decided it: as the present one knows it
+        return _run_of(journal, run_id, session, settings, numbers[-1])
+
+
+def _run_of(
+    journal: JournalDatabase, run_id: str, session: str, settings: Settings, epoch: int
+) -> RecordedRun:
+    return RecordedRun(run_id, session, settings, journal.events(), journal.schema_version, epoch)

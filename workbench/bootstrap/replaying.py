@@ -28,8 +28,9 @@ from workbench.services.replay import SessionRecord
 from workbench.services.session import SessionTimes, TradingSession
 from workbench.services.supervision import Supervision
 
-#: Events of one process or person's presence; a replay has its own.
-_OF_A_PROCESS: Final = ("lease.", "ticket.", "run.", "alert.", "reconciliation.")
+#: Events of one process or person's presence; a replay has its own. What a scheduler wrote is refused without
+#: its lease, and no session reads it: which job is due, missed or paused decides nothing within a session.
+_OF_A_PROCESS: Final = ("lease.", "schedule.", "ticket.", "run.", "alert.", "reconciliation.")
 REPLAY_KEY: Final = b"replay" * 6  # the copy's anchor guards nothing: the copy is thrown away
 
 

@@ -21,7 +21,7 @@ from workbench.bootstrap import ordered_run
 from workbench.bootstrap.declared import declared_jobs
 from workbench.bootstrap.desk import Desk, open_journal
 from workbench.bootstrap.health import HealthAnswers
-from workbench.bootstrap.jobs import job_service, make_service, warm_kernels
+from workbench.bootstrap.jobs import job_service, make_service
 from workbench.bootstrap.signing import Credentials, people_of
 from workbench.config import Settings
 from workbench.core.agenda import agenda
@@ -87,6 +87,8 @@ def serve(
     ------
     UsageError
         A replay desk: its sessions are over.
+    LeaseLost
+        The desk began another epoch meanwhile; started again it serves that one.
     """
     if settings.mode is Mode.REPLAY:
         raise UsageError(
@@ -153,6 +155,9 @@ class Pulse:
 def simulate(settings: Settings, first: str, last: str, *, tell: Callable[[Tick], None]) -> None:
     """Take a replay desk through recorded sessions as its scheduler would have, every job in its kernel.
 
+    No kernel is started beforehand: jobs follow each other at once, so there is no time in which one could
+    load without slowing a run down.
+
     Raises
     ------
     UsageError
@@ -170,20 +175,19 @@ def simulate(settings: Settings, first: str, last: str, *, tell: Callable[[Tick]
     clock = SimulatedClock(calendar.session_open_ns(first) - _BEFORE_NS)
     end_ns = calendar.session_close_ns(last) + _AFTER_NS
     with (
-        warm_kernels(settings.scale.warm_kernels) as warm,
-        job_service(settings, clock=clock, warm=warm) as service,
+        job_service(settings, clock=clock) as service,
+        _scheduler(settings, clock, InlineRuns(service)) as scheduler,
     ):
-        with _scheduler(settings, clock, InlineRuns(service)) as scheduler:
-            while clock.now_ns() <= end_ns:
-                tick = scheduler.tick()
-                tell(tick)
-                if not tick.owner:
-                    raise Refused(
-                        "another scheduler owns this desk's schedule",
-                        next_step="end it, or wait 20 s until its lease has run out",
-                    )
-                if not tick.started:
-                    clock.sleep_until(min(tick.wake_ns, end_ns + 1))
+        while clock.now_ns() <= end_ns:
+            tick = scheduler.tick()
+            tell(tick)
+            if not tick.owner:
+                raise Refused(
+                    "another scheduler owns this desk's schedule",
+                    next_step="end it, or wait 20 s until its lease has run out",
+                )
+            if not tick.started:
+                clock.sleep_until(min(tick.wake_ns, end_ns + 1))
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ class ScaleSettings:
         Region of the bucket; "" = the service's default.
     warm_kernels : int
         Kernels kept ready for analysis runs by `workbench jobs serve`, each for one run; 0 = none. Runs that
-        may send, hold the account or reach the venue never use one.
+        may send, hold the account or reach the venue never use one, nor does a schedule of the past.
     """
 
     cluster: str = ""

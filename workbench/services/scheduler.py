@@ -16,7 +16,7 @@ from workbench.core.jobs import Job, RunLauncher, RunPlan
 from workbench.core.ports import Clock, Event, Journal, Lease
 from workbench.core.schedule import Agenda, Attempt, ExchangeTime, Miss, Recorded, Start, Waiting
 from workbench.core.types import NANO
-from workbench.errors import LeaseLost, Refused, StorageFailed
+from workbench.errors import JournalConflict, LeaseLost, Refused, StorageFailed
 from workbench.services.jobs import scheduler_lease
 
 #: Life of the owner's lease; with the polls of those who wait this bounds a fail-over to 30 s.
@@ -109,7 +109,13 @@ class Scheduler:
         return self._lease.token if self._lease is not None else 0
 
     def tick(self) -> Tick:
-        """Look once: keep the ownership, name what was missed, start what is due."""
+        """Look once: keep the ownership, name what was missed, start what is due.
+
+        Raises
+        ------
+        LeaseLost
+            The journal is closed for good: a later desk epoch has another one, so no turn will ever come.
+        """
         try:
             if not self._own():
                 return Tick(False)
@@ -124,6 +130,14 @@ class Scheduler:
         except StorageFailed:  # a journal that is away for a moment; what runs goes on while the lease lasts
             self._give_up_in_time()
             return Tick(False)
+        except JournalConflict as error:
+            if not _is_closed(error):
+                raise
+            self._give_up()
+            raise LeaseLost(
+                f"this scheduler no longer owns a schedule: {error.message}",
+                next_step="start it again: `workbench jobs serve` then serves the desk epoch in force",
+            ) from error
 
     def close(self) -> None:
         """End what runs and give the ownership back."""
@@ -134,6 +148,9 @@ class Scheduler:
                 self._journal.release_lease(lease)
             except LeaseLost:
                 return  # taken over already
+            except JournalConflict as error:
+                if not _is_closed(error):  # a lease in a journal that takes no event holds nobody up
+                    raise
 
     def _is_idle(self) -> bool:
         """Whether the last look still holds: nothing ended, nothing is due, and it is a moment ago."""
@@ -330,6 +347,11 @@ def peek(
     return agenda(
         jobs, calendar, replace(known, from_ns={**new, **known.from_ns}), now_ns=now_ns, room=len(jobs)
     )
+
+
+def _is_closed(error: JournalConflict) -> bool:
+    """Whether the journal takes no event from anybody any more, because its desk epoch has ended."""
+    return bool(error.facts.get("closed"))
 
 
 def _hash_of(job: Job) -> str:

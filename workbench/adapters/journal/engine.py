@@ -89,8 +89,8 @@ class Database(ABC):
             return JournalConflict(
                 f"journal {self.name} is closed: a later desk epoch goes on elsewhere; nothing was written",
                 next_step="end this process and start it again; it opens the journal that is in force",
-                path=self.name,
-            )
+                path=self.name, closed=True,
+            )  # fmt: skip
         if any(word in text for word in self._damage):
             return JournalCorrupt(
                 f"journal {self.name} is damaged: {detail}",

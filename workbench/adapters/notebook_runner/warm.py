@@ -14,10 +14,11 @@ from workbench.errors import UsageError
 
 
 class WarmKernels:
-    """Some kernels that wait; `NotebookRunner` takes from them, who made them fills them up again.
+    """Some kernels that wait; `NotebookRunner` takes from them, and nothing but `fill` starts any.
 
-    Start and use them on the main thread: the parent-death signal of a kernel follows the thread that
-    started it. A new one loads its libraries in its own process, so filling up costs the runner milliseconds.
+    A process that waits for one order fills them before it waits (`workbench jobs serve` keeps such
+    processes). Fill them while this process runs nothing: a kernel that loads slows a run down. Start and
+    use them on the main thread: the parent-death signal of a kernel follows the thread that started it.
 
     Parameters
     ----------
