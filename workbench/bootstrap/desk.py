@@ -309,7 +309,8 @@ def open_journal(
     ConfigError
         The desk has no journal yet, or no such epoch.
     JournalCorrupt
-        The journal's end does not agree with its anchor.
+        Opened to write, the journal's end does not agree with its anchor. A read-only handle proves nothing
+        until `verify` is asked.
     """
     paths = DeskPaths(settings.desk_path, epoch)
     if epoch and epoch not in epochs_of(settings):
