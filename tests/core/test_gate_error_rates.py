@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gate_worlds
 import pytest
+from gate_curves import curves
 from gate_worlds import NOISE, POWER, Cell, rates
 
 
@@ -33,3 +34,13 @@ def test_the_page_shows_every_cell_that_was_run() -> None:
     text = page.read_text(encoding="utf-8")
     for cell in (*NOISE, *POWER):
         assert cell.name in text
+    assert "Not run yet" not in text
+
+
+def test_page_and_curves_are_what_the_record_says() -> None:
+    done = gate_worlds.kept()
+    table = {cell.name: done[cell.name] for cell in (*NOISE, *POWER)}
+    assert gate_worlds.RATES.with_suffix(".md").read_text("utf-8") == gate_worlds.page(table, 1_000, [])
+    drawn = gate_worlds.RATES.with_suffix(".svg").read_text("utf-8")
+    assert drawn == curves(table)
+    assert drawn.count("<circle") == 6 * 5 + 3 + 2 + 2  # each noise curve has five points
