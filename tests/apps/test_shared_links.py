@@ -202,11 +202,9 @@ def test_an_executed_notebook_is_shown_without_running_anything(
     browser: Any, server: Server, own: Settings
 ) -> None:
     visit = Visit(browser, f"{server.root}/desk")
+    visit.shows("Kill switch")
     row = visit.page.locator(".tabulator-row").filter(has_text=RUN).first
-    row.wait_for(timeout=SOON_MS)
-    with browser.contexts[-1].expect_page() as opened:
-        row.get_by_text("notebook", exact=True).click()
-    shown = opened.value
+    shown = visit.opens(row.get_by_text("notebook", exact=True))
     shown.get_by_text("a table").wait_for(timeout=SOON_MS)
     assert shown.get_by_text("<b>not bold</b>").count() == 1
     assert shown.get_by_text("A <i>heading</i>").count() == 1

@@ -75,6 +75,20 @@ class Visit:
             return
         raise AssertionError(f"pressed again and again, and {text!r} did not appear")
 
+    def opens(self, pressed: Any) -> Any:
+        """The page that a link opens in a window of its own, pressed until it opens.
+
+        A table that is drawn anew between the two halves of a click takes the click with it.
+        """
+        for _ in range(SOON_MS // AGAIN_MS):
+            try:
+                with self.page.context.expect_page(timeout=AGAIN_MS) as opened:
+                    pressed.click()
+            except NotYet:
+                continue
+            return opened.value
+        raise AssertionError("pressed again and again, and no page opened")
+
     def foreign(self, root: str) -> set[str]:
         """Addresses outside this machine that the page asked for."""
         return {
