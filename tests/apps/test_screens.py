@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench import plots
+from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.bootstrap import alerts, dashboards, monitoring
 from workbench.bootstrap.dashboards import require_guarded, screen
-from workbench.bootstrap.desk import Desk, open_journal
+from workbench.bootstrap.desk import Desk, DeskPaths, open_journal
 from workbench.bootstrap.lifting import lift
 from workbench.config import Settings, load_settings
 from workbench.config.watching import DashboardsSettings
@@ -465,6 +466,20 @@ def test_an_alert_does_not_make_the_desk_add_up_its_books_again(traded: Settings
     commit(Event("ledger.posted", posted))
     shown.work.wait(60.0)
     assert shown.work.latest is not sums
+
+
+def test_a_halt_on_the_page_stops_sending_before_it_loads_what_tells_of_it(
+    traded: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(traded.folder, tmp_path / "desk")
+    settings = load_settings(str(tmp_path / "desk/workbench.toml"))
+    armed = ArmedFileOnDisk(DeskPaths(settings.desk_path).armed)
+    armed.write(settings.account, 1)
+    shown = dashboards._desk_screen(settings)
+    monkeypatch.setitem(sys.modules, "workbench.bootstrap.killing", None)  # loading it takes forever
+    with pytest.raises(ImportError):
+        shown.commands.halt("ada", "a strange price")
+    assert armed.read() is None
 
 
 def test_what_runs_next_is_looked_up_after_a_run_and_as_time_passes(traded: Settings, tmp_path: Path) -> None:

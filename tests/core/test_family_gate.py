@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import workbench as wb
+from workbench.core.overfitting.alike import alike_pvalue
 
 of = wb.overfitting
 ROWS = 2_600
@@ -94,6 +95,46 @@ def test_with_few_clusters_the_probability_of_loss_decides():
     assert not judge(-base).passed
 
 
+def test_among_equals_that_never_lose_the_choice_does_not_matter():
+    equals = judge(family(10, 10, [1.5] * 10))
+    assert equals.overfitting.pbo > 0.20  # the best of equals is any of them
+    assert equals.alike >= 0.01
+    assert equals.passed
+    strict = judge(family(10, 10, [1.5] * 10), rule=of.GateRule(least_alike=1.1))
+    assert len(strict.reasons) == 1
+    assert strict.reasons[0].endswith("is above 0.2")  # as it was before: the PBO alone refuses
+    noise = judge(family(10, 10, []))
+    assert any("and probability of loss" in reason for reason in noise.reasons)
+
+
+def test_unlike_trials_with_an_unstable_choice_are_refused_though_none_loses():
+    verdict = judge(family(5, 10, [2.5] * 9 + [-9.0]))
+    assert verdict.overfitting.pbo > 0.20
+    assert verdict.overfitting.probability_of_loss <= 0.05
+    assert verdict.alike < 0.01
+    assert verdict.reasons[-1].endswith("is above 0.2")  # the PBO refuses, for all that nothing was lost
+
+
+def test_the_test_of_likeness_is_that_of_an_independent_library():
+    from scipy.stats import f, friedmanchisquare
+
+    draw = np.random.default_rng(3)
+    for trials, blocks, ties in ((3, 6, False), (5, 16, True), (40, 10, False)):
+        returns = draw.normal(0.0, 0.01, (blocks * 30 + 2, trials))
+        if ties:
+            returns[: blocks * 15, :3] = 0.0  # flat together for half of the time
+        used = returns[2:]
+        means = used.reshape(blocks, 30, trials).mean(axis=1) / used.std(axis=0)
+        chi2 = friedmanchisquare(*means.T).statistic
+        statistic = (blocks - 1) * chi2 / (blocks * (trials - 1) - chi2)
+        expected = f.sf(statistic, trials - 1, (trials - 1) * (blocks - 1))
+        assert alike_pvalue(returns, blocks) == pytest.approx(expected)
+    ordered = np.tile([1.0, 2.0, 3.0], (8, 1)) + np.tile([[0.1], [-0.1]], (4, 3))
+    assert alike_pvalue(ordered, 4) == 0.0
+    same = np.repeat(draw.normal(size=(40, 1)), 4, axis=1)
+    assert alike_pvalue(same, 4) == 1.0
+
+
 def test_holding_what_rises_is_no_skill():
     market = np.random.default_rng(6).normal(0.001, 0.01, ROWS)
     returns = market[:, None] + np.random.default_rng(7).normal(0.0, 0.004, (ROWS, 15))
@@ -112,7 +153,8 @@ def test_every_limit_of_the_rule_acts():
     for change, words in (
         ({"least_deflated": 1.1}, "deflated"),
         ({"most_spa_pvalue": -1.0}, "SPA"),
-        ({"most_pbo": -1.0}, "backtest overfitting"),
+        ({"most_pbo": -1.0, "least_alike": 1.1}, "backtest overfitting"),
+        ({"most_pbo": -1.0, "least_alike": 0.0, "most_loss": -1.0}, "probability of loss"),
         ({"least_rows": 9_999}, "rows"),
         ({"least_clusters": 99, "most_loss": -1.0}, "probability of loss"),
     ):

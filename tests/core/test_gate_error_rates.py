@@ -22,11 +22,18 @@ def test_skill_passes(cell: Cell) -> None:
     assert rates(cell, 200, seed=2)["all"] >= 0.74  # 80 % less two errors of 200 families
 
 
+@pytest.mark.prove
+@pytest.mark.parametrize("cell", [cell for cell in POWER if cell.skilled > 1], ids=lambda cell: cell.name)
+def test_equals_pass_as_often_as_one_of_them_alone(cell: Cell) -> None:
+    assert rates(cell, 200, seed=2)["all"] >= rates(Cell(1, cell.sharpe, 1), 200, seed=2)["all"] - 0.05
+
+
 def test_a_few_families_are_judged_by_the_same_code_and_give_the_same_rates_each_time() -> None:
     cell = Cell(6, 3.0, 1)
     once = rates(cell, 3)
     assert once == rates(cell, 3) == dict.fromkeys(gate_worlds.GATES, 1.0)
     assert rates(Cell(6), 3)["all"] == 0.0
+    assert rates(Cell(8, 1.5, 8), 3)["all"] == 1.0  # equals, among which the choice does not matter
 
 
 def test_the_page_shows_every_cell_that_was_run() -> None:

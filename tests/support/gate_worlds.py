@@ -131,8 +131,8 @@ for the SPA. The share of families that pass each gate, and all of them; the das
 
 TAIL = """
 The rule binds all gates together: noise passes them in at most 5 % of families, while a single gate may pass
-more. Many *unlike* trials that are all skilled are refused by the PBO, which asks whether the choice among
-them is stable; likes that share one skill are one cluster, and pass as often as one alone.
+more. Ten trials that all are skilled pass as often as one of them alone, likes (one cluster) and unlikes (ten
+clusters that cannot be told apart, among which the choice does not matter).
 
 The other gates are judged together with these on 24 worlds of generated prices, half of them with a plateau
 of skill: `tests/services/test_release.py`, in `make prove`. Not simulated: the universe, which is a fact of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ipaddress
 import secrets
@@ -29,7 +30,7 @@ from workbench.bootstrap.permission import desk_supervision
 from workbench.bootstrap.resources import apps_folder, sample_folder
 from workbench.bootstrap.signing import Credentials
 from workbench.config import Settings, load_settings
-from workbench.errors import DataError, Refused, UsageError
+from workbench.errors import DataError, Refused, StorageFailed, UsageError
 from workbench.pages.executed import POLICY
 from workbench.screens.screen import Screen
 
@@ -89,9 +90,11 @@ def _desk_screen(settings: Settings) -> DeskScreen:
     armed = ArmedFileOnDisk(desk.paths.armed)
 
     def halt(person: str, reason: str) -> str:
+        seen = dict(shown.facts)
+        with contextlib.suppress(StorageFailed):  # the halt below tries again, and says what went wrong
+            armed.remove()  # first of all: what records and tells the halt takes a second to load
         from workbench.bootstrap import killing
 
-        seen = dict(shown.facts)
         killing.halt(settings, killing.HaltOrder(person, reason))
         return halted_before(asked, seen, person, reason)
 

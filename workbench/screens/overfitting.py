@@ -198,6 +198,9 @@ def _facts(
         f"SPA p-value (at most {rule.most_spa_pvalue:g})": f"{verdict.superiority.pvalues['consistent']:.4f}",
         "PBO over all variants": f"{found.pbo:.4f}",
         f"PBO over clusters (at most {rule.most_pbo:g})": "not identified" if pbo is None else f"{pbo:.4f}",
+        f"Clusters alike, p-value (from {rule.least_alike:g} on the loss decides)": (
+            "not identified" if pbo is None else f"{verdict.alike:.4f}"
+        ),
         "Probability of loss out of sample": f"{found.probability_of_loss:.4f}",
     }
 

@@ -194,6 +194,7 @@ def _statistics(
         f"{reason} (attempt {attempt} of a year)" if attempt > 1 else reason for reason in verdict.reasons
     ]
     pbo = verdict.overfitting.pbo if verdict.overfitting and verdict.pbo_identified else "not identified"
+    alike = verdict.alike if verdict.pbo_identified else "not identified"
     loss = verdict.overfitting.probability_of_loss if verdict.overfitting else "alone"
     numbers: dict[str, dict[str, float | int | str]] = {
         "rows": {"rows": verdict.n_obs, "least": shared.least_rows},
@@ -206,7 +207,8 @@ def _statistics(
             "own p-value": verdict.superiority.selected_pvalue,
         },
         "backtest overfitting": {
-            "PBO": pbo, "most": shared.most_pbo, "probability of loss": loss, "most loss": shared.most_loss,
+            "PBO": pbo, "most": shared.most_pbo, "clusters alike": alike,
+            "least alike": shared.least_alike, "probability of loss": loss, "most loss": shared.most_loss,
         },
     }  # fmt: skip
     basis = f"{evidence.trials} trials of the ledger, {verdict.clusters.basis}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.core.overfitting.alike import alike_pvalue
 from workbench.core.overfitting.clusters import TrialClusters, cluster_trials
 from workbench.core.overfitting.cscv import BacktestOverfitting, probability_of_backtest_overfitting
 from workbench.core.overfitting.estimate import Estimate
@@ -34,8 +35,11 @@ class GateRule:
         Probability of backtest overfitting over one representative a cluster.
     least_clusters : int
         With fewer the PBO is not identified, and the probability of loss counts instead.
+    least_alike : float
+        p-value from which on the clusters count as alike: the PBO is near one half then, whatever their
+        skill, and a PBO that is too high leaves the judgement to the probability of loss.
     most_loss : float
-        Probability of loss of the winner out of sample, where the PBO is not identified.
+        Probability of loss of the winner out of sample, where the PBO is not identified or cannot judge.
     least_rows : int
         Rows out of sample.
     """
@@ -44,6 +48,7 @@ class GateRule:
     most_spa_pvalue: float = 0.05
     most_pbo: float = 0.20
     least_clusters: int = 5
+    least_alike: float = 0.01
     most_loss: float = 0.05
     least_rows: int = 2_520
 
@@ -67,6 +72,8 @@ class FamilyVerdict:
     overfitting : BacktestOverfitting or None
         Over one representative a cluster; None with a single trial.
     pbo_identified : bool
+    alike : float
+        p-value of the clusters being alike in their Sharpe ratios; NaN where the PBO is not identified.
     rule : GateRule
     """
 
@@ -80,6 +87,7 @@ class FamilyVerdict:
     superiority: SuperiorPredictiveAbility
     overfitting: BacktestOverfitting | None
     pbo_identified: bool
+    alike: float
     rule: GateRule
 
     def _repr_html_(self) -> str:
@@ -91,6 +99,7 @@ class FamilyVerdict:
             "SPA p-value, consistent": self.superiority.pvalues["consistent"],
             "Romano-Wolf p-value of the candidate": self.superiority.selected_pvalue,
             "probability of backtest overfitting": pbo,
+            "p-value of the clusters being alike": "not known" if found is None else f"{self.alike:.4f}",
             "probability of loss": "not known" if found is None else f"{found.probability_of_loss:.4f}",
             "trials": self.n_trials,
             "effective trials": self.clusters.n_clusters,
@@ -100,7 +109,8 @@ class FamilyVerdict:
             "least deflated Sharpe ratio": self.rule.least_deflated,
             "most SPA p-value": self.rule.most_spa_pvalue,
             "most PBO": f"{self.rule.most_pbo} from {self.rule.least_clusters} clusters on",
-            "most probability of loss": f"{self.rule.most_loss} with fewer clusters",
+            "most probability of loss": f"{self.rule.most_loss} with fewer clusters, or with clusters alike",
+            "clusters are alike": f"from a p-value of {self.rule.least_alike} on",
             "least rows": self.rule.least_rows,
             "effective trials": self.clusters.basis,
             "resamples": self.superiority.bootstrap,
@@ -131,7 +141,9 @@ def judge_family(
       candidate must not raise its own bar, and near-copies of a dull trial must not lower it;
     * SPA consistent p-value <= .05 over *all* trials against the benchmark;
     * probability of backtest overfitting <= .20 over one representative a cluster, the candidate being that
-      of its own; with fewer than 5 clusters it is not identified, and the probability of loss must be <= .05;
+      of its own; with fewer than 5 clusters it is not identified, and the probability of loss must be <= .05.
+      So it must where the PBO is higher but the clusters cannot be told apart (Friedman test, p >= .01): the
+      best half of equals is any of them, which makes the PBO one half and says nothing of their skill;
     * at least 2,520 rows out of sample.
 
     Parameters
@@ -197,7 +209,9 @@ def judge_family(
     loss = (
         overfitting.probability_of_loss if overfitting else _share_of_losing_halves(matrix[:, at], n_blocks)
     )
-    reasons = _reasons(limits, len(matrix), deflated, superiority, overfitting, identified, loss)
+    alike = alike_pvalue(picked, n_blocks) if identified else float("nan")
+    choice = _choice_reasons(limits, overfitting, identified, alike, loss)
+    reasons = _reasons(limits, len(matrix), deflated, superiority) + choice
     return FamilyVerdict(
         passed=not reasons,
         reasons=reasons,
@@ -209,6 +223,7 @@ def judge_family(
         superiority=superiority,
         overfitting=overfitting,
         pbo_identified=identified,
+        alike=alike,
         rule=limits,
     )
 
@@ -269,13 +284,7 @@ def _share_of_losing_halves(returns: Floats, n_blocks: int) -> float:
 
 
 def _reasons(
-    limits: GateRule,
-    rows: int,
-    deflated: Estimate,
-    superiority: SuperiorPredictiveAbility,
-    overfitting: BacktestOverfitting | None,
-    identified: bool,
-    loss: float,
+    limits: GateRule, rows: int, deflated: Estimate, superiority: SuperiorPredictiveAbility
 ) -> tuple[str, ...]:
     reasons = []
     if not rows >= limits.least_rows:
@@ -285,10 +294,20 @@ def _reasons(
     spa = superiority.pvalues["consistent"]
     if not spa <= limits.most_spa_pvalue:
         reasons.append(f"SPA p-value {spa:.4f} is above {limits.most_spa_pvalue}")
-    if identified:
-        pbo = overfitting.pbo if overfitting else float("nan")
-        if not pbo <= limits.most_pbo:
-            reasons.append(f"probability of backtest overfitting {pbo:.4f} is above {limits.most_pbo}")
-    elif not loss <= limits.most_loss:
-        reasons.append(f"PBO not identified, and probability of loss {loss:.4f} is above {limits.most_loss}")
     return tuple(reasons)
+
+
+def _choice_reasons(
+    limits: GateRule, overfitting: BacktestOverfitting | None, identified: bool, alike: float, loss: float
+) -> tuple[str, ...]:
+    """What is wrong with the choice of the winner: it is unstable where that matters, or it loses."""
+    lost = f"probability of loss {loss:.4f} is above {limits.most_loss}"
+    if not identified:
+        return () if loss <= limits.most_loss else (f"PBO not identified, and {lost}",)
+    pbo = overfitting.pbo if overfitting else float("nan")
+    if pbo <= limits.most_pbo:
+        return ()
+    high = f"probability of backtest overfitting {pbo:.4f} is above {limits.most_pbo}"
+    if not alike >= limits.least_alike:
+        return (high,)
+    return () if loss <= limits.most_loss else (f"{high}, and {lost}",)
