@@ -42,8 +42,8 @@ $(STAMP): requirements.lock requirements-uv.lock pyproject.toml
 demo: env ## trade 20 real exchange sessions against the embedded venue
 	@.venv/bin/workbench demo
 
-test: env lint notebooks ## lint, notebooks and all tests but the long proofs
-	@$(PY) -m pytest -n $(WORKERS) --dist loadfile
+test: env lint notebooks ## lint, notebooks and all tests but the long proofs; ORDER=7 takes them in another order
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile $(if $(ORDER),--order-seed=$(ORDER))
 
 notebooks: env ## run every interactive notebook with its default parameters
 	@$(PY) -m pytest --nbval-lax --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 -p no:cacheprovider -x -n $(WORKERS) --dist loadfile notebooks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
+import random
 import shutil
 import sys
 import tempfile
@@ -28,6 +29,36 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 # no test is about wall time: on a busy machine the same example takes what it takes
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--order-seed", type=int, default=None, metavar="N",
+        help="run files, and the tests of each file, in an order drawn from this number",
+    )  # fmt: skip
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest then brings together what shares a fixture
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files that wait or compute for long begin first, so that no worker ends with one alone.
+
+    With `--order-seed` the order is drawn: no test may need another one to have run before it.
+    """
+    seed = config.getoption("order_seed")
+    draw = random.Random(seed)
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    weights = {
+        path: draw.random() if seed is not None else -sum(_weight(item) for item in held)
+        for path, held in files.items()
+    }
+    items.sort(key=lambda item: (weights[item.path], draw.random() if seed is not None else 0.0))
+
+
+def _weight(item: pytest.Item) -> float:
+    """Seconds, roughly."""
+    return 5.0 if item.get_closest_marker("slow") else 0.1
 
 
 def pytest_collection_finish() -> None:

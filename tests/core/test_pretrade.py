@@ -58,14 +58,20 @@ def codes(bits):
 
 def judge(limits=LIMITS, **changes):
     """Codes for the good order with some values changed, whichever of the parts they belong to."""
-    parts = []
-    for part in PARTS:
-        parts.append(part._replace(**{k: changes.pop(k) for k in list(changes) if k in part._fields}))
-    values = limits.values()._replace(
-        **{k: changes.pop(k) for k in list(changes) if k in LimitValues._fields}
-    )
+    parts = [changed(part, changes) for part in (*PARTS, limits.values())]
     assert not changes
-    return codes(judge_order(*parts, values))
+    return codes(judge_order(*parts))
+
+
+def changed(part, changes):
+    """The part with its share of the changes; a whole number where a float belongs would compile anew."""
+    mine = {name: changes.pop(name) for name in list(changes) if name in part._fields}
+    return part._replace(
+        **{
+            name: float(value) if isinstance(getattr(part, name), float) else value
+            for name, value in mine.items()
+        }
+    )
 
 
 def test_the_good_order_is_allowed():
