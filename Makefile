@@ -10,7 +10,8 @@ MAKEFLAGS += --no-print-directory
 unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
-WORKERS ?= auto
+# tests wait for databases, browsers and clocks as long as they compute: four workers keep two cores busy
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(4, os.cpu_count() or 1))')
 PY := .venv/bin/python
 STAMP := .venv/made-from-$(shell cat requirements.lock requirements-uv.lock pyproject.toml | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])')
 
@@ -42,8 +43,11 @@ $(STAMP): requirements.lock requirements-uv.lock pyproject.toml
 demo: env ## trade 20 real exchange sessions against the embedded venue
 	@.venv/bin/workbench demo
 
-test: env lint notebooks ## lint, notebooks and all tests but the long proofs; ORDER=7 takes them in another order
-	@$(PY) -m pytest -n $(WORKERS) --dist loadfile $(if $(ORDER),--order-seed=$(ORDER))
+test: env ## lint, notebooks and all tests but the long proofs; ORDER=7 takes them in another order
+	@# while one core lints, the other compiles what every worker would compile for itself
+	@$(PY) tests/support/warm_kernels.py & kernels=$$!; $(MAKE) lint && wait $$kernels
+	@$(MAKE) notebooks
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(ORDER),--order-seed=$(ORDER))
 
 notebooks: env ## run every interactive notebook with its default parameters
 	@$(PY) -m pytest --nbval-lax --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120 -p no:cacheprovider -x -n $(WORKERS) --dist loadfile notebooks

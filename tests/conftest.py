@@ -56,9 +56,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: (weights[item.path], draw.random() if seed is not None else 0.0))
 
 
+#: Seconds of a test, roughly, by the folder it is in.
+_SECONDS = {"crash": 4.0, "notebooks": 3.0, "apps": 2.0, "services": 1.0, "contract": 1.0}
+
+
 def _weight(item: pytest.Item) -> float:
-    """Seconds, roughly."""
-    return 5.0 if item.get_closest_marker("slow") else 0.1
+    return 5.0 if item.get_closest_marker("slow") else _SECONDS.get(item.path.parent.name, 0.1)
 
 
 def pytest_collection_finish() -> None:

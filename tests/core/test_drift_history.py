@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 
 import numpy as np
+import pandas as pd
 import pytest
 from drift_history import REFERENCE, STREAM, dealt, filtered, returns
 from scipy.stats import binom
@@ -12,24 +13,76 @@ from scipy.stats import binom
 import workbench as wb
 
 PERMUTATIONS, ALPHA = 500, 0.05
+FIT_ON = slice("1993", "2003")
+#: Sessions in the block of a session, on average: twice the mean length where lengths follow a geometric law.
+BLOCK = 500
+
+
+def as_stated(alarms: int) -> bool:
+    """Whether so many alarms of so many permutations lie in the 99 % binomial interval around 5 %."""
+    low, high = binom.interval(0.99, PERMUTATIONS, ALPHA)
+    return bool(low <= alarms <= high)
 
 
 @pytest.mark.prove
-def test_alarms_on_history_in_another_order_are_as_many_as_stated() -> None:
-    """The market's filtered return, permuted in stationary blocks of mean 250 sessions, and then split.
+def test_all_columns_of_history_in_another_order_alarm_as_often_as_stated() -> None:
+    """All 20 companies, filtered, permuted together in stationary blocks of mean 250, then halved."""
+    table, rng = companies(), np.random.default_rng(1)
+    assert as_stated(sum(alarm_of_halves(table, rng) for _ in range(PERMUTATIONS)))
 
-    The alarm rate of the comparison lies inside the 99 % binomial interval around 5 %. The CUSUM's does not:
-    see docs/reference/drift-history.md.
-    """
-    market = filtered(returns().mean(axis=1).to_frame("market"), slice("1993", "2003"))["market"].to_numpy()
-    rng = np.random.default_rng(1)
+
+@pytest.mark.prove
+@pytest.mark.parametrize("horizon", [252, STREAM])
+def test_the_chart_on_history_in_another_order_alarms_as_often_as_stated(horizon: int) -> None:
+    """The market's CUSUM, calibrated on one half of the permuted sessions, in the sessions after it."""
+    values, rng = market(), np.random.default_rng(2)
+    assert as_stated(sum(alarm_of_chart(values, rng, horizon, seed) for seed in range(PERMUTATIONS)))
+
+
+@pytest.mark.prove
+def test_three_years_of_the_market_in_another_order_alarm_as_often_as_stated() -> None:
+    """One series over three and three years, with the blocks that `compare` takes by itself."""
+    values, rng = market(), np.random.default_rng(1)
     alarms = 0
     for _ in range(PERMUTATIONS):
-        order = dealt(len(market), rng)[: REFERENCE + STREAM]
-        before, after = market[order[:REFERENCE]], market[order[REFERENCE:]]
+        order = dealt(len(values), rng)[: REFERENCE + STREAM]
+        before, after = values[order[:REFERENCE]], values[order[REFERENCE:]]
         alarms += wb.drift.compare(before, after, alpha=ALPHA).drifted
-    low, high = binom.interval(0.99, PERMUTATIONS, ALPHA)
-    assert low <= alarms <= high, alarms
+    assert as_stated(alarms), alarms
+
+
+def companies() -> pd.DataFrame:
+    return filtered(returns(), FIT_ON)
+
+
+def market() -> np.ndarray:
+    values: np.ndarray = filtered(returns().mean(axis=1).to_frame("market"), FIT_ON)["market"].to_numpy()
+    return values
+
+
+def alarm_of_halves(table: pd.DataFrame, rng: np.random.Generator) -> bool:
+    half, order = len(table) // 2, dealt(len(table), rng)
+    return wb.drift.compare(
+        table.iloc[order[:half]], table.iloc[order[half:]], alpha=ALPHA, block_length=BLOCK
+    ).drifted
+
+
+def alarm_of_chart(values: np.ndarray, rng: np.random.Generator, horizon: int, seed: int) -> bool:
+    half, order = len(values) // 2, dealt(len(values), rng)
+    chart = wb.drift.SequentialDetector(
+        "cusum", alpha=ALPHA, horizon=horizon, min_reference=half, block_length=BLOCK, seed=seed
+    ).fit(values[order[:half]])
+    return any(chart.update(float(value)) for value in values[order[half : half + horizon]])
+
+
+def test_a_few_permutations_are_judged_and_a_change_is_seen() -> None:
+    table, values = companies(), market()
+    assert sum(alarm_of_halves(table, np.random.default_rng(seed)) for seed in range(3)) <= 1
+    assert sum(alarm_of_chart(values, np.random.default_rng(seed), 60, seed) for seed in range(3)) <= 1
+    half = len(table) // 2
+    moved = table.copy()
+    moved.iloc[half:] += 1.0
+    assert wb.drift.compare(moved.iloc[:half], moved.iloc[half:], alpha=ALPHA, block_length=BLOCK).drifted
 
 
 def test_a_deal_of_history_repeats_and_loses_nothing() -> None:
