@@ -28,8 +28,7 @@ whose own p-value is at most 5 %, *family* the share of tables that are called d
 rows). Between features the correlation is one quarter. The bars: feature between 2 % and 6.5 %, family
 at most 6.5 %, where the effective rows are 50 or more and volatility is constant or filtered. Discrete
 values may lie lower. Not met: {not_met}. Raw GARCH is
-reported, not promised. Combinations that are not listed have not been measured. Filtered GARCH beyond 200
-rows was measured while the filter still took the likeliest of ten decays, which gave 6.5 % and 8.0 % at 100.
+reported, not promised. Combinations that are not listed have not been measured.
 
 ## Nothing changed
 

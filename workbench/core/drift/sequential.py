@@ -41,7 +41,9 @@ class SequentialDetector:
     alpha : float
         In (0, 0.5).
     horizon : int
-        Updates; at least 10 (cusum), 60 (page_hinkley), 64 (adwin), 130 (kswin).
+        Updates; at least 10 (cusum), 60 (page_hinkley), 64 (adwin), 130 (kswin). At most a third of the
+        reference where times differ for longer than it remembers: on permuted market history a CUSUM with
+        three years of each alarmed in 14 of 100 horizons where 5 were meant, with one year of stream in 6.
     min_reference : int
         Reference values below which `fit` refuses.
     block_length : int or None
