@@ -295,7 +295,25 @@ def _batches(source: Table, names: dict[str, str], name: str, sort: bool) -> Ite
         held = pq.read_schema(path)
         as_words = [text for text in texts if _is_text(held.field(text).type)]
         with pq.ParquetFile(path, read_dictionary=as_words, pre_buffer=False) as file:
-            yield from file.iter_batches(batch_size=_ROWS, columns=columns, use_threads=False)
+            for groups in _runs(file.metadata):
+                yield from file.iter_batches(
+                    batch_size=_ROWS, row_groups=groups, columns=columns, use_threads=False
+                )
+
+
+def _runs(held: Any) -> Iterator[list[int]]:
+    """Neighbouring row groups that fill a batch: one that ends inside a group is put together from copies."""
+    found: list[int] = []
+    rows = 0
+    for group in range(held.num_row_groups):
+        more = held.row_group(group).num_rows
+        if found and rows + more > _ROWS:
+            yield found
+            found, rows = [], 0
+        found.append(group)
+        rows += more
+    if found:
+        yield found
 
 
 def _sorted_batches(files: list[Path], columns: list[str], time: str) -> Iterator[Any]:
