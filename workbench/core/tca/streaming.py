@@ -80,42 +80,44 @@ def measure(
 ) -> None:  # fmt: skip
     """Add what each fill cost to its parent; all of its queries have been answered."""
     last = mids.shape[0] - 1
+    midnight = end = 0
     for j in range(fill_ns.shape[0]):
-        quantity, price = value[j, 0], value[j, 1]
+        quantity, twice = value[j, 0], 2 * value[j, 1]
         if quantity == 0:
             continue
-        order, when = order_of[j], fill_ns[j]
-        side, row = side_of[order], arrival_row[order]
-        asked = when
+        order, when = np.uint64(order_of[j]), fill_ns[j]  # an unsigned place is never counted from the end
+        side, row, asked = side_of[order], arrival_row[order], when
         if row >= 0:
             asked = arrival_ns[order]
             bid, ask, stamp = arrival_out[row, 0], arrival_out[row, 1], arrival_out[row, 2]
         else:
             bid, ask, stamp = before[j, 0], before[j, 1], before[j, 2]
-        effective, mid, known = 0, 0, False
+        if asked >= end or asked < midnight:
+            midnight = asked - asked % DAY_NS
+            end = midnight + DAY_NS
+        signed, mid, effective, known = side * quantity, bid + ask, 0, False
         if asked > when:
             counters[4] += 1
         elif stamp < 0:
             counters[5] += 1
-        elif asked - stamp > max_age_ns or stamp < asked - asked % DAY_NS:
+        elif asked - stamp > max_age_ns or stamp < midnight:
             counters[6] += 1
-        elif np.abs(float(2 * price - bid - ask)) * quantity > _ABSURD:
+        elif np.abs(float(twice - mid)) * quantity > _ABSURD:
             counters[2] += 1
         else:
-            known, mid = True, bid + ask
-            effective = 2 * side * (2 * price - mid) * quantity
-            better = 2 * side * ((ask if side == 1 else bid) - price) * quantity
+            known, effective = True, 2 * signed * (twice - mid)
             money[order, 0] += effective
-            money[order, 3] += better
+            money[order, 3] += signed * (mid + side * (ask - bid) - twice)  # twice the far touch
             weight[order, 0] += 0.5 * quantity * mid
+        paid = float(quantity) * float(value[j, 1])
         for k in range(last + 1):
             mid_after = mids[k, j]
-            if mid_after < 0 or np.abs(float(mid_after - 2 * price)) * quantity > _ABSURD:
+            if mid_after < 0 or np.abs(float(mid_after - twice)) * quantity > _ABSURD:
                 counters[7] += 1
                 continue
-            moved = side * (mid_after - 2 * price) * quantity
+            moved = signed * (mid_after - twice)
             money[order, 4 + k] += moved
-            weight[order, 2 + k] += float(quantity) * float(price)
+            weight[order, 2 + k] += paid
             if k == last and known:
                 money[order, 1] += effective
                 money[order, 2] -= 2 * moved
@@ -356,11 +358,11 @@ class Stream:
                 ts, symbol, int(self._next[k]), int(self._horizons[k]), self._max_age_ns, known_ns,
                 tape.when, tape.row, tape.middle, tape.passed[k], tape.mid_standing[k], held.mids[k],
             )  # fmt: skip
-        self._next_arrival = answer_quotes(
+        self._next_arrival = int(answer_quotes(
             self._arrival_key, self._arrival_symbol, self._next_arrival, known_ns,
             tape.when, tape.row, tape.best, tape.middle, tape.passed[width], tape.quote_standing[0],
             self._arrival_out,
-        )  # fmt: skip
+        ))  # fmt: skip
         if self._alone:
             self._next[width] = answer_quotes(
                 ts, symbol, int(self._next[width]), known_ns,
