@@ -372,13 +372,12 @@ def _is_frame(source: Any) -> Any:
 
 def _frame(source: Table, name: str) -> pd.DataFrame:
     import pandas as pd
-    import pyarrow.parquet as pq
 
     if _is_frame(source):
         return pd.DataFrame(source)
     # not by pandas.read_parquet: that one loads pyarrow's data sets, which takes longer than 200,000 orders
-    files = (pq.ParquetFile(path) for path in _files(source, name))
-    tables: list[pd.DataFrame] = [file.read().to_pandas() for file in files]
+    files = (_opened(path, []) for path in _files(source, name))
+    tables: list[pd.DataFrame] = [file.read(use_threads=False).to_pandas() for file in files]
     return pd.concat(tables, ignore_index=True)
 
 
