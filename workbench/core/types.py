@@ -19,6 +19,7 @@ from workbench.core.printing import html_table
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
+Numbers: TypeAlias = NDArray[np.int32]  #: places in a table, where millions are held
 Booleans: TypeAlias = NDArray[np.bool_]
 
 MICRO = 1_000_000  #: micros in one unit of account currency; also the grid of fractions (0.01 bps)

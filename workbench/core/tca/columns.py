@@ -174,9 +174,9 @@ def in_place(ts_ns: Integers, before_ns: int) -> tuple[Integers, Booleans]:
 
     So it is counted without disturbing the order of the others. `before_ns` is the time before the first row.
     """
+    if not len(ts_ns) or ts_ns.min() != MISSING_TIME:  # a time that is missing is the smallest of all
+        return ts_ns, np.ones(len(ts_ns), dtype=np.bool_)
     timed = ts_ns != MISSING_TIME
-    if timed.all():
-        return ts_ns, timed
     last = np.maximum.accumulate(np.where(timed, np.arange(len(ts_ns)), -1))
     return np.where(last >= 0, ts_ns[last], before_ns), timed
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench.core.kernel import kernel
 from workbench.core.tca.streaming import frozen
-from workbench.core.types import Integers
+from workbench.core.types import Integers, Numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ def fill_table(ids: Integers, table: Integers, shift: int) -> None:
 
 
 @kernel
-def look_up(ids: Integers, table: Integers, shift: int, rows: Integers) -> None:
+def look_up(ids: Integers, table: Integers, shift: int, rows: Numbers) -> None:
     """Write the row of each id, -1 where the table does not know it."""
     mask = table.shape[0] - 1
     for at in range(ids.shape[0]):
@@ -57,13 +57,13 @@ class OrderNumbers:
             self._table = np.full((slots, 2), -1, dtype=np.int64)
             fill_table(frozen(np.asarray(ids, dtype=np.int64)), self._table, self._shift)
 
-    def of(self, ids: Any) -> Integers:
+    def of(self, ids: Any) -> Numbers:
         """Number of each id's parent, -1 where there is none."""
         import pandas as pd
 
         values = np.asarray(ids)
         if self._table is not None and values.dtype.kind in "iu":
-            rows = np.empty(len(values), dtype=np.int64)
+            rows = np.empty(len(values), dtype=np.int32)
             look_up(frozen(values.astype(np.int64, copy=False)), self._table, self._shift, rows)
             return rows
-        return np.asarray(self._ids.get_indexer(pd.Index(values)), dtype=np.int64)
+        return np.asarray(self._ids.get_indexer(pd.Index(values)), dtype=np.int32)

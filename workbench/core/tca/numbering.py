@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.types import Integers
+from workbench.core.kernel import kernel
+from workbench.core.tca.streaming import frozen
+from workbench.core.types import Numbers
 
 
 def id_values(column: Any) -> Any:
@@ -15,6 +17,13 @@ def id_values(column: Any) -> Any:
     if hasattr(column, "to_pandas"):
         return column.to_numpy(zero_copy_only=False)
     return column.to_numpy()
+
+
+@kernel
+def translate(codes: Numbers, known: Numbers, numbers: Numbers) -> None:
+    """Write the number of each code."""
+    for at in range(codes.shape[0]):
+        numbers[at] = known[codes[at]]
 
 
 class Numbering:
@@ -28,18 +37,21 @@ class Numbering:
     def __init__(self, number_of: Callable[[Any], Any]) -> None:
         self._number_of = number_of
         self._dictionary: Any = None
-        self._known = np.zeros(0, dtype=np.int64)
+        self._known = np.zeros(0, dtype=np.int32)
 
-    def of(self, column: Any) -> Integers:
+    def of(self, column: Any) -> Numbers:
         """Number of each value of a column of a frame or of an Arrow batch."""
         if not hasattr(column, "indices"):
-            return np.asarray(self._number_of(id_values(column)), dtype=np.int64)
+            return np.asarray(self._number_of(id_values(column)), dtype=np.int32)
         if self._dictionary is None or not column.dictionary.equals(self._dictionary):
             words = np.array(column.dictionary.to_pylist(), dtype=object)
-            numbers = np.asarray(self._number_of(words), dtype=np.int64)
+            numbers = np.asarray(self._number_of(words), dtype=np.int32)
             self._dictionary = column.dictionary
-            self._known = np.append(numbers, -1)  # the last stands for no word
+            self._known = np.append(numbers, np.int32(-1))  # the last stands for no word
         at = column.indices
         if at.null_count:
             at = at.fill_null(len(self._known) - 1)
-        return np.asarray(np.take(self._known, at.to_numpy(zero_copy_only=False)))
+        codes = at.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+        found = np.empty(len(codes), dtype=np.int32)
+        translate(frozen(codes), frozen(self._known), found)
+        return found

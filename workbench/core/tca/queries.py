@@ -1,39 +1,42 @@
-"""The quote that stands at an instant, for millions of instants: shelves of quotes, searched eight at a time.
+"""The quote that stands at an instant, for millions of instants: quotes and questions merged by time.
 
-A batch of quotes is sorted by symbol onto shelves. Each shelf begins with the quote that stood before the
-batch and ends with eight places in the far future, so that a search counts eight times at once, never looks
-whether the shelf ends, and takes no branch that a processor would have to guess. Whoever asks in the order
-of time searches on from the place of the last answer.
+Whoever asks in the order of time keeps one row a symbol, the quote that stands there now, and lets the quotes
+of a batch pass by. Those rows fit a processor's nearest cache; quotes and questions are only read forwards.
+How many quotes pass before the next question cannot be guessed, so mids look at `WIDTH` quotes at once and
+take no branch: a quote that is not due yet is written to the row of nobody.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from workbench.core.kernel import inlined_kernel, kernel
-from workbench.core.types import DAY_NS, Floats, Integers
+from workbench.core.kernel import kernel
+from workbench.core.types import DAY_NS, Floats, Integers, Numbers
 
-#: Later than every time, and the number of places of that time behind each shelf.
+#: Later than every time.
 FAR_NS = int(np.iinfo(np.int64).max)
-STRIDE = 8
+#: Quotes that are looked at together; as many times in the far future stand behind the last one.
+WIDTH = 5
 
 
 @kernel
 def admit_quotes(
-    quote_ns: Integers, symbol: Integers, bid: Floats, ask: Floats, scale: float, last_ns: int,
-    prices: Integers, fresh: Integers, counters: Integers,
-) -> bool:  # fmt: skip
-    """Write bid and ask in micros, bid -1 for a quote that is refused; False = not in order of time.
+    quote_ns: Integers, symbol: Numbers, bid: Floats, ask: Floats, scale: float, last_ns: int,
+    when: Integers, row: Numbers, best: Integers, middle: Integers, counters: Integers,
+) -> np.int64:  # fmt: skip
+    """Write time, row (symbol + 1), bid and bid + ask in micros of each quote that is not refused.
 
-    `fresh` counts the quotes of each symbol.
+    Returns
+    -------
+    int
+        How many; -1 = they are not in order of time.
     """
-    fresh[:] = 0
+    admitted = np.uint64(0)  # an unsigned place is never counted from the end
     for at in range(quote_ns.shape[0]):
         if quote_ns[at] < last_ns:
-            return False
+            return np.int64(-1)
         last_ns = quote_ns[at]
         b, s = np.rint(bid[at] * scale), np.rint(ask[at] * scale)
-        prices[at, 0] = -1
         if not (b >= 1.0 and s >= 1.0 and b < 1e15 and s < 1e15):
             counters[0] += 1
         elif b > s:
@@ -41,69 +44,17 @@ def admit_quotes(
         elif symbol[at] < 0:
             counters[2] += 1
         else:
-            prices[at, 0], prices[at, 1] = int(b), int(s)
-            fresh[symbol[at]] += 1
-    return True
-
-
-@kernel
-def shelve(
-    quote_ns: Integers, symbol: Integers, prices: Integers, fresh: Integers, carried: Integers,
-    first: Integers, last: Integers, when: Integers, quote: Integers,
-) -> None:  # fmt: skip
-    """Sort admitted quotes by symbol, in their order, each shelf behind the quote that stood before.
-
-    Parameters
-    ----------
-    fresh : int64 (symbols,)
-        How many each symbol has.
-    carried : int64 (symbols, 3)
-        Time, bid and ask of each symbol's last quote, time -1 = none yet; renewed.
-    first, last : int64 (symbols,)
-        First and last place of each shelf; written.
-    when, quote : int64 (places,), (places, 2)
-        Time, and bid and ask, of each place; written.
-    """
-    place = 0
-    for number in range(first.shape[0]):
-        first[number] = last[number] = place
-        when[place] = carried[number, 0]
-        quote[place, 0], quote[place, 1] = carried[number, 1], carried[number, 2]
-        place += 1 + fresh[number]
-        for behind in range(STRIDE):
-            when[place + behind] = FAR_NS
-        place += STRIDE
-    for at in range(quote_ns.shape[0]):
-        if prices[at, 0] >= 0:
-            number = symbol[at]
-            place = last[number] + 1
-            last[number] = place
-            when[place] = quote_ns[at]
-            quote[place, 0], quote[place, 1] = prices[at, 0], prices[at, 1]
-    for number in range(first.shape[0]):
-        place = last[number]
-        carried[number, 0] = when[place]
-        carried[number, 1], carried[number, 2] = quote[place, 0], quote[place, 1]
-
-
-@inlined_kernel
-def standing(when: Integers, place: int, due: int) -> np.int64:
-    """The last place of a shelf whose time is at or before `due`, searched on from `place`."""
-    at = np.uint64(place)  # an unsigned place is never counted from the end, so eight are compared at once
-    more = STRIDE
-    while more == STRIDE:
-        more = 0
-        for ahead in range(1, STRIDE + 1):
-            more += when[at + np.uint64(ahead)] <= due
-        at += np.uint64(more)
-    return np.int64(at)
+            when[admitted], row[admitted] = last_ns, symbol[at] + 1
+            best[admitted], middle[admitted] = int(b), int(b) + int(s)
+            admitted += np.uint64(1)
+    return np.int64(admitted)
 
 
 @kernel
 def answer_mids(
-    fill_ns: Integers, symbol: Integers, first: int, horizon: int, max_age_ns: int, known_ns: int,
-    when: Integers, quote: Integers, place: Integers, out: Integers,
-) -> int:  # fmt: skip
+    fill_ns: Integers, symbol: Numbers, first: int, horizon: int, max_age_ns: int, known_ns: int,
+    when: Integers, row: Numbers, middle: Integers, passed: Integers, standing: Integers, out: Integers,
+) -> np.int64:  # fmt: skip
     """Write twice the mid at or before each fill + horizon, -1 where none stands on that day.
 
     Parameters
@@ -111,44 +62,70 @@ def answer_mids(
     first : int
         The first fill that is not answered.
     known_ns : int
-        Every quote before this instant is on a shelf; who asks later waits.
-    place : int64 (symbols,)
-        Where each symbol's last answer stood; renewed.
+        Every quote before this instant is here; who asks later waits.
+    when, row, middle : int64, int32, int64
+        Quotes of the present batch, as `admit_quotes` writes them, and `WIDTH` in the far future.
+    passed : int64 (1,)
+        How many of them have passed by; renewed. When one waits, all have.
+    standing : int64 (1 + symbols, 2)
+        Time of the quote that stands, -1 = none yet, and twice its mid; renewed. Row 0 is nobody's.
 
     Returns
     -------
     int
         The first fill that is still not answered.
     """
-    j, midnight, end = first, 0, 0
-    while j < fill_ns.shape[0] and fill_ns[j] + horizon < known_ns:
-        at, due, number = fill_ns[j], fill_ns[j] + horizon, symbol[j]
-        if at >= end:
-            midnight = at - at % DAY_NS
+    at, midnight, end = np.uint64(passed[0]), 0, 0
+    j, fills = np.uint64(first), np.uint64(fill_ns.shape[0])
+    while j < fills:
+        now = fill_ns[j]
+        due = now + horizon
+        more = np.uint64(WIDTH)
+        while more == np.uint64(WIDTH):
+            more = np.uint64(0)
+            for ahead in range(WIDTH):
+                place = at + np.uint64(ahead)
+                stamp = when[place]
+                passes = np.uint64(stamp <= due)
+                mine = passes * np.uint64(row[place])
+                standing[mine, 0], standing[mine, 1] = stamp, middle[place]
+                more += passes
+            at += more
+        if due >= known_ns:
+            break
+        if now >= end:
+            midnight = now - now % DAY_NS
             end = midnight + DAY_NS
-        stands = standing(when, place[number], due)
-        place[number] = stands
-        stamp = when[stands]
-        fresh = stamp >= midnight and due - stamp <= max_age_ns and due < end
-        out[j] = quote[stands, 0] + quote[stands, 1] if fresh else -1
-        j += 1
-    return j
+        mine = np.uint64(symbol[j]) + np.uint64(1)
+        stamp = standing[mine, 0]
+        fresh = (stamp >= midnight) & (due - stamp <= max_age_ns) & (due < end)
+        out[j] = (standing[mine, 1] + 1) * np.int64(fresh) - 1
+        j += np.uint64(1)
+    passed[0] = np.int64(at)
+    return np.int64(j)
 
 
 @kernel
 def answer_quotes(
-    key: Integers, symbol: Integers, first: int, known_ns: int,
-    when: Integers, quote: Integers, place: Integers, out: Integers,
-) -> int:  # fmt: skip
+    key: Integers, symbol: Numbers, first: int, known_ns: int, when: Integers, row: Numbers,
+    best: Integers, middle: Integers, passed: Integers, standing: Integers, out: Integers,
+) -> np.int64:  # fmt: skip
     """Write bid, ask and time of the quote strictly before each key, time -1 where none stands.
 
-    Parameters and result as those of `answer_mids`.
+    Parameters and result as those of `answer_mids`; `standing` is (1 + symbols, 3): bid, bid + ask, time.
     """
-    j = first
-    while j < key.shape[0] and key[j] <= known_ns:
-        number = symbol[j]
-        stands = standing(when, place[number], key[j] - 1)
-        place[number] = stands
-        out[j, 0], out[j, 1], out[j, 2] = quote[stands, 0], quote[stands, 1], when[stands]
-        j += 1
-    return j
+    at = np.uint64(passed[0])
+    j = np.uint64(first)
+    while j < np.uint64(key.shape[0]):
+        while when[at] < key[j]:
+            mine = np.uint64(row[at])
+            standing[mine, 0], standing[mine, 1], standing[mine, 2] = best[at], middle[at], when[at]
+            at += np.uint64(1)
+        if key[j] > known_ns:
+            break
+        mine = np.uint64(symbol[j]) + np.uint64(1)
+        out[j, 0], out[j, 2] = standing[mine, 0], standing[mine, 2]
+        out[j, 1] = standing[mine, 1] - standing[mine, 0]
+        j += np.uint64(1)
+    passed[0] = np.int64(at)
+    return np.int64(j)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from workbench.core.kernel import kernel
-from workbench.core.tca.queries import FAR_NS, STRIDE, admit_quotes, answer_mids, answer_quotes, shelve
-from workbench.core.types import DAY_NS, Booleans, Floats, Integers
+from workbench.core.tca.queries import FAR_NS, WIDTH, admit_quotes, answer_mids, answer_quotes
+from workbench.core.types import DAY_NS, Booleans, Floats, Integers, Numbers
 
 #: Columns of a parent order's own sums.
 OWN = ("filled", "paid", "fees", "first_ns", "last_ns", "fills", "wrong")
@@ -33,9 +33,9 @@ _ABSURD = float(1 << 44)  #: micros: the value, or the cost, of one fill above 1
 
 @kernel
 def book_fills(
-    timed: Booleans, order_of: Integers, quantity: Floats, price: Floats, price_scale: float, fee: Floats,
+    timed: Booleans, order_of: Numbers, quantity: Floats, price: Floats, price_scale: float, fee: Floats,
     again: Booleans, fill_ns: Integers, symbol_of: Integers, own: Integers, counters: Integers,
-    symbol: Integers, value: Integers,
+    symbol: Numbers, value: Integers,
 ) -> None:  # fmt: skip
     """Check each fill, add it to its parent and write its symbol, shares and micros; 0 shares = refused."""
     for j in range(fill_ns.shape[0]):
@@ -74,48 +74,50 @@ def book_fills(
 
 @kernel
 def measure(
-    fill_ns: Integers, order_of: Integers, value: Integers, mids: Integers, before: Integers,
+    fill_ns: Integers, order_of: Numbers, value: Integers, mids: Integers, before: Integers,
     arrival_ns: Integers, arrival_row: Integers, arrival_out: Integers, side_of: Integers,
     max_age_ns: int, money: Integers, weight: Floats, counters: Integers,
 ) -> None:  # fmt: skip
     """Add what each fill cost to its parent; all of its queries have been answered."""
     last = mids.shape[0] - 1
+    midnight = end = 0
     for j in range(fill_ns.shape[0]):
-        quantity, price = value[j, 0], value[j, 1]
+        quantity, twice = value[j, 0], 2 * value[j, 1]
         if quantity == 0:
             continue
-        order, when = order_of[j], fill_ns[j]
-        side, row = side_of[order], arrival_row[order]
-        asked = when
+        order, when = np.uint64(order_of[j]), fill_ns[j]  # an unsigned place is never counted from the end
+        side, row, asked = side_of[order], arrival_row[order], when
         if row >= 0:
             asked = arrival_ns[order]
             bid, ask, stamp = arrival_out[row, 0], arrival_out[row, 1], arrival_out[row, 2]
         else:
             bid, ask, stamp = before[j, 0], before[j, 1], before[j, 2]
-        effective, mid, known = 0, 0, False
+        if asked >= end or asked < midnight:
+            midnight = asked - asked % DAY_NS
+            end = midnight + DAY_NS
+        signed, mid, effective, known = side * quantity, bid + ask, 0, False
         if asked > when:
             counters[4] += 1
         elif stamp < 0:
             counters[5] += 1
-        elif asked - stamp > max_age_ns or stamp < asked - asked % DAY_NS:
+        elif asked - stamp > max_age_ns or stamp < midnight:
             counters[6] += 1
-        elif np.abs(float(2 * price - bid - ask)) * quantity > _ABSURD:
+        elif np.abs(float(twice - mid)) * quantity > _ABSURD:
             counters[2] += 1
         else:
-            known, mid = True, bid + ask
-            effective = 2 * side * (2 * price - mid) * quantity
-            better = 2 * side * ((ask if side == 1 else bid) - price) * quantity
+            known, effective = True, 2 * signed * (twice - mid)
             money[order, 0] += effective
-            money[order, 3] += better
+            money[order, 3] += signed * (mid + side * (ask - bid) - twice)  # twice the far touch
             weight[order, 0] += 0.5 * quantity * mid
+        paid = float(quantity) * float(value[j, 1])
         for k in range(last + 1):
             mid_after = mids[k, j]
-            if mid_after < 0 or np.abs(float(mid_after - 2 * price)) * quantity > _ABSURD:
+            if mid_after < 0 or np.abs(float(mid_after - twice)) * quantity > _ABSURD:
                 counters[7] += 1
                 continue
-            moved = side * (mid_after - 2 * price) * quantity
+            moved = signed * (mid_after - twice)
             money[order, 4 + k] += moved
-            weight[order, 2 + k] += float(quantity) * float(price)
+            weight[order, 2 + k] += paid
             if k == last and known:
                 money[order, 1] += effective
                 money[order, 2] -= 2 * moved
@@ -149,7 +151,7 @@ class Batch:
 
     ts_ns: Integers
     timed: Booleans
-    order: Integers
+    order: Numbers
     quantity: Floats
     price: Floats
     price_scale: float
@@ -166,7 +168,7 @@ class QuoteBatch:
     """Quotes in time order; `symbol` is a number, -1 = of no order."""
 
     ts_ns: Integers
-    symbol: Integers
+    symbol: Numbers
     bid: Floats
     ask: Floats
     scale: float
@@ -191,46 +193,43 @@ class OutOfOrder(ValueError):
         self.table = table
 
 
-class Shelves:
-    """The quotes of the present batch by symbol, and the last one of each symbol before.
+class Tape:
+    """The admitted quotes of the present batch, and the one of each symbol that stands for each who asks.
 
     Parameters
     ----------
     symbols : int
-    streams : int
-        Those who ask in the order of time, each from a place of its own.
+    mids, quotes : int
+        How many ask for mids, and for bid and ask; each in the order of time.
     """
 
-    def __init__(self, symbols: int, *, streams: int) -> None:
-        self._carried = np.full((symbols, 3), -1, dtype=np.int64)
-        self._first, self._last, self._fresh = (np.zeros(symbols, dtype=np.int64) for _ in range(3))
-        self.place = np.zeros((streams, symbols), dtype=np.int64)
+    def __init__(self, symbols: int, *, mids: int, quotes: int) -> None:
+        self.mid_standing = np.full((mids, 1 + symbols, 2), -1, dtype=np.int64)
+        self.quote_standing = np.full((quotes, 1 + symbols, 3), -1, dtype=np.int64)
+        self.quote_standing[:, :, 1] = -2  # bid + ask of none: each is -1
+        self.passed = np.zeros((mids + quotes, 1), dtype=np.int64)
         self.counters = np.zeros(len(QUOTE_COUNTERS), dtype=np.int64)
         self.last_ns = -FAR_NS
         self._make_room(0)
-        self.put(QuoteBatch(*(np.zeros(0, dtype=np.int64),) * 2, *(np.zeros(0),) * 2, 1.0))
 
     def _make_room(self, rows: int) -> None:
-        places = rows + (1 + STRIDE) * len(self._first)
-        self._prices = np.empty((rows, 2), dtype=np.int64)
-        self.when, self.quote = np.empty(places, dtype=np.int64), np.empty((places, 2), dtype=np.int64)
+        self.when, self.best, self.middle = (np.full(rows + WIDTH, FAR_NS, dtype=np.int64) for _ in range(3))
+        self.row = np.zeros(rows + WIDTH, dtype=np.int32)
 
     def put(self, batch: QuoteBatch) -> None:
-        """Make a batch of quotes the present one."""
+        """Make a batch of quotes the present one; the one before has passed by all who still ask."""
         rows = len(batch.ts_ns)
-        if rows > len(self._prices):
+        if rows + WIDTH > len(self.row):
             self._make_room(rows)
-        if not admit_quotes(
-            batch.ts_ns, batch.symbol, batch.bid, batch.ask, batch.scale, self.last_ns, self._prices,
-            self._fresh, self.counters,
-        ):  # fmt: skip
-            raise OutOfOrder("quotes")
-        self.last_ns = int(batch.ts_ns[-1]) if rows else self.last_ns
-        shelve(
-            batch.ts_ns, batch.symbol, self._prices, self._fresh, self._carried, self._first, self._last,
-            self.when, self.quote,
+        admitted = admit_quotes(
+            batch.ts_ns, batch.symbol, batch.bid, batch.ask, batch.scale, self.last_ns, self.when,
+            self.row, self.best, self.middle, self.counters,
         )  # fmt: skip
-        self.place[:] = self._first
+        if admitted < 0:
+            raise OutOfOrder("quotes")
+        self.when[admitted : admitted + WIDTH] = FAR_NS
+        self.last_ns = int(batch.ts_ns[-1]) if rows else self.last_ns
+        self.passed[:] = 0
 
 
 class Pending:
@@ -244,11 +243,12 @@ class Pending:
 
     def __init__(self, horizons: int) -> None:
         self.count, self.last_ns = 0, -FAR_NS
-        self.ts_ns, self.order, self.symbol = (np.zeros(0, dtype=np.int64) for _ in range(3))
+        self.ts_ns = np.zeros(0, dtype=np.int64)
+        self.order, self.symbol = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32)
         self.value, self.before = np.zeros((0, 2), dtype=np.int64), np.zeros((0, 3), dtype=np.int64)
         self.mids = np.zeros((horizons, 0), dtype=np.int64)
 
-    def extend(self, ts_ns: Integers, order: Integers) -> slice:
+    def extend(self, ts_ns: Integers, order: Numbers) -> slice:
         """Make room behind the others for fills of these times and orders; where they are."""
         new = slice(self.count, self.count + len(ts_ns))
         if new.stop > len(self.ts_ns):
@@ -268,8 +268,8 @@ class Pending:
         self.count = left
 
 
-def _longer(values: Integers, rows: int) -> Integers:
-    made = np.empty((rows, *values.shape[1:]), dtype=np.int64)
+def _longer(values: Any, rows: int) -> Any:
+    made = np.empty((rows, *values.shape[1:]), dtype=values.dtype)
     made[: len(values)] = values
     return made
 
@@ -294,16 +294,15 @@ class Stream:
         self._parents, self._horizons, self._max_age_ns = parents, frozen(horizons_ns), max_age_ns
         self._arrival_row = np.full(len(parents.symbol), -1, dtype=np.int64)
         self._arrival_row[told] = np.arange(len(told))
-        self._arrival_key, self._arrival_symbol = (
-            np.array(values[told]) for values in (parents.arrival_ns, parents.symbol)
-        )
+        self._arrival_key = np.array(parents.arrival_ns[told])
+        self._arrival_symbol = parents.symbol[told].astype(np.int32)
         self._arrival_out = np.full((len(told), 3), -1, dtype=np.int64)
         width = len(horizons_ns)
         # one stream of queries a horizon, and one for fills whose order tells no arrival
         self._alone = len(told) < len(parents.symbol)
         self._next = np.zeros(width + int(self._alone), dtype=np.int64)
         self._next_arrival = 0
-        self._shelves = Shelves(max(symbols, 1), streams=width + 2)
+        self._tape = Tape(max(symbols, 1), mids=width, quotes=2)
         self.own = np.zeros((len(parents.symbol), len(OWN)), dtype=np.int64)
         self.weight = np.zeros((len(parents.symbol), len(WEIGHTS) + width))
         self.money = np.zeros((len(parents.symbol), len(MONEY) + width), dtype=np.int64)
@@ -314,7 +313,7 @@ class Stream:
     def counts(self) -> dict[str, int]:
         """Rows that could not be used, by reason."""
         names = (*FILL_COUNTERS, *QUOTE_COUNTERS)
-        values = [*self._fill_counters.tolist(), *self._shelves.counters.tolist()]
+        values = [*self._fill_counters.tolist(), *self._tape.counters.tolist()]
         return {name: value for name, value in zip(names, values, strict=True) if value}
 
     @property
@@ -335,7 +334,7 @@ class Stream:
         """
         quotes_end = fills_end = False
         while not (quotes_end and fills_end):
-            self._answer(FAR_NS if quotes_end else self._shelves.last_ns)
+            self._answer(FAR_NS if quotes_end else self._tape.last_ns)
             if not fills_end and bool(np.any(self._next >= self._pending.count)):
                 batch = next(fills, None)
                 fills_end = batch is None
@@ -346,27 +345,29 @@ class Stream:
                 found = next(quotes, None)
                 quotes_end = found is None
                 if found is not None:
-                    self._shelves.put(found)
+                    self._tape.put(found)
         self._answer(FAR_NS)
         self._settle()
 
     def _answer(self, known_ns: int) -> None:
         """Let each stream of queries go as far as the present quotes and fills take it."""
-        held, shelves, width = self._pending, self._shelves, len(self._horizons)
+        held, tape, width = self._pending, self._tape, len(self._horizons)
         ts, symbol = held.ts_ns[: held.count], held.symbol[: held.count]
         for k in range(width):
             self._next[k] = answer_mids(
                 ts, symbol, int(self._next[k]), int(self._horizons[k]), self._max_age_ns, known_ns,
-                shelves.when, shelves.quote, shelves.place[k], held.mids[k],
+                tape.when, tape.row, tape.middle, tape.passed[k], tape.mid_standing[k], held.mids[k],
             )  # fmt: skip
-        self._next_arrival = answer_quotes(
+        self._next_arrival = int(answer_quotes(
             self._arrival_key, self._arrival_symbol, self._next_arrival, known_ns,
-            shelves.when, shelves.quote, shelves.place[width], self._arrival_out,
-        )  # fmt: skip
+            tape.when, tape.row, tape.best, tape.middle, tape.passed[width], tape.quote_standing[0],
+            self._arrival_out,
+        ))  # fmt: skip
         if self._alone:
             self._next[width] = answer_quotes(
                 ts, symbol, int(self._next[width]), known_ns,
-                shelves.when, shelves.quote, shelves.place[width + 1], held.before,
+                tape.when, tape.row, tape.best, tape.middle, tape.passed[width + 1],
+                tape.quote_standing[1], held.before,
             )  # fmt: skip
 
     def _append(self, batch: Batch) -> None:

@@ -158,8 +158,8 @@ def _order_frame(
     notional = parts["notional"].astype(np.float64)
     timed = (arrival_ns >= 0) & (own[:, 5] > 0)
     columns: dict[str, Any] = {
-        "symbol": table.symbols.to_numpy()[table.parents.symbol[kept]],
-        "side": np.where(table.parents.side[kept] > 0, "buy", "sell"),
+        "symbol": table.symbols.take(table.parents.symbol[kept]),
+        "side": pd.Index(["sell", "buy"]).take((table.parents.side[kept] > 0).astype(np.int64)),
         "quantity": table.quantity[kept],
         "filled": own[:, 0],
         "fills": own[:, 5],
@@ -176,7 +176,8 @@ def _order_frame(
     if "adv" in table.frame.columns:
         adv = pd.to_numeric(table.frame["adv"], errors="coerce").to_numpy(np.float64)[kept]
         columns["participation"] = own[:, 0] / adv
-    return pd.DataFrame(columns, index=pd.Index(table.ids[kept], name="order_id"))
+    # every column is new, so that none has to be copied
+    return pd.DataFrame(columns, index=pd.Index(table.ids[kept], name="order_id"), copy=False)
 
 
 def _tables(
