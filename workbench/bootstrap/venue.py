@@ -17,13 +17,14 @@ from workbench.adapters.calendar import ExchangeCalendar
 from workbench.adapters.venue_server import MarketSource, VenueOptions, VenueServer, read_script
 from workbench.bootstrap.desk import Desk
 from workbench.bootstrap.resources import sample_folder
+from workbench.bootstrap.venue_kind import CASH_USD
 from workbench.config import Settings, load_settings
 from workbench.core.types import MICRO, NANO, Bars
 from workbench.errors import DataError, UsageError
 
 #: The first decision session of the demonstration, half an hour after its open.
 SESSION, MINUTES_IN = "2013-02-01", 30
-ACCOUNT, CASH_USD = "loopback", 100_000
+ACCOUNT = "loopback"
 COLUMNS = ("open", "high", "low", "close", "volume")
 
 

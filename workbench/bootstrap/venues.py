@@ -6,17 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from workbench.adapters.alpaca_broker import (
-    AlpacaBroker,
-    AlpacaOpenOrders,
-    AlpacaTransport,
-    alpaca_broker,
-    connect_alpaca,
-)
-from workbench.adapters.alpaca_stream import AlpacaStream, FrameInbox
 from workbench.adapters.armed_file import ArmedFileOnDisk
 from workbench.adapters.clock import SimulatedClock, SystemClock
 from workbench.adapters.loopback_clock import LoopbackClock
@@ -30,6 +22,11 @@ from workbench.core.types import Mode
 from workbench.errors import ConfigError, OutcomeUnknown
 from workbench.services.adoption import since_adoption
 from workbench.services.reading import PersistentReads, read_again
+
+# the broker's library takes half a second to load, which a desk at the embedded venue need not wait for
+if TYPE_CHECKING:
+    from workbench.adapters.alpaca_broker import AlpacaBroker, AlpacaTransport
+    from workbench.adapters.alpaca_stream import AlpacaStream
 
 DATA_URL = "https://data.alpaca.markets"
 #: A venue on this machine sets no limit of its own; a replay asks it thousands of times a session.
@@ -83,6 +80,8 @@ def open_venue(settings: Settings, desk: Desk, *, start_ns: int) -> VenueLink:
     """
     if not uses_alpaca(settings):
         return embedded_venue(settings, desk, desk.paths.venue, start_ns=start_ns)
+    from workbench.adapters.alpaca_broker import connect_alpaca
+
     broker = read_again(lambda: connect_alpaca(**_terms(settings), barred=_barred(desk)), wait=time.sleep)
     try:
         patient = PersistentReads(broker, wait=time.sleep)
@@ -123,6 +122,8 @@ def _is_near(url: str) -> bool:
 
 def data_transport(settings: Settings) -> AlpacaTransport:
     """A connection to the venue's market data, with the keys of the settings."""
+    from workbench.adapters.alpaca_broker import AlpacaTransport
+
     key, secret = _keys(settings)
     venue = settings.venue
     return AlpacaTransport(
@@ -194,6 +195,8 @@ def open_for_cancels(settings: Settings, desk: Desk) -> CancelLink:
     if not uses_alpaca(settings):
         link = embedded_venue(settings, desk, desk.paths.venue, start_ns=0)
         return CancelLink(SimulatedOpenOrders(link.broker), True, link.broker)  # type: ignore[arg-type]
+    from workbench.adapters.alpaca_broker import AlpacaOpenOrders, alpaca_broker
+
     broker = alpaca_broker(**_terms(settings), barred=lambda: "this connection only cancels")
     try:
         theirs = broker.account().account
@@ -228,6 +231,8 @@ def _terms(settings: Settings) -> dict[str, Any]:
 
 
 def _stream(settings: Settings, desk: Desk) -> AlpacaStream:
+    from workbench.adapters.alpaca_stream import AlpacaStream, FrameInbox
+
     venue, (key, secret) = settings.venue, _keys(settings)
     parts = urlsplit(venue.url)
     scheme = "wss" if parts.scheme == "https" else "ws"

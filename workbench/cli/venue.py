@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from workbench.bootstrap import venue
 from workbench.bootstrap.logs import command_log
+from workbench.bootstrap.venue_kind import CASH_USD
 from workbench.cli.options import AsJson
 from workbench.config import load_settings
 
@@ -36,7 +36,7 @@ def serve(
     ] = "",
     cash: Annotated[
         int | None,
-        typer.Option("--cash", help=f"Opening cash, USD; {venue.CASH_USD:,}, or the desk's.", min=0),
+        typer.Option("--cash", help=f"Opening cash, USD; {CASH_USD:,}, or the desk's.", min=0),
     ] = None,
     config: Annotated[
         Path | None,
@@ -80,6 +80,7 @@ def serve(
     sets a price, POST {admin}/_/advance {"seconds": 60} moves time, and GET {admin}/_/ lists all that it can
     do, faults included.
     """
+    from workbench.bootstrap import venue  # with its web server, which no other command waits for
 
     def ready(addresses: dict[str, str]) -> None:
         print(json.dumps(addresses), flush=True)
