@@ -127,23 +127,24 @@ def enlarge(settings: Settings) -> None:
             return days[min(n // per_session, SESSIONS - 1)]
 
         def order(row: dict[str, Any], n: int) -> dict[str, Any]:
-            named = {"client_order_id": f"o{n}", "symbol": "AAPL", "session": session(n)}
+            named = {"client_order_id": f"o{n:08}", "symbol": "AAPL", "session": session(n)}
             return {**row, **named, "seq": 1, "added_seq": 1}
 
         def fill(row: dict[str, Any], n: int) -> dict[str, Any]:
-            named = {"client_order_id": f"o{n}", "execution_id": f"x{n}", "session": session(n)}
+            named = {"client_order_id": f"o{n:08}", "execution_id": f"x{n:08}", "session": session(n)}
             return {**row, **named, "symbol": "AAPL", "seq": 1, "added_seq": 1}
 
         def posting(row: dict[str, Any], n: int) -> dict[str, Any]:
             entry, line = divmod(n, 2)
             booked = {"ledger_account": "securities:AAPL" if line else "cash", "quantity_nano": line}
-            keys = {"entry_id": f"e{entry}", "n": line, "session": session(entry), "seq": 1, "added_seq": 1}
+            keys = {"entry_id": f"e{entry:08}", "n": line, "session": session(entry), "seq": 1, "added_seq": 1}
             return {**row, **keys, **booked, "amount_micro": 2 * line - 1}
 
         def decision(row: dict[str, Any], n: int) -> dict[str, Any]:
-            keys = {"decision_id": f"d{n}", "scheduled_ns": n, "session": session(10 * n)}
+            keys = {"decision_id": f"d{n:08}", "scheduled_ns": n, "session": session(10 * n)}
             return {**row, **keys, "seq": 1, "added_seq": 1}
 
+        database.execute("PRAGMA cache_size = -1000000")  # keys come in order, and their pages stay in memory
         copies("orders", order, fills)
         copies("fills", fill, fills)
         copies("postings", posting, 2 * fills)
