@@ -136,9 +136,10 @@ def enlarge(settings: Settings) -> None:
 
         def posting(row: dict[str, Any], n: int) -> dict[str, Any]:
             entry, line = divmod(n, 2)
-            booked = {"ledger_account": "securities:AAPL" if line else "cash", "quantity_nano": line}
-            keys = {"entry_id": f"e{entry:08}", "n": line, "session": session(entry), "seq": 1, "added_seq": 1}
-            return {**row, **keys, **booked, "amount_micro": 2 * line - 1}
+            booked: dict[str, Any] = {"ledger_account": "securities:AAPL" if line else "cash", "quantity_nano": line}
+            keys = {"entry_id": f"e{entry:08}", "n": line, "session": session(entry)}
+            booked |= {"amount_micro": 2 * line - 1, "seq": 1, "added_seq": 1}
+            return {**row, **keys, **booked}
 
         def decision(row: dict[str, Any], n: int) -> dict[str, Any]:
             keys = {"decision_id": f"d{n:08}", "scheduled_ns": n, "session": session(10 * n)}
