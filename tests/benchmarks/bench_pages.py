@@ -136,7 +136,7 @@ def enlarge(settings: Settings) -> None:
 
         def posting(row: dict[str, Any], n: int) -> dict[str, Any]:
             entry, line = divmod(n, 2)
-            booked: dict[str, Any] = {"ledger_account": "securities:AAPL" if line else "cash", "quantity_nano": line}
+            booked = {"ledger_account": "securities:AAPL" if line else "cash", "quantity_nano": line}
             keys = {"entry_id": f"e{entry:08}", "n": line, "session": session(entry)}
             booked |= {"amount_micro": 2 * line - 1, "seq": 1, "added_seq": 1}
             return {**row, **keys, **booked}
