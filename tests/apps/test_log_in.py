@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import ipaddress
 import re
@@ -13,7 +12,6 @@ from typing import Any
 
 import pytest
 import requests
-import websockets
 from command_line import program
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -21,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from opened_pages import CHROMIUM, Server, Visit
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from workbench.adapters.page_login import MOST_WRONG, MOST_WRONG_ADDRESS, WINDOW_S, GuessLimit, inner_path
 from workbench.config import DEFAULT_TOML, Settings
@@ -83,18 +83,18 @@ def test_nobody_sees_a_page_without_logging_in(guarded: Guarded) -> None:
 
 
 def test_a_socket_without_a_person_or_from_a_foreign_page_is_refused(guarded: Guarded) -> None:
-    async def status(**headers: str) -> int:
+    def status(**headers: str) -> int:
         url = guarded.root.replace("http", "ws") + "/desk/ws"
         try:
-            async with websockets.connect(url, additional_headers=headers, subprotocols=["bokeh"]):
+            with connect(url, additional_headers=headers, subprotocols=["bokeh"]):
                 return 101
-        except websockets.InvalidStatus as error:
+        except InvalidStatus as error:
             return error.response.status_code
 
     browser, _ = guarded.log_in("vera", PASSPHRASES["vera"])
     cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
-    assert asyncio.run(status()) == 403
-    assert asyncio.run(status(Cookie=cookie, Origin="http://evil.example")) == 403
+    assert status() == 403
+    assert status(Cookie=cookie, Origin="http://evil.example") == 403
 
 
 def test_the_right_passphrase_lets_in_and_the_cookie_is_guarded(guarded: Guarded) -> None:

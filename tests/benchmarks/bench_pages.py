@@ -108,50 +108,54 @@ def started(browser: Any, make: Callable[[], Server], page: str, meaning: str) -
 
 def enlarge(settings: Settings) -> None:
     """Give the journal years of projections: rows as the desk makes them, without their events."""
-    fills, per_session = FILLS, FILLS // SESSIONS
     days = Desk(settings).calendar.sessions_between("2012-01-03", "2013-01-31")[-SESSIONS:]
     with closing(sqlite3.connect(DeskPaths(settings.desk_path).journal)) as database, database:
+        database.execute("PRAGMA cache_size = -1000000")
+        database.execute("CREATE TEMP TABLE days (n INTEGER PRIMARY KEY, day TEXT)")
+        database.executemany("INSERT INTO days VALUES (?, ?)", enumerate(days))
+        indexes = database.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        ).fetchall()
+        for name, _ in indexes:
+            database.execute(f"DROP INDEX {name}")
 
-        def copies(table: str, change: Callable[[dict[str, Any], int], dict[str, Any]], count: int) -> None:
-            like = "WHERE symbol = 'FB' AND state = 'FILLED'" if table == "orders" else ""
-            cursor = database.execute(f"SELECT * FROM {table} {like} LIMIT 1")  # noqa: S608 - own names
-            names = [column[0] for column in cursor.description]
-            model = dict(zip(names, cursor.fetchone(), strict=True))
-            marks = ",".join("?" * len(names))
-            database.executemany(
-                f"INSERT INTO {table} VALUES ({marks})",  # noqa: S608
-                ([change(model, n)[name] for name in names] for n in range(count)),
+        def copies(table: str, count: int, like: str = "", **changed: str) -> None:
+            """Rows like one that is there, with some columns as SQL of the row's number n."""
+            database.execute(f"CREATE TEMP TABLE like_{table} AS SELECT * FROM {table} {like} LIMIT 1")  # noqa: S608 - own names
+            names = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+            values = ", ".join(changed.get(name, f'"{name}"') for name in names)
+            numbers = f"SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < {count}"  # noqa: S608
+            database.execute(
+                f"WITH RECURSIVE number(n) AS ({numbers}) "  # noqa: S608 - own names
+                f"INSERT INTO {table} SELECT {values} FROM number, like_{table}"
             )
 
-        def session(n: int) -> str:
-            return days[min(n // per_session, SESSIONS - 1)]
+        def day(n: str) -> str:
+            at = f"MIN(({n}) / {FILLS // SESSIONS}, {SESSIONS - 1})"
+            return f"(SELECT day FROM days WHERE days.n = {at})"  # noqa: S608 - own names
 
-        def order(row: dict[str, Any], n: int) -> dict[str, Any]:
-            named = {"client_order_id": f"o{n:08}", "symbol": "AAPL", "session": session(n)}
-            return {**row, **named, "seq": 1, "added_seq": 1}
-
-        def fill(row: dict[str, Any], n: int) -> dict[str, Any]:
-            named = {"client_order_id": f"o{n:08}", "execution_id": f"x{n:08}", "session": session(n)}
-            return {**row, **named, "symbol": "AAPL", "seq": 1, "added_seq": 1}
-
-        def posting(row: dict[str, Any], n: int) -> dict[str, Any]:
-            entry, line = divmod(n, 2)
-            booked = {"ledger_account": "securities:AAPL" if line else "cash", "quantity_nano": line}
-            keys = {"entry_id": f"e{entry:08}", "n": line, "session": session(entry)}
-            booked |= {"amount_micro": 2 * line - 1, "seq": 1, "added_seq": 1}
-            return {**row, **keys, **booked}
-
-        def decision(row: dict[str, Any], n: int) -> dict[str, Any]:
-            keys = {"decision_id": f"d{n:08}", "scheduled_ns": n, "session": session(10 * n)}
-            return {**row, **keys, "seq": 1, "added_seq": 1}
-
-        database.execute("PRAGMA cache_size = -1000000")  # keys come in order, and their pages stay in memory
-        copies("orders", order, fills)
-        copies("fills", fill, fills)
-        copies("postings", posting, 2 * fills)
-        copies("decisions", decision, fills // 10)
-        copies("sessions", lambda row, n: {**row, "session": days[n]}, SESSIONS)
-        copies("reconciliations", lambda row, n: {**row, "session": days[n], "added_seq": -n - 1}, SESSIONS)
+        known = {"seq": "1", "added_seq": "1"}
+        order = {
+            "client_order_id": "printf('o%08d', number.n)",
+            "symbol": "'AAPL'",
+            "session": day("number.n"),
+        }
+        copies("orders", FILLS, "WHERE symbol = 'FB' AND state = 'FILLED'", **order, **known)
+        copies("fills", FILLS, execution_id="printf('x%08d', number.n)", **order, **known)
+        copies(
+            "postings", 2 * FILLS, entry_id="printf('e%08d', number.n / 2)", n="number.n % 2",
+            session=day("number.n / 2"), quantity_nano="number.n % 2", amount_micro="2 * (number.n % 2) - 1",
+            ledger_account="iif(number.n % 2, 'securities:AAPL', 'cash')", **known,
+        )  # fmt: skip
+        copies(
+            "decisions", FILLS // 10, decision_id="printf('d%08d', number.n)", scheduled_ns="number.n",
+            session=day("10 * number.n"), **known,
+        )  # fmt: skip
+        each = "(SELECT day FROM days WHERE days.n = number.n)"
+        copies("sessions", SESSIONS, session=each)
+        copies("reconciliations", SESSIONS, session=each, added_seq="-number.n - 1")
+        for _, sql in indexes:
+            database.execute(sql)
 
 
 def alert(settings: Settings, text: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from journals import NANO, Desk, alert, changed, decision, fill, intended, intent, texts
 from places import Place, file_place
@@ -159,24 +159,17 @@ def told(step: tuple[Any, int, dict[str, Any]], program: int) -> Event:
     return intended(name, **{"account": f"a{program}", "symbol": f"S{n}", **changes})
 
 
-@settings(
-    max_examples=80,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(st.lists(COMMITS, min_size=1, max_size=8))
-def test_any_program_has_the_bytes_the_rows_and_the_refusals_of_the_general_way(
-    pair: Pair, program: list[list[tuple[Any, int, dict[str, Any]]]]
-) -> None:
-    pair.programs += 1
-    for steps in program:
-        pair.commit([told(step, pair.programs) for step in steps])
-    hot, general = (journal.rows("orders", account=f"a{pair.programs}") for journal in pair.journals)
-    assert hot == general
+def test_any_program_has_the_bytes_the_rows_and_the_refusals_of_the_general_way(pair: Pair) -> None:
+    @settings(max_examples=80, deadline=None, derandomize=True)
+    @given(st.lists(COMMITS, min_size=1, max_size=8))
+    def any_program(program: list[list[tuple[Any, int, dict[str, Any]]]]) -> None:
+        pair.programs += 1
+        for steps in program:
+            pair.commit([told(step, pair.programs) for step in steps])
+        hot, general = (journal.rows("orders", account=f"a{pair.programs}") for journal in pair.journals)
+        assert hot == general
 
-
-def test_after_all_programs_every_stored_row_is_equal_and_proves_itself(pair: Pair) -> None:
+    any_program()
     hot, general = pair.contents()
     assert hot == general
     assert len(hot["orders"]) > 50
@@ -273,7 +266,7 @@ def test_of_two_wrong_orders_the_first_is_named_whichever_way_it_took(pair: Pair
         assert not pair.commit([intended(n, account="wrong", **orders[n], leg="slice 1") for n in names])
 
 
-def test_hot_events_take_the_hot_path(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hot_events_take_the_hot_path(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the speed is gone, the properties above compare nothing, and nobody notices."""
 
     def slow(*_: Any, **__: Any) -> None:
@@ -281,7 +274,8 @@ def test_hot_events_take_the_hot_path(pair: Pair, monkeypatch: pytest.MonkeyPatc
 
     for name in ("_require_order", "changes_by"):
         monkeypatch.setattr(projections, name, slow)
-    journal = pair.journals[0]
+    desk = Desk(tmp_path, place)
+    journal = desk.open()
     order = {"account": "fast"}
     recorded = journal.commit([intended("f1", **order), changed("SENT", "f1")])  # one insert
     journal.commit([intended("f2", **order, symbol="IBM")])
@@ -294,3 +288,4 @@ def test_hot_events_take_the_hot_path(pair: Pair, monkeypatch: pytest.MonkeyPatc
     assert len(recorded) == 2
     with pytest.raises(AssertionError):
         journal.commit([changed("FILLED", "f2", filled_nano=10 * NANO)])
+    desk.close()
