@@ -78,8 +78,10 @@ def alarm_of_chart(values: np.ndarray, rng: np.random.Generator, horizon: int, s
 
 def test_a_few_permutations_are_judged_and_a_change_is_seen() -> None:
     table, values = companies(), market()
-    assert sum(alarm_of_halves(table, np.random.default_rng(seed)) for seed in range(3)) <= 1
-    assert sum(alarm_of_chart(values, np.random.default_rng(seed), 60, seed) for seed in range(3)) <= 1
+    rng = np.random.default_rng(1)
+    assert sum(alarm_of_halves(table, rng) for _ in range(20)) <= 4  # more happen once in 400 times
+    rng = np.random.default_rng(21)
+    assert sum(alarm_of_chart(values, rng, HORIZON, seed) for seed in range(20)) <= 4
     half = len(table) // 2
     moved = table.copy()
     moved.iloc[half:] += 1.0
