@@ -44,8 +44,7 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     signing.add_person(settings, "grace", role="approver", key=passphrase_key(PHRASE))
     signing.add_person(settings, "bob", role="approver")
     signing.add_person(settings, "eve", role="viewer")
-    # a halt of the account takes away the ARMED file that the journal names: it is not the one that is copied
-    return Path(shutil.copytree(folder, folder.with_name("kept")))
+    return drive.put_aside(folder)
 
 
 @pytest.fixture

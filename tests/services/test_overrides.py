@@ -35,7 +35,7 @@ def costly(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder, DEFAULT_TOML.replace("max_expected_cost_bps = 40.0", "max_expected_cost_bps = 3.0")
     )
     signing.add_person(settings, "grace", role="approver")
-    return folder
+    return drive.put_aside(folder)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -21,6 +22,11 @@ from workbench.config import Settings, load_settings
 from workbench.services.tickets import issue_ticket
 
 FIRST, LAST = "2013-02-01", "2013-03-01"
+
+
+def put_aside(folder: Path) -> Path:
+    """A copy of a desk to copy from: a halt takes away the ARMED file that the journal names, not its."""
+    return Path(shutil.copytree(folder, folder.with_name(folder.name + "-aside")))
 
 
 def make_desk(folder: Path, toml: str | None = None) -> Settings:
