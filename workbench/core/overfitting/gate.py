@@ -308,6 +308,6 @@ def _choice_reasons(
     if pbo <= limits.most_pbo:
         return ()
     high = f"probability of backtest overfitting {pbo:.4f} is above {limits.most_pbo}"
-    if not alike >= limits.least_alike:
+    if not (pbo > limits.most_pbo and alike >= limits.least_alike):  # what is not known refuses
         return (high,)
     return () if loss <= limits.most_loss else (f"{high}, and {lost}",)
